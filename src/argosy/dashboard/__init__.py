@@ -1,0 +1,1 @@
+"""Pages over read models; no rules of its own."""

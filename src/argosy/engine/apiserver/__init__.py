@@ -1,0 +1,1 @@
+"""The Kubernetes API: one file a verb."""

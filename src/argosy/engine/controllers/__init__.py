@@ -1,0 +1,1 @@
+"""What Kubernetes itself reconciles: one folder a kind, and ALL names them."""

@@ -1,0 +1,1 @@
+"""Addresses, services, DNS, ingress: rules are pure, appliers act."""

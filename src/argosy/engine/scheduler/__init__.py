@@ -1,0 +1,1 @@
+"""Snapshot, filters, scores: pure; loop.py acts."""

@@ -1,0 +1,1 @@
+"""Revisions and watches (pure) over SQLite (durable)."""

@@ -1,0 +1,132 @@
+"""The vocabulary of decisions.
+
+A reconciler is a function from what was seen (`Observed`) to what should happen (`Plan`). It performs nothing:
+`argosy.control.runner` observes, asks, carries the plan out, writes the status and emits the reasons as Events. The
+engine's own controllers and the ecosystem's operators are both written in these words, so both run under simulated time
+and against any API server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from argosy.meta.json import Obj
+from argosy.meta.kind import Kind
+from argosy.meta.objects import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is as it is. Becomes an Event about the subject (or about `about`), and a line of `argosy why`."""
+
+    code: str
+    """CamelCase, e.g. `FailedScheduling`: the Event's `reason`."""
+    message: str
+    """One sentence; for a Warning it ends in the next step."""
+    warning: bool = False
+    about: tuple[Kind, Obj] | None = None
+    """Another object than the subject, when the reason is about that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make this object. An object of that name with the same controlling owner counts as made."""
+
+    kind: Kind
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge-patch (RFC 7386) an object; `uid`, where given, guards against acting on a namesake."""
+
+    kind: Kind
+    key: Key
+    patch: Obj
+    subresource: str = ""
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object; one that is already gone counts as deleted."""
+
+    kind: Kind
+    key: Key
+    uid: str = ""
+    grace_seconds: int | None = None
+    propagation: str = "Background"
+
+
+Action: TypeAlias = Create | Patch | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the cluster at hand can do: discovered once from its API groups, never from what the cluster is."""
+
+    resources: frozenset[str] = frozenset()
+    """Every served resource with its version, `podgroups.v1alpha2.scheduling.k8s.io` or `pods.v1`."""
+
+    def serves(self, kind: Kind) -> bool:
+        """Whether the cluster serves this kind in this version."""
+        suffix = f".{kind.group}" if kind.group else ""
+        return f"{kind.plural}.{kind.version}{suffix}" in self.resources
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything a plan may look at. Objects are shared: a plan never changes them in place."""
+
+    subject: Obj
+    now: datetime
+    children: Mapping[Kind, Sequence[Obj]] = field(default_factory=dict)
+    """Per owned kind, the objects whose controlling owner is the subject, ordered by name."""
+    related: Mapping[Kind, Sequence[Obj]] = field(default_factory=dict)
+    """Per related kind, the objects that the operator's `related` picks for the subject."""
+    capabilities: Capabilities = Capabilities()
+
+    def of(self, kind: Kind) -> Sequence[Obj]:
+        """The subject's children of a kind."""
+        return self.children.get(kind, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should happen now, and what the subject's status should say."""
+
+    actions: tuple[Action, ...] = ()
+    status: Obj | None = None
+    """The whole desired `.status`; None leaves it alone."""
+    reasons: tuple[Reason, ...] = ()
+    again_in_seconds: float | None = None
+    """Plan again after this time even if nothing changes (deadlines, TTLs, back-offs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A kind that a plan reads without owning it."""
+
+    kind: Kind
+    wants: Callable[[Obj, Obj], bool]
+    """(subject, object) -> whether the plan sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One reconciled kind."""
+
+    kind: Kind
+    plan: Callable[[Observed], Plan]
+    owns: tuple[Kind, ...] = ()
+    related: tuple[Related, ...] = ()
+    name: str = ""
+    """Names the component in Events and the fieldManager; default: the kind in lower case plus `-controller`."""
+
+    @property
+    def component(self) -> str:
+        """The name under which it acts."""
+        return self.name or f"{self.kind.singular}-controller"

@@ -1,0 +1,3 @@
+"""The ecosystem's kinds; they run on any cluster. One folder a kind, and one line in `ALL`."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What users import; never imports the engine."""
