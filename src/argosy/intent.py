@@ -8,7 +8,7 @@ and against any API server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -88,6 +88,8 @@ class Observed:
     related: Mapping[Kind, Sequence[Obj]] = field(default_factory=dict)
     """Per related kind, the objects that the operator's `related` picks for the subject."""
     capabilities: Capabilities = Capabilities()
+    probed: Obj | None = None
+    """What the operator's `probe` last found out, None before the first answer or without a probe."""
 
     def of(self, kind: Kind) -> Sequence[Obj]:
         """The subject's children of a kind."""
@@ -115,6 +117,13 @@ class Related:
     """(subject, object) -> whether the plan sees it."""
 
 
+Fetch: TypeAlias = Callable[[str], Awaitable[bytes]]
+"""GET an API path (a Service's proxy, say) and return the body; raises ApiError or ConnectionError."""
+
+Probe: TypeAlias = Callable[[Fetch, Obj], Awaitable[Obj]]
+"""Ask the outside about a subject: the only I/O an operator has, and its result is one more field of `Observed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """One reconciled kind."""
@@ -123,6 +132,8 @@ class Operator:
     plan: Callable[[Observed], Plan]
     owns: tuple[Kind, ...] = ()
     related: tuple[Related, ...] = ()
+    probe: Probe | None = None
+    probe_every_seconds: float = 1.0
     name: str = ""
     """Names the component in Events and the fieldManager; default: the kind in lower case plus `-controller`."""
 
