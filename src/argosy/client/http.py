@@ -1,0 +1,120 @@
+"""The client over HTTP: any Kubernetes API server, the embedded one included.
+
+One connection pool per client. Watches are read line by line without buffering a whole body; a token file is read again
+when the kubelet renewed it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import aiohttp
+
+from argosy.client.client import request_body
+from argosy.client.kubeconfig import Access
+from argosy.client.requests import Event, Request, Response
+from argosy.meta.json import decode
+
+_LINE_BYTES_MAX = 16 * 1024 * 1024
+_CONNECT_SECONDS = 10.0
+
+
+class HttpTransport:
+    """Carries requests to one API server. `timeout_seconds` bounds everything but streams."""
+
+    def __init__(self, access: Access, *, timeout_seconds: float = 60.0, connections: int = 100) -> None:
+        self.access = access
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS)
+        self._streaming = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request) -> Response:
+        """Send one request. Raises ConnectionError when no answer could be had."""
+        headers = dict(request.headers)
+        bearer = self.access.bearer()
+        if bearer:
+            headers["authorization"] = f"Bearer {bearer}"
+        streaming = _is_stream(request)
+        try:
+            answer = await self._open().request(
+                request.method,
+                self.access.server + request.path,
+                params=_parameters(request),
+                data=request_body(request) or None,
+                headers=headers,
+                timeout=self._streaming if streaming else self._timeout,
+                server_hostname=self.access.server_name or None,
+            )
+            if not streaming or answer.status >= 400:
+                async with answer:
+                    return Response(answer.status, _headers(answer), await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ConnectionError(f"{self.access.server} does not answer: {_reason(error)}") from error
+        if request.query.get("watch") in ("true", "1"):
+            return Response(answer.status, _headers(answer), events=_events(answer))
+        return Response(answer.status, _headers(answer), chunks=_chunks(answer))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections, ssl=self.access.ssl_context() or True)
+            self._session = aiohttp.ClientSession(
+                connector=connector, auto_decompress=True, read_bufsize=256 * 1024, max_line_size=_LINE_BYTES_MAX
+            )
+        return self._session
+
+
+def _is_stream(request: Request) -> bool:
+    if request.query.get("watch") in ("true", "1") or request.query.get("follow") in ("true", "1"):
+        return True
+    return request.method == "GET" and "/proxy" in request.path and "stream" in request.query
+
+
+def _parameters(request: Request) -> list[tuple[str, str]]:
+    single = list(request.query.items())
+    return single + [(name, value) for name, values in request.multi_query.items() for value in values]
+
+
+def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+async def _events(answer: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
+    """One JSON document a line. The lines may be larger than any fixed limit, so they are cut here by hand."""
+    pending = bytearray()
+    try:
+        async for chunk in answer.content.iter_any():
+            pending += chunk
+            if b"\n" not in chunk:
+                continue
+            *lines, rest = bytes(pending).split(b"\n")
+            pending = bytearray(rest)
+            for line in lines:
+                if line:
+                    event = decode(line)
+                    yield Event(event["type"], event["object"])
+    except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+        raise ConnectionError(f"the watch broke off: {_reason(error)}") from error
+    finally:
+        answer.close()
+
+
+async def _chunks(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in answer.content.iter_any():
+            yield chunk
+    except (aiohttp.ClientError, OSError) as error:
+        raise ConnectionError(f"the stream broke off: {_reason(error)}") from error
+    finally:
+        answer.close()
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
