@@ -8,7 +8,7 @@ and against any API server.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -115,6 +115,10 @@ class Related:
     kind: Kind
     wants: Callable[[Obj, Obj], bool]
     """(subject, object) -> whether the plan sees it."""
+    subject_keys: Callable[[Obj], Iterable[str]] | None = None
+    object_keys: Callable[[Obj], Iterable[str]] | None = None
+    """Where both are given, `wants` is asked only about pairs that share a key: the runner finds them through indexes
+    instead of comparing every subject with every object. A subject or object without keys has no pairs."""
 
 
 Fetch: TypeAlias = Callable[[str], Awaitable[bytes]]
