@@ -72,9 +72,7 @@ class HttpTransport:
 
 
 def _is_stream(request: Request) -> bool:
-    if request.query.get("watch") in ("true", "1") or request.query.get("follow") in ("true", "1"):
-        return True
-    return request.method == "GET" and "/proxy" in request.path and "stream" in request.query
+    return request.stream or any(request.query.get(name) in ("true", "1") for name in ("watch", "follow"))
 
 
 def _parameters(request: Request) -> list[tuple[str, str]]:

@@ -44,6 +44,8 @@ class Request:
     user: User | None = None
     multi_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Only for parameters that repeat (`command` of exec)."""
+    stream: bool = False
+    """The answer is wanted as `chunks` while it comes (a proxied stream); watches and `follow` imply it."""
 
 
 @dataclass(frozen=True, slots=True)
