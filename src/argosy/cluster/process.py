@@ -143,7 +143,7 @@ def _arguments(settings: Settings) -> list[str]:
         arguments += ["--isolation", settings.isolation]
     if settings.token_auth_file:
         arguments += ["--token-auth-file", str(settings.token_auth_file)]
-    return arguments + ["--api-port", str(settings.api_port), "--ingress-port", str(settings.ingress_port)]
+    return [*arguments, "--api-port", str(settings.api_port), "--ingress-port", str(settings.ingress_port)]
 
 
 def _read_until_ready(descriptor: int, deadline: float) -> bytes:
