@@ -1,0 +1,130 @@
+"""What extends or guards the API itself: CRDs, admission configuration, API services, certificates, flow control."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from argosy.kinds.cells import AGE, CREATED_AT, UNSET, column, count, truth
+from argosy.meta.json import Obj, dig
+from argosy.meta.kind import Column, Kind
+
+_STATUS = frozenset({"status"})
+_ADMISSION = "admissionregistration.k8s.io"
+
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False,
+    short_names=("crd", "crds"), categories=("api-extensions",), subresources=_STATUS, columns=(CREATED_AT,),
+)  # fmt: skip
+
+
+def _available(service: Obj, now: datetime) -> str:
+    for condition in dig(service, "status", "conditions", default=()):
+        if condition.get("type") == "Available":
+            status = str(condition.get("status"))
+            return status if status == "True" else f"{status} ({condition.get('reason', '')})"
+    return ""
+
+
+def _backend(service: Obj, now: datetime) -> str:
+    ref = dig(service, "spec", "service")
+    return f"{ref.get('namespace')}/{ref.get('name')}" if ref else "Local"
+
+
+API_SERVICE = Kind(
+    "apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False,
+    categories=("api-extensions",), subresources=_STATUS,
+    columns=(Column("Service", cell=_backend), Column("Available", cell=_available), AGE),
+)  # fmt: skip
+
+_WEBHOOKS = Column("Webhooks", cell=lambda o, now: len(o.get("webhooks") or ()), type="integer")
+
+MUTATING_WEBHOOK_CONFIGURATION = Kind(
+    _ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False,
+    categories=("api-extensions",), columns=(_WEBHOOKS, AGE),
+)  # fmt: skip
+
+VALIDATING_WEBHOOK_CONFIGURATION = Kind(
+    _ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", namespaced=False,
+    categories=("api-extensions",), columns=(_WEBHOOKS, AGE),
+)  # fmt: skip
+
+
+def _param_kind(policy: Obj, now: datetime) -> str:
+    kind = dig(policy, "spec", "paramKind")
+    return f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else UNSET
+
+
+def _param_ref(binding: Obj, now: datetime) -> str:
+    ref = dig(binding, "spec", "paramRef")
+    if not ref:
+        return UNSET
+    if ref.get("name"):
+        return f"{ref['namespace']}/{ref['name']}" if ref.get("namespace") else f"*/{ref['name']}"
+    return f"{ref.get('namespace') or '*'}/*"
+
+
+VALIDATING_ADMISSION_POLICY = Kind(
+    _ADMISSION, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False,
+    categories=("api-extensions",), subresources=_STATUS,
+    columns=(
+        Column("Validations", cell=lambda o, now: len(dig(o, "spec", "validations", default=())), type="integer"),
+        Column("ParamKind", cell=_param_kind),
+        AGE,
+    ),
+)  # fmt: skip
+
+VALIDATING_ADMISSION_POLICY_BINDING = Kind(
+    _ADMISSION, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False,
+    categories=("api-extensions",),
+    columns=(column("PolicyName", "spec", "policyName"), Column("ParamRef", cell=_param_ref), AGE),
+)  # fmt: skip
+
+
+def _csr_condition(request: Obj, now: datetime) -> str:
+    types = [str(c.get("type")) for c in dig(request, "status", "conditions", default=())]
+    words: list[str] = [word for word in ("Approved", "Denied", "Failed") if word in types]
+    words = words or ["Pending"]
+    return ",".join([*words, *(["Issued"] if dig(request, "status", "certificate") else [])])
+
+
+CERTIFICATE_SIGNING_REQUEST = Kind(
+    "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False,
+    short_names=("csr",), subresources=frozenset({"approval", "status"}),
+    columns=(
+        AGE,
+        column("SignerName", "spec", "signerName", default="<none>"),
+        column("Requestor", "spec", "username"),
+        column("RequestedDuration", "spec", "expirationSeconds", default="<none>"),
+        Column("Condition", cell=_csr_condition),
+    ),
+)  # fmt: skip
+
+FLOW_SCHEMA = Kind(
+    "flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", namespaced=False, subresources=_STATUS,
+    columns=(
+        column("PriorityLevel", "spec", "priorityLevelConfiguration", "name"),
+        count("MatchingPrecedence", "spec", "matchingPrecedence"),
+        column("DistinguisherMethod", "spec", "distinguisherMethod", "type", default="<none>"),
+        AGE,
+        Column("MissingPL", cell=lambda o, now: truth(None)),
+    ),
+)  # fmt: skip
+
+PRIORITY_LEVEL_CONFIGURATION = Kind(
+    "flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations",
+    namespaced=False, subresources=_STATUS,
+    columns=(
+        column("Type", "spec", "type"),
+        column("NominalConcurrencyShares", "spec", "limited", "nominalConcurrencyShares", default="<none>"),
+        column("Queues", "spec", "limited", "limitResponse", "queuing", "queues", default="<none>"),
+        column("HandSize", "spec", "limited", "limitResponse", "queuing", "handSize", default="<none>"),
+        column("QueueLengthLimit", "spec", "limited", "limitResponse", "queuing", "queueLengthLimit", default="<none>"),
+        AGE,
+    ),
+)  # fmt: skip
+
+ALL = (
+    CUSTOM_RESOURCE_DEFINITION, API_SERVICE, MUTATING_WEBHOOK_CONFIGURATION, VALIDATING_WEBHOOK_CONFIGURATION,
+    VALIDATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY_BINDING, CERTIFICATE_SIGNING_REQUEST, FLOW_SCHEMA,
+    PRIORITY_LEVEL_CONFIGURATION,
+)  # fmt: skip

@@ -1,0 +1,33 @@
+"""What disturbs pods and what may not: disruption budgets, evictions, priorities."""
+
+from __future__ import annotations
+
+from argosy.kinds.cells import AGE, column, count
+from argosy.meta.json import dig
+from argosy.meta.kind import Column, Kind
+
+POD_DISRUPTION_BUDGET = Kind(
+    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", short_names=("pdb",),
+    subresources=frozenset({"status"}),
+    columns=(
+        Column("Min Available", cell=lambda o, now: str(dig(o, "spec", "minAvailable", default="N/A"))),
+        Column("Max Unavailable", cell=lambda o, now: str(dig(o, "spec", "maxUnavailable", default="N/A"))),
+        count("Allowed Disruptions", "status", "disruptionsAllowed"),
+        AGE,
+    ),
+)  # fmt: skip
+
+EVICTION = Kind("policy", "v1", "Eviction", "evictions", verbs=())
+"""Never stored: the body of a pod's eviction subresource."""
+
+PRIORITY_CLASS = Kind(
+    "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", namespaced=False, short_names=("pc",),
+    columns=(
+        count("Value", "value"),
+        Column("Global-Default", cell=lambda o, now: bool(o.get("globalDefault")), type="boolean"),
+        AGE,
+        column("PreemptionPolicy", "preemptionPolicy"),
+    ),
+)  # fmt: skip
+
+ALL = (POD_DISRUPTION_BUDGET, PRIORITY_CLASS)

@@ -1,0 +1,133 @@
+"""Persistent volumes, the claims on them, and the storage they come from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from argosy.kinds.cells import AGE, UNSET, access_modes, column, truth
+from argosy.meta.json import Obj, dig
+from argosy.meta.kind import Column, Kind
+from argosy.meta.objects import annotations_of, is_deleting, name_of
+
+_STATUS = frozenset({"status"})
+
+
+def _phase(obj: Obj, now: datetime) -> str:
+    return "Terminating" if is_deleting(obj) else str(dig(obj, "status", "phase", default=""))
+
+
+def _bound(claim: Obj, *path: str) -> str:
+    return str(dig(claim, "status", *path, default="")) if dig(claim, "spec", "volumeName") else ""
+
+
+def _claim_modes(claim: Obj, now: datetime) -> str:
+    return access_modes(dig(claim, "status", "accessModes")) if dig(claim, "spec", "volumeName") else ""
+
+
+PERSISTENT_VOLUME_CLAIM = Kind(
+    "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", short_names=("pvc",), subresources=_STATUS,
+    columns=(
+        Column("Status", cell=_phase),
+        column("Volume", "spec", "volumeName"),
+        Column("Capacity", cell=lambda o, now: _bound(o, "capacity", "storage")),
+        Column("Access Modes", cell=_claim_modes),
+        column("StorageClass", "spec", "storageClassName"),
+        column("VolumeAttributesClass", "spec", "volumeAttributesClassName", default=UNSET),
+        AGE,
+        column("VolumeMode", "spec", "volumeMode", default=UNSET, wide=True),
+    ),
+)  # fmt: skip
+
+
+def _holder(volume: Obj, now: datetime) -> str:
+    ref = dig(volume, "spec", "claimRef")
+    return f"{ref.get('namespace', '')}/{ref.get('name', '')}" if ref else ""
+
+
+PERSISTENT_VOLUME = Kind(
+    "", "v1", "PersistentVolume", "persistentvolumes", namespaced=False, short_names=("pv",), subresources=_STATUS,
+    columns=(
+        column("Capacity", "spec", "capacity", "storage"),
+        Column("Access Modes", cell=lambda o, now: access_modes(dig(o, "spec", "accessModes"))),
+        column("Reclaim Policy", "spec", "persistentVolumeReclaimPolicy"),
+        Column("Status", cell=_phase),
+        Column("Claim", cell=_holder),
+        column("StorageClass", "spec", "storageClassName"),
+        column("VolumeAttributesClass", "spec", "volumeAttributesClassName", default=UNSET),
+        column("Reason", "status", "reason"),
+        AGE,
+        column("VolumeMode", "spec", "volumeMode", default=UNSET, wide=True),
+    ),
+)  # fmt: skip
+
+
+def _class_name(obj: Obj, now: datetime) -> str:
+    default = annotations_of(obj).get("storageclass.kubernetes.io/is-default-class") == "true"
+    return f"{name_of(obj)} (default)" if default else name_of(obj)
+
+
+STORAGE_CLASS = Kind(
+    "storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False, short_names=("sc",),
+    columns=(
+        Column("Name", cell=_class_name, format="name"),
+        column("Provisioner", "provisioner"),
+        column("ReclaimPolicy", "reclaimPolicy", default="Delete"),
+        column("VolumeBindingMode", "volumeBindingMode", default="Immediate"),
+        Column("AllowVolumeExpansion", cell=lambda o, now: bool(o.get("allowVolumeExpansion"))),
+        AGE,
+    ),
+)  # fmt: skip
+
+CSI_DRIVER = Kind(
+    "storage.k8s.io", "v1", "CSIDriver", "csidrivers", namespaced=False,
+    columns=(
+        Column("AttachRequired", cell=lambda o, now: dig(o, "spec", "attachRequired", default=True), type="boolean"),
+        Column("PodInfoOnMount", cell=lambda o, now: dig(o, "spec", "podInfoOnMount", default=False), type="boolean"),
+        Column("StorageCapacity", cell=lambda o, now: dig(o, "spec", "storageCapacity", default=False), type="boolean"),
+        Column(
+            "TokenRequests",
+            cell=lambda o, now: ",".join(
+                t.get("audience", "") for t in dig(o, "spec", "tokenRequests", default=())
+            ) or UNSET,
+        ),
+        Column(
+            "RequiresRepublish", cell=lambda o, now: dig(o, "spec", "requiresRepublish", default=False), type="boolean"
+        ),
+        Column("Modes", cell=lambda o, now: ",".join(dig(o, "spec", "volumeLifecycleModes", default=()))),
+        AGE,
+    ),
+)  # fmt: skip
+
+CSI_NODE = Kind(
+    "storage.k8s.io", "v1", "CSINode", "csinodes", namespaced=False,
+    columns=(
+        Column("Drivers", cell=lambda o, now: len(dig(o, "spec", "drivers", default=())), type="integer"),
+        AGE,
+    ),
+)  # fmt: skip
+
+CSI_STORAGE_CAPACITY = Kind(
+    "storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities",
+    columns=(column("StorageClassName", "storageClassName"), column("Capacity", "capacity"), AGE),
+)  # fmt: skip
+
+VOLUME_ATTACHMENT = Kind(
+    "storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", namespaced=False, subresources=_STATUS,
+    columns=(
+        column("Attacher", "spec", "attacher"),
+        column("PV", "spec", "source", "persistentVolumeName"),
+        column("Node", "spec", "nodeName"),
+        Column("Attached", cell=lambda o, now: truth(dig(o, "status", "attached")).lower(), type="boolean"),
+        AGE,
+    ),
+)  # fmt: skip
+
+VOLUME_ATTRIBUTES_CLASS = Kind(
+    "storage.k8s.io", "v1", "VolumeAttributesClass", "volumeattributesclasses", namespaced=False,
+    short_names=("vac",), columns=(column("DriverName", "driverName"), AGE),
+)  # fmt: skip
+
+ALL = (
+    PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, STORAGE_CLASS, CSI_DRIVER, CSI_NODE, CSI_STORAGE_CAPACITY,
+    VOLUME_ATTACHMENT, VOLUME_ATTRIBUTES_CLASS,
+)  # fmt: skip
