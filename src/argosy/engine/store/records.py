@@ -1,0 +1,109 @@
+"""The values that go into the store and come out of it.
+
+The API server builds `Put` and `Remove`, hands them to `Store.commit`, and reads `Record` and `Change` back. They stand
+apart from `mvcc` so that whoever only reads needs nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from argosy.errors import ArgosyError
+from argosy.meta.json import Obj, decode
+from argosy.meta.objects import Key
+
+ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+class Record:
+    """One revision of one object, immutable. Everybody who sees this revision shares this value, so its object is
+    decoded once and its bytes are encoded once.
+    """
+
+    __slots__ = ("_obj", "key", "raw", "resource", "revision")
+
+    def __init__(self, resource: str, key: Key, revision: int, raw: bytes, obj: Obj | None = None) -> None:
+        self.resource = resource
+        """`Kind.resource`: `deployments.apps`, `pods`."""
+        self.key = key
+        self.revision = revision
+        self.raw = raw
+        """The object as JSON, with `metadata.resourceVersion`."""
+        self._obj = obj
+
+    @property
+    def obj(self) -> Obj:
+        """The decoded object; shared, so `thaw` it before changing anything."""
+        if self._obj is None:
+            self._obj = decode(self.raw)
+        return self._obj
+
+    def __repr__(self) -> str:
+        return f"<Record {self.resource} {self.key} @{self.revision}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write an object. The store sets `metadata.resourceVersion`; from here on the object belongs to the store."""
+
+    resource: str
+    key: Key
+    obj: Obj
+    expect: int | None = None
+    """0: must not exist; N: its current revision must be N; None: whatever is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove an object. One that is not there is a `Mismatch`."""
+
+    resource: str
+    key: Key
+    expect: int | None = None
+    """N: its current revision must be N; None: whatever is there."""
+    obj: Obj | None = None
+    """The final state that watchers are told; by default the last one. It gets the deletion's revision either way."""
+
+
+Op: TypeAlias = Put | Remove
+
+
+class Change:
+    """One step of history. `record` is the new state, or for DELETED the final one; `previous` what was there before."""
+
+    __slots__ = ("_line", "previous", "record", "type")
+
+    def __init__(self, type: ChangeType, record: Record, previous: Record | None) -> None:
+        self.type: ChangeType = type
+        self.record = record
+        self.previous = previous
+        self._line = b""
+
+    @property
+    def line(self) -> bytes:
+        """The change as one line of a JSON watch, newline included; made once for all who watch."""
+        if not self._line:
+            self._line = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.record.raw)
+        return self._line
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.record!r}>"
+
+
+class Mismatch(ArgosyError):
+    """A commit expected another revision than there is. Nothing of the commit was kept.
+
+    `current` is the newest state, perhaps not durable yet: a read-modify-write retries from it and never has to wait for
+    the disk to do so.
+    """
+
+    def __init__(self, op: Op, current: Record | None) -> None:
+        found = f"revision {current.revision}" if current else "nothing"
+        super().__init__(f"{op.resource} {op.key}: expected revision {op.expect}, found {found}")
+        self.op = op
+        self.current = current
+
+
+class StoreFailed(ArgosyError):
+    """The disk did not take a write, or does not give back what it took. Nothing of the commit was kept."""
