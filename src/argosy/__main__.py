@@ -1,0 +1,5 @@
+"""`python -m argosy` is the command `argosy`."""
+
+from argosy.cli.main import main
+
+main()

@@ -1,0 +1,87 @@
+"""The command `argosy`.
+
+Each verb is a module of this package with a function `command`; the table below names them. Only the verb that was asked
+for is imported, so that `argosy status` does not pay for what `argosy demo` needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from argosy.errors import ApiError, UserError
+
+VERBS = {
+    "up": "Start the engine in the background; returns when it is ready.",
+    "down": "End the engine and everything it started.",
+    "status": "What runs here.",
+    "kubeconfig": "Print the path of the engine's kubeconfig.",
+    "demo": "A language model's whole life: pre-train, fine-tune, track, serve, chat.",
+    "apply": "Apply manifests.",
+    "ps": "List pods, or objects of any kind.",
+    "logs": "Show the logs of a pod, or of all pods of a job, a deployment, a service.",
+    "why": "Say why something is not ready.",
+    "train": "Run a training script on one or many pods.",
+    "serve": "Serve a model, with adapters, behind the one endpoint.",
+    "chat": "Talk to a served model.",
+    "images": "The environments that image references stand for.",
+    "operators": "Run the operators against any cluster, from outside it.",
+}
+
+
+def build(argv: Sequence[str]) -> typer.Typer:
+    """The application with the verb that `argv` names, or with all of them for help."""
+    app = typer.Typer(
+        name="argosy",
+        help="A large language model's whole life on Kubernetes.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_version_option)
+    named = argv[0] if argv and argv[0] in VERBS else None
+    for verb in [named] if named else VERBS:
+        module = importlib.import_module(f"argosy.cli.{verb}")
+        app.command(verb, short_help=VERBS[verb])(module.command)
+    return app
+
+
+def main() -> None:
+    """The console script. Exit code 0 only for success; errors are one sentence on stderr."""
+    argv = sys.argv[1:]
+    try:
+        build(argv)(argv, standalone_mode=True)
+    except UserError as error:
+        _fail(str(error))
+    except ApiError as error:
+        _fail(f"{error.message} ({error.reason}); see more with: argosy why KIND/NAME")
+    except ConnectionError as error:
+        _fail(f"{error}; start the engine with: argosy up, or check --context")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)
+
+
+def _version_option(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        from argosy import __version__  # noqa: PLC0415
+
+        typer.echo(f"argosy {__version__}")
+        raise typer.Exit
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"argosy: {message}\n")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

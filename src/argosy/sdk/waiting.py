@@ -1,0 +1,79 @@
+"""Waiting for an object to become what one wants, by a watch, telling what it is waiting for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+from argosy.client.client import Client
+from argosy.errors import Expired, UserError
+from argosy.meta.json import Obj, dig
+from argosy.meta.kind import Kind
+from argosy.meta.objects import Key
+
+Verdict = Callable[[Obj], bool]
+"""Whether the object is there; raises to give up."""
+
+
+async def until(
+    client: Client,
+    kind: Kind,
+    key: Key,
+    satisfied: Verdict,
+    *,
+    timeout_seconds: float,
+    seen: Callable[[Obj], None] = lambda _: None,
+) -> Obj:
+    """The first state of the object that satisfies; `seen` hears of every state. Raises UserError when time is up or
+    the object is deleted.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                try:
+                    return await _watch(client, kind, key, satisfied, seen)
+                except (Expired, ConnectionError):
+                    await asyncio.sleep(0.5)
+    except TimeoutError:
+        raise UserError(
+            f"{kind.singular}/{key.name} was not there after {timeout_seconds:.0f} s",
+            f"see: argosy why {kind.singular}/{key.name} -n {key.namespace}",
+        ) from None
+
+
+def condition(obj: Obj, type_: str) -> str:
+    """The status (`True`, `False`, `Unknown`) of a condition, empty when it is not there."""
+    return next((str(c["status"]) for c in dig(obj, "status", "conditions", default=()) if c.get("type") == type_), "")
+
+
+def succeeded_or_raise(job: Obj) -> bool:
+    """The verdict for training jobs: True when Succeeded. Raises UserError when Failed."""
+    if condition(job, "Failed") == "True":
+        failed = next(c for c in job["status"]["conditions"] if c.get("type") == "Failed")
+        name = job["metadata"]["name"]
+        raise UserError(
+            f"{job['kind']} {name} failed: {failed.get('message') or failed.get('reason')}",
+            f"see: argosy why {str(job['kind']).lower()}/{name}",
+        )
+    return condition(job, "Succeeded") == "True"
+
+
+async def _watch(client: Client, kind: Kind, key: Key, satisfied: Verdict, seen: Callable[[Obj], None]) -> Obj:
+    field = f"metadata.name={key.name}"
+    listed = await client.list(kind, key.namespace, fields=field)
+    for obj in listed.items:
+        seen(obj)
+        if satisfied(obj):
+            return obj
+    events = client.watch(kind, key.namespace, since=listed.resource_version, fields=field)
+    async with aclosing(events):
+        async for event in events:
+            if event.type == "BOOKMARK":
+                continue
+            if event.type == "DELETED":
+                raise UserError(f"{kind.singular}/{key.name} was deleted while it was waited for", "apply it again")
+            seen(event.obj)
+            if satisfied(event.obj):
+                return event.obj
+    raise ConnectionError("the watch ended")
