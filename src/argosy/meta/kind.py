@@ -51,6 +51,10 @@ class Kind:
     schema: Mapping[str, Any] | None = field(default=None, compare=False, hash=False, repr=False)
     """For kinds that come as CRDs: the structural OpenAPI v3 schema. Built-in kinds find theirs in the pack."""
 
+    def __hash__(self) -> int:
+        """Of what identifies it: kinds are the keys of every plan's and informer's tables, columns are no part of that."""
+        return hash((self.group, self.version, self.plural))
+
     @property
     def api_version(self) -> str:
         """`apps/v1`, or `v1` for the core group."""
