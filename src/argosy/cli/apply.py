@@ -10,6 +10,7 @@ import typer
 
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, print_json, progress, say
+from argosy.meta.json import Obj
 from argosy.meta.objects import key_of
 from argosy.sdk import manifests
 from argosy.sdk.apply import Applied, apply
@@ -35,7 +36,7 @@ def command(
 
 
 async def _apply(
-    objects: list[manifests.Obj], namespace: str, context: str, kubeconfig: Path | None, dry_run: bool, tell: bool
+    objects: list[Obj], namespace: str, context: str, kubeconfig: Path | None, dry_run: bool, tell: bool
 ) -> list[Applied]:
     async with connect(context, kubeconfig, namespace) as connection:
         with progress(f"applying {len(objects)} objects") as shown:

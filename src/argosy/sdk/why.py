@@ -137,7 +137,8 @@ def _nothing(_: Obj) -> tuple[State, tuple[str, ...]]:
 
 
 def _conditions(obj: Obj) -> tuple[State, tuple[str, ...]]:
-    state, reasons = State.ok, []
+    state = State.ok
+    reasons: list[str] = []
     conditions = dig(obj, "status", "conditions", default=[])
     for condition in conditions:
         type_, status = condition.get("type"), condition.get("status")

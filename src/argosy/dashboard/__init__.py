@@ -1,1 +1,0 @@
-"""Pages over read models; no rules of its own."""
