@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from argosy import kinds
+from argosy.meta.json import Obj
+from argosy.sdk import why
+from argosy.sdk.ownership import assemble
+
+
+def obj(name: str, owner: str = "", **fields: object) -> Obj:
+    meta: Obj = {"name": name, "namespace": "n", "uid": f"uid-{name}"}
+    if owner:
+        meta["ownerReferences"] = [{"uid": f"uid-{owner}", "controller": True}]
+    return {"metadata": meta, **fields}
+
+
+def pod(name: str, owner: str, **status: object) -> Obj:
+    return obj(name, owner, spec={"containers": [{"name": "c"}]}, status=status)
+
+
+def test_the_chain_goes_from_the_deployment_to_the_image() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no environment for image x; add it"}}
+    candidates = {
+        kinds.REPLICA_SET: [obj("web-1", "web")],
+        kinds.POD: [pod("web-1-a", "web-1", phase="Pending", containerStatuses=[{"name": "c", "state": waiting}])],
+    }
+    web = obj("web", status={"conditions": [{"type": "Available", "status": "False", "message": "no minimum"}]})
+    finding = why.chain(assemble(kinds.DEPLOYMENT, web, candidates), {})
+    assert finding.blocked
+    assert why.lines(finding) == [
+        "Deployment/web: waiting",
+        "  - Available=False: no minimum",
+        "  ReplicaSet/web-1: ok",
+        "    Pod/web-1-a: waiting",
+        "      - container c waits: ErrImagePull: no environment for image x; add it",
+    ]
+
+
+def test_an_unplaced_pod_says_so_first_and_events_are_not_repeated() -> None:
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    unplaced = pod(
+        "p", "", phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "message": message}]
+    )
+    events = {"uid-p": [{"type": "Warning", "reason": "FailedScheduling", "message": message}]}
+    finding = why.chain(assemble(kinds.POD, unplaced, {}), events)
+    assert finding.reasons == (f"not placed: {message}",)
+
+
+def test_a_crash_shows_its_last_words() -> None:
+    ended = {"exitCode": 1, "reason": "Error", "message": "Traceback\nValueError: no such model"}
+    looping = {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended}}
+    _, reasons = why.judge("Pod", pod("p", "", phase="Running", containerStatuses=[looping]))
+    assert reasons == (
+        "container c waits: CrashLoopBackOff; it last ended with exit code 1 (Error): ValueError: no such model",
+    )
+
+
+def test_what_is_well_is_quiet() -> None:
+    ready = pod("p", "", phase="Running", conditions=[{"type": "Ready", "status": "True"}])
+    finding = why.chain(assemble(kinds.POD, ready, {}), {"uid-p": [{"type": "Normal", "reason": "Started"}]})
+    assert not finding.blocked
+    assert finding.reasons == ()
+
+
+def test_a_service_family_is_what_it_selects() -> None:
+    labelled = pod("p", "", phase="Running")
+    labelled["metadata"]["labels"] = {"app": "a", "more": "b"}
+    service = obj("s", spec={"selector": {"app": "a"}})
+    assert [p["metadata"]["name"] for p in assemble(kinds.SERVICE, service, {kinds.POD: [labelled]}).pods()] == ["p"]
