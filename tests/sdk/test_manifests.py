@@ -22,7 +22,7 @@ def test_documents_lists_and_directories_are_unfolded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [", "file, line 1 is not valid YAML"),
+        ("a: }", "file, line 1 is not valid YAML"),
         ("kind: Pod", "file, document 1 has no apiVersion"),
         ("apiVersion: v1\nkind: Pod", "has no metadata.name"),
         ("- 1", "is not an object"),
@@ -36,7 +36,7 @@ def test_mistakes_name_the_place(text: str, says: str) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(UserError, match="there is no file nowhere.yaml"):
+    with pytest.raises(UserError, match=r"there is no file nowhere\.yaml"):
         manifests.read(["nowhere.yaml"])
 
 
