@@ -1,0 +1,113 @@
+"""What a cluster can do, kept current: read from its API discovery, again whenever its CustomResourceDefinitions change.
+
+The runner hands it to plans as a value and starts an operator when its kind is served. Nothing here asks what the cluster
+is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import NoReturn
+
+from argosy.client.client import Client
+from argosy.client.discovery import discover
+from argosy.control.pool import Informers
+from argosy.errors import ApiError
+from argosy.intent import Capabilities
+from argosy.kinds import CUSTOM_RESOURCE_DEFINITION
+from argosy.meta.kind import Kind
+
+_log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 300.0
+"""APIs that other servers provide come and go without a CustomResourceDefinition."""
+_SETTLE_SECONDS = 0.05
+"""CustomResourceDefinitions are mostly installed many at a time."""
+_LAST_BACKOFF_SECONDS = 10.0
+
+
+async def capabilities_of(client: Client) -> Capabilities:
+    """What the cluster serves now. Raises ApiError or ConnectionError."""
+    kinds = await discover(client)
+    return Capabilities(frozenset(_name(kind) for kind in kinds))
+
+
+async def until_served(client: Client, kind: Kind, *, timeout: float | None = None) -> None:
+    """Wait until a kind is served, for whoever has just installed it. Raises TimeoutError."""
+    async with asyncio.timeout(timeout), Informers(client) as informers:
+        tracker = CapabilityTracker(client, informers)
+        follower = asyncio.create_task(tracker.run())
+        try:
+            await tracker.serves(kind)
+        finally:
+            follower.cancel()
+
+
+class CapabilityTracker:
+    """The capabilities of one cluster as they are now."""
+
+    def __init__(self, client: Client, informers: Informers) -> None:
+        self.current = Capabilities()
+        self.version = 0
+        """Counts the times that `current` has changed."""
+        self._client = client
+        self._informers = informers
+        self._changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever `current` has changed."""
+        self._listeners.append(listener)
+
+    async def serves(self, kind: Kind) -> None:
+        """Wait until the cluster serves a kind in this version."""
+        while not self.current.serves(kind):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def known(self) -> None:
+        """Wait until the cluster was asked once."""
+        while not self.version:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def run(self) -> NoReturn:
+        """Keep `current` current, until cancelled."""
+        failures = 0
+        news = asyncio.Event()
+        definitions_followed = False
+        while True:
+            try:
+                self._set(await capabilities_of(self._client))
+                failures = 0
+            except (ApiError, ConnectionError, TimeoutError) as error:
+                failures += 1
+                if failures == 1:
+                    _log.warning("cannot ask the API server what it serves, trying again: %s", error)
+            if not definitions_followed and self.current.serves(CUSTOM_RESOURCE_DEFINITION):
+                definitions_followed = True
+                self._informers.of(CUSTOM_RESOURCE_DEFINITION).listen(lambda _: news.set())
+            wait = min(_LAST_BACKOFF_SECONDS, 0.1 * 2**failures) if failures else _AGAIN_SECONDS
+            try:
+                async with asyncio.timeout(wait):
+                    await news.wait()
+                await asyncio.sleep(_SETTLE_SECONDS)
+            except TimeoutError:
+                pass
+            news.clear()
+
+    def _set(self, capabilities: Capabilities) -> None:
+        if self.version and capabilities == self.current:
+            return
+        self.current = capabilities
+        self.version += 1
+        self._changed.set()
+        self._informers.nudge()
+        for listener in tuple(self._listeners):
+            listener()
+
+
+def _name(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.version}" + (f".{kind.group}" if kind.group else "")
