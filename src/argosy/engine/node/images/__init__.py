@@ -1,0 +1,1 @@
+"""Images as environments: which environment a reference stands for (`resolve`), and how it comes to be (`builder`)."""
