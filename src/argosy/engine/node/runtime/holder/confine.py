@@ -1,0 +1,138 @@
+"""The last steps before exec: identity, limits, no new privileges, no capabilities, the system call filter.
+
+Called in the child that becomes a container's command, for the first process and for `exec` alike, so that both are
+confined in exactly the same way. Raises OSError; the caller must not go on then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import termios
+
+from argosy.engine.node.runtime.holder import seccomp, syscalls
+
+CAPABILITIES = {
+    "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8,
+    "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13, "IPC_LOCK": 14, "SYS_CHROOT": 18, "SYS_NICE": 23,
+}  # fmt: skip
+"""Capabilities that a container may be given: those that stay within its namespaces. SYS_ADMIN, SYS_PTRACE and the like
+would reach the supervisor or the mounts and are never granted."""
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def reset_signals() -> None:
+    """Give the command the dispositions it expects: Python ignores two signals, the holder a third."""
+    signal.set_wakeup_fd(-1)
+    for number in (
+        signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT,
+        signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
+    ):  # fmt: skip
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def capability_set(names: list[str]) -> int:
+    """Names as Kubernetes writes them, as a bit set; those that are never granted are left out."""
+    bits = 0
+    for name in names:
+        number = CAPABILITIES.get(name.upper().removeprefix("CAP_"))
+        if name.upper() == "ALL":
+            for each in CAPABILITIES.values():
+                bits |= 1 << each
+        elif number is not None:
+            bits |= 1 << number
+    return bits
+
+
+def become(uid: int | None, gid: int | None, *, many_ids: bool) -> None:
+    """Take on a user. Where only one id is mapped (an ordinary user's engine) a nested user namespace renames it."""
+    if many_ids:
+        os.setgroups([])
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)  # drop_privileges still needs one
+        if gid is not None or uid is not None:
+            os.setresgid(gid or 0, gid or 0, gid or 0)
+        if uid is not None:
+            os.setresuid(uid, uid, uid)
+        return
+    if not uid and not gid:
+        return
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER)
+    write_id_maps("/proc/self", f"{uid or 0} {outer_uid} 1", f"{gid or 0} {outer_gid} 1")
+
+
+def write_id_maps(process: str, uids: str, gids: str, *, deny_setgroups: bool = True) -> None:
+    """Fill in a new user namespace's id maps."""
+    if deny_setgroups:
+        write_text(f"{process}/setgroups", "deny")
+    write_text(f"{process}/uid_map", uids)
+    write_text(f"{process}/gid_map", gids)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a kernel file in one write(2)."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def limit(cpus: list[int]) -> None:
+    """Approximate limits that need no privilege."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+    try:
+        write_text("/proc/self/oom_score_adj", "500")  # the kernel should take a pod before the engine
+    except OSError:
+        pass
+
+
+def drop_privileges(keep: int, *, processes_are_apart: bool) -> None:
+    """No new privileges, no capabilities but `keep`, and the filter. Nothing privileged can be done after this."""
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    setpcap = 1 << CAPABILITIES["SETPCAP"]
+    try:
+        syscalls.set_capabilities(setpcap, setpcap | keep, keep)
+        syscalls.drop_bounding(keep)
+    except PermissionError:  # an ordinary user without namespaces (L0) has no capabilities to lose
+        keep = 0
+    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    syscalls.set_capabilities(keep, keep, keep)
+    for capability in range(syscalls.LAST_CAPABILITY + 1):
+        if keep >> capability & 1:
+            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, capability)
+    program = seccomp.program(syscalls.MACHINE, processes_are_apart=processes_are_apart)
+    if program:
+        syscalls.install_filter(program)
+
+
+def execute(argv: list[str], env: dict[str, str]) -> None:
+    """Replace the process. Returns never; raises OSError with a sentence that names the program."""
+    program = argv[0]
+    if "/" in program:
+        candidates = [program]
+    else:
+        candidates = [f"{directory or '.'}/{program}" for directory in env.get("PATH", DEFAULT_PATH).split(":")]
+    found: OSError | None = None
+    for candidate in candidates:
+        try:
+            os.execve(candidate, argv, env)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            found = found or error
+    if found is not None:
+        raise OSError(found.errno, f'exec: "{program}": {(found.strerror or "failed").lower()}')
+    where = "no such file or directory" if "/" in program else "executable file not found in $PATH"
+    raise OSError(2, f'exec: "{program}": {where}')
+
+
+def take_terminal() -> None:
+    """Make the terminal on descriptor 0 the controlling one of this session."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,0 +1,161 @@
+"""From an order to a running container: holder -> (child) -> shim -> command.
+
+Forked off the holder per request, so that slow mounts of one pod hold up nobody. The first child enters the pod's
+namespaces and opens a new pid namespace, its child is the shim (pid 1), whose child builds its root, gives up every
+privilege and becomes the command. The shim answers the engine, on the engine's own connection, once the command has been
+executed or could not be.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+from argosy.engine.node.runtime.holder import confine, plain, processes, rootfs, shim, statefile, syscalls, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from argosy.engine.node.runtime.holder.order import StartOrder, State
+
+FIRST_FREE_FD = 16
+"""Descriptors below are the child's fixed ones: 0-2, and the holder's namespaces, which every shim keeps open."""
+
+
+class Place:
+    """Where a container is to run: what the holder knows and the order does not say."""
+
+    __slots__ = ("boot", "host", "keep", "level", "namespaces")
+
+    def __init__(self, level: str, host: rootfs.Host | None, boot: str) -> None:
+        self.level = level
+        self.host = host
+        self.boot = boot
+        self.namespaces: list[int] = []  # the pod's, to enter
+        self.keep: list[int] = []  # the holder's, to hold open
+
+
+def run(place: Place, order: StartOrder, line: socket.socket, descriptors: list[int]) -> NoReturn:
+    """In the first child. Never returns."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for fd in place.namespaces:
+            syscalls.setns(fd)
+        if place.level != "L0":
+            syscalls.unshare(syscalls.CLONE_NEWPID)
+            if os.fork():
+                os._exit(0)
+        _supervise(place, order, line, descriptors)
+    except (
+        BaseException
+    ) as error:  # whatever it is, the engine must hear of it and the child must not go on as a holder
+        answer_failure(line, error)
+        os._exit(1)
+    os._exit(0)
+
+
+def answer_failure(line: socket.socket, error: BaseException) -> None:
+    """Tell the engine that the runtime itself failed."""
+    try:
+        wire.send(line, {"error": f"{type(error).__name__}: {error}"})
+    except OSError:
+        pass
+
+
+def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors: list[int]) -> None:
+    os.setsid()
+    shim.rename()
+    own_pid = processes.own_pid()
+    state: State = {
+        "id": order["id"], "pod": order["pod"], "container": order["container"], "attempt": order["attempt"],
+        "boot": place.boot, "pid": own_pid, "start_time": processes.start_time("self"), "started_at": time.time(),
+        "exec": {
+            "env": order["env"], "cwd": order["cwd"], "uid": order["uid"], "gid": order["gid"],
+            "capabilities": order["capabilities"], "cgroups": order["cgroups"], "root": order["root"],
+        },
+    }  # fmt: skip
+    if place.level == "L0":
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    close_others([line.fileno(), *place.keep, *descriptors])
+    out, err = os.pipe(), os.pipe()
+    status = os.pipe()
+    command = os.fork()
+    if not command:
+        _become_command(place, order, (out[1], err[1]), status[1])
+    for fd in (out[1], err[1], status[1]):
+        os.close(fd)
+    supervisor = shim.Shim(order, state, command, {out[0]: b"stdout", err[0]: b"stderr"})
+    supervisor.listen()
+    report = open(status[0], "rb")  # noqa: SIM115 (closed below)
+    state["command_pid"] = int(report.readline() or 0)
+    state["command_start_time"] = processes.start_time(state["command_pid"])
+    statefile.write(order["state"], state)
+    failure = report.read()
+    report.close()
+    if failure:
+        os.waitpid(command, 0)
+        state |= {
+            "code": 128, "signal": 0, "finished_at": time.time(), "reason": "StartError",
+            "message": failure.decode(errors="replace"),
+        }  # fmt: skip
+        statefile.write(order["state"], state)
+        supervisor.log.finish()
+    wire.send(line, state)
+    line.close()
+    if not failure:
+        supervisor.run()
+
+
+def close_others(keep: list[int]) -> None:
+    """Close whatever else was open in the holder: other connections, other pods' namespaces."""
+    below = 3
+    for fd in sorted(keep):
+        os.closerange(below, fd)
+        below = fd + 1
+    os.closerange(below, 1 << 20)
+
+
+def _become_command(place: Place, order: StartOrder, output: tuple[int, int], status: int) -> NoReturn:
+    """In the last child: build the root, give everything up, and execute. Never returns."""
+    try:
+        os.write(status, b"%d\n" % processes.own_pid())
+        os.setsid()
+        syscalls.prctl(
+            syscalls.PR_SET_PDEATHSIG, signal.SIGKILL
+        )  # matters at L0, where no pid namespace ends with the shim
+        confine.reset_signals()
+        os.dup2(output[0], 1)
+        os.dup2(output[1], 2)
+        for path in order["cgroups"]:
+            confine.write_text(path, "0")
+        confine.limit(order["cpus"])
+        env = order["env"]
+        if place.host is None:
+            plain.enter(order)
+        else:
+            layout = rootfs.Layout(order["root"], order["binds"], order["hostname"], own_network=place.level == "L2")
+            layout.uid, layout.gid, layout.read_only = order["uid"], order["gid"], order["ro_root"]
+            rootfs.enter(place.host, layout)
+            os.makedirs(order["cwd"], exist_ok=True)
+        many_ids = place.host.many_ids if place.host else os.geteuid() == 0
+        confine.become(order["uid"], order["gid"], many_ids=many_ids)
+        _change_directory(order["cwd"])
+        keep = confine.capability_set(order["capabilities"])
+        confine.drop_privileges(keep, processes_are_apart=place.host is not None)
+        confine.execute(order["argv"], env)
+    except BaseException as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename:
+            text = f"{error.filename}: {text}"
+        os.write(status, text.encode(errors="replace"))
+    os._exit(128)
+
+
+def _change_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise OSError(error.errno, f"working directory {path}: {error.strerror}") from None

@@ -1,0 +1,346 @@
+"""The holder: the small process that outlives the engine and holds the node's namespaces.
+
+Started by `connection` as `python -I -S`, single-threaded, with as few imports as can be, since every container's shim is a
+fork of it. At L2 it stands in a user, mount and network namespace of its own: the cluster's network. It makes pod
+sandboxes (kept alive by open descriptors, without a process), forks off the launch of containers and the entering of
+them, and hands out sockets. It never waits for anyone: work that may take long is done in its children.
+
+Requests (see `wire`): hello, pod, unpod, start, exec, sockets, address, rejoin, end.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import traceback
+
+from argosy.engine.node.runtime.holder import (
+    confine,
+    enter,
+    launch,
+    netlink,
+    processes,
+    rootfs,
+    seccomp,
+    syscalls,
+    wire,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+SOCKET_NAME = "holder.sock"
+CHECK_SECONDS = 10.0
+_PATIENCE_SECONDS = 2.0
+_POD_NAMESPACES = (("net", syscalls.CLONE_NEWNET), ("ipc", syscalls.CLONE_NEWIPC), ("uts", syscalls.CLONE_NEWUTS))
+
+
+class Holder:
+    """State: the pods' namespaces, the cluster network's routing socket, the open lines."""
+
+    def __init__(self, directory: str, level: str, listener: socket.socket) -> None:
+        self.directory = directory
+        self.level = level
+        self.listener = listener
+        self.pods: dict[str, list[int]] = {}
+        self.lines: dict[int, socket.socket] = {}
+        self.place = launch.Place(level, rootfs.Host() if level != "L0" else None, processes.boot_id())
+        self.own: list[int] = []
+        self.routing: netlink.Netlink | None = None
+        self.kinds = [kind for kind in _POD_NAMESPACES if level == "L2" or kind[0] != "net"]
+        if level != "L0":
+            self.own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
+            self.place.keep = [
+                _keep_open(f"/proc/self/ns/{name}", 4 + i) for i, name in enumerate(("user", "net", "mnt"))
+            ]
+        if level == "L2":
+            self.routing = bring_up_network()
+        seccomp.program(syscalls.MACHINE, processes_are_apart=level != "L0")
+
+    def serve(self) -> None:
+        """Answer requests until told to end, or until the socket's file is gone and no pod is left."""
+        poll = select.poll()
+        poll.register(self.listener, select.POLLIN)
+        while True:
+            events = poll.poll(CHECK_SECONDS * 1000)
+            if not events and not self.pods and not os.path.exists(f"{self.directory}/{SOCKET_NAME}"):
+                return
+            for fd, _ in events:
+                if fd == self.listener.fileno():
+                    line = self._accept()
+                    if line and self._answer(line):
+                        self.lines[line.fileno()] = line
+                        poll.register(line, select.POLLIN)
+                    elif line:
+                        line.close()
+                elif not self._answer(self.lines[fd]):
+                    poll.unregister(fd)
+                    self.lines.pop(fd).close()
+
+    def _accept(self) -> socket.socket | None:
+        try:
+            line, _ = self.listener.accept()
+        except OSError:
+            return None
+        peer = struct.unpack("=iII", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if peer[1] != os.geteuid():
+            line.close()
+            return None
+        line.settimeout(_PATIENCE_SECONDS)
+        return line
+
+    def _answer(self, line: socket.socket) -> bool:
+        """Take one request. True to keep the connection open for more."""
+        try:
+            request, descriptors = wire.receive(line)
+        except (OSError, EOFError, ValueError):
+            return False
+        try:
+            return self._carry_out(request, descriptors, line)
+        except OSError as error:
+            _try_send(line, {"error": f"{type(error).__name__}: {error}", "errno": error.errno or 0})
+        except Exception as error:
+            traceback.print_exc()
+            _try_send(line, {"error": f"{type(error).__name__}: {error}"})
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+        return False
+
+    def _carry_out(self, request: dict[str, Any], descriptors: list[int], line: socket.socket) -> bool:
+        operation = request["op"]
+        if operation == "sockets":
+            self._hand_out(request, line)
+            return True
+        if operation == "start":
+            self._start(request, descriptors, line)
+            return False
+        if operation == "exec":
+            if not os.fork():
+                enter.run(self.level, request, line, descriptors)
+            return False
+        answer: dict[str, Any] = {}
+        if operation == "hello":
+            answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid(), "pods": list(self.pods)}
+        elif operation == "pod":
+            if request["uid"] not in self.pods:
+                self.pods[request["uid"]] = self._make_pod(request["hostname"], request["address"])
+        elif operation == "unpod":
+            for fd in self.pods.pop(request["uid"], ()):
+                os.close(fd)
+        elif operation == "rejoin":
+            self._rejoin(request["uid"], request["pid"])
+        elif operation == "address" and self.routing:
+            self.routing.send(netlink.address(1, socket.inet_aton(request["address"])))
+        elif operation == "end":
+            wire.send(line, answer)
+            os._exit(0)
+        wire.send(line, answer)
+        return False
+
+    def _hand_out(self, request: dict[str, Any], line: socket.socket) -> None:
+        sockets = [
+            socket.socket(request["family"], request["type"] | socket.SOCK_NONBLOCK, request["proto"])
+            for _ in range(request["count"])
+        ]
+        wire.send(line, {}, [each.fileno() for each in sockets])
+        for each in sockets:
+            each.close()
+
+    def _start(self, request: Any, descriptors: list[int], line: socket.socket) -> None:
+        namespaces = self.pods.get(request["pod"])
+        if namespaces is None:
+            raise LookupError(f"pod {request['pod']} has no sandbox; create it first")
+        if not os.fork():
+            self.place.namespaces = namespaces
+            launch.run(self.place, request, line, descriptors)
+
+    def _make_pod(self, hostname: str, address: str) -> list[int]:
+        """Open a pod's namespaces by stepping into new ones and back again."""
+        if self.level == "L0":
+            return []
+        made: list[int] = []
+        flags = 0
+        for _, flag in self.kinds:
+            flags |= flag
+        syscalls.unshare(flags)
+        try:
+            made = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
+            socket.sethostname(hostname)
+            if self.routing:
+                _open_ports()
+                netlink.join_pod(self.routing, self.own[0], address)
+        except BaseException:
+            for fd in made:
+                os.close(fd)
+            raise
+        finally:
+            self._step_back()
+        return made
+
+    def _step_back(self) -> None:
+        try:
+            for fd in self.own:
+                syscalls.setns(fd)
+        except OSError:
+            traceback.print_exc()
+            os._exit(1)  # in a pod's namespaces this process would do harm; the engine starts another
+
+    def _rejoin(self, uid: str, pid: int) -> None:
+        """Take over the sandbox of a pod that an earlier holder made, from one of its shims."""
+        if uid not in self.pods:
+            self.pods[uid] = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
+
+
+def _try_send(line: socket.socket, answer: dict[str, Any]) -> None:
+    try:
+        wire.send(line, answer)
+    except OSError:
+        pass
+
+
+def _keep_open(path: str, number: int) -> int:
+    """Open a namespace at a fixed descriptor, inherited by every shim, for a later holder to come back to."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(fd, number, inheritable=False)
+    if fd != number:
+        os.close(fd)
+    return number
+
+
+def bring_up_network() -> netlink.Netlink:
+    """Make the network namespace that this process has just entered the cluster's."""
+    routing = netlink.Netlink()
+    routing.send(netlink.link_up(1), netlink.address(1, socket.inet_aton(netlink.GATEWAY)))
+    _open_ports()
+    confine.write_text("/proc/sys/net/ipv4/ip_forward", "1")
+    return routing
+
+
+def _open_ports() -> None:
+    """In a network namespace of its own every port is free to take, and ping needs no privilege."""
+    for name, value in (
+        ("ipv4/ip_unprivileged_port_start", "0"),
+        ("ipv4/ping_group_range", "0 0"),
+        ("ipv6/conf/default/disable_ipv6", "1"),
+    ):
+        try:
+            confine.write_text(f"/proc/sys/net/{name}", value)
+        except OSError:
+            pass
+
+
+def enter_namespaces(level: str, former: str) -> None:
+    """Become the holder's namespaces: new ones, or (given `/proc/<shim>`) those of an earlier holder."""
+    if level == "L0":
+        return
+    if former:
+        descriptors = [os.open(f"{former}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC) for number in (4, 5, 6)]
+        for fd in descriptors[: 2 if level == "L2" else 1] + descriptors[2:]:
+            syscalls.setns(fd)
+            os.close(fd)
+        return
+    flags = syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+    flags |= syscalls.CLONE_NEWNET if level == "L2" else 0
+    uid, gid = os.geteuid(), os.getegid()
+    if uid != 0:
+        syscalls.unshare(flags)
+        confine.write_id_maps("/proc/self", f"0 {uid} 1", f"0 {gid} 1")
+    else:
+        _unshare_as_root(flags)
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+
+
+def _unshare_as_root(flags: int) -> None:
+    """Root keeps every id it has, so that pods may run as any user. Only a process outside may write such a map."""
+    gate, done = os.pipe(), os.pipe()
+    target = os.getpid()
+    helper = os.fork()
+    if not helper:
+        status = 1
+        try:
+            if os.read(gate[0], 1):
+                maps = [_identity(f"/proc/self/{name}_map") for name in ("uid", "gid")]
+                confine.write_id_maps(f"/proc/{target}", *maps, deny_setgroups=False)
+                status = 0
+        finally:
+            os._exit(status)
+    try:
+        syscalls.unshare(flags)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOSPC, errno.EINVAL, errno.EUSERS}:
+            raise
+        os.close(gate[1])
+        os.waitpid(helper, 0)
+        syscalls.unshare(flags & ~syscalls.CLONE_NEWUSER)  # no user namespaces here, but root can do without
+        return
+    os.write(gate[1], b"1")
+    _, status = os.waitpid(helper, 0)
+    for fd in (*gate, *done):
+        os.close(fd)
+    if status:
+        raise OSError(errno.EPERM, "cannot map the ids of a new user namespace")
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _identity(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        extents = [line.split() for line in file]
+    return "\n".join(f"{first} {first} {count}" for first, _, count in extents)
+
+
+def _listen(directory: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fd, path = wire.short_path(directory, SOCKET_NAME)
+    try:
+        os.unlink(f"{directory}/{SOCKET_NAME}")
+    except FileNotFoundError:
+        pass
+    previous = os.umask(0o177)
+    listener.bind(path)
+    os.umask(previous)
+    os.close(fd)
+    listener.listen(1024)
+    return listener
+
+
+def main() -> NoReturn:
+    """`holder <run directory> <level> <former shim's /proc directory or empty>`; says `ready` or an error on stdout."""
+    directory, level, former = sys.argv[1:4]
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    try:
+        for fd in range(16):  # leave the low numbers to what `keep` pins there
+            if fd > 2:
+                os.dup2(0, fd, inheritable=False)
+        enter_namespaces(level, former)
+        listener = _listen(directory)
+        holder = Holder(directory, level, listener)
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        syscalls.set_name("argosy-holder")
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.chdir("/")
+        started = processes.start_time("self")
+        text = f"ready {processes.own_pid()} {started} {level}"
+    except BaseException as error:
+        traceback.print_exc()
+        os.write(1, f"error {error}".encode())
+        os._exit(1)
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    os.write(1, text.encode())
+    os.dup2(2, 1)
+    holder.serve()
+    os._exit(0)

@@ -1,0 +1,167 @@
+"""The supervisor of one container run: pid 1 of its pid namespace (L1, L2) or a child subreaper (L0).
+
+Forked by `launch`; needs neither the holder nor the engine afterwards. It reaps orphans, passes signals on to the command,
+writes the log, keeps the run's state file, and ends with the command, taking everything else in the container with it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from argosy.engine.node.runtime.holder import processes, statefile, syscalls
+from argosy.engine.node.runtime.holder.crilog import Log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argosy.engine.node.runtime.holder.order import StartOrder, State
+
+WATCH_SECONDS = 0.5
+_FORWARDED = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
+)  # fmt: skip
+_CHUNK = 1 << 16
+
+
+class Shim:
+    """Supervises the command `command` (a child of this process) until it ends."""
+
+    def __init__(self, order: StartOrder, state: State, command: int, streams: dict[int, bytes]) -> None:
+        self.order = order
+        self.state = state
+        self.command = command
+        self.streams = streams  # descriptor -> b"stdout" or b"stderr"
+        self.log = Log(order["log"], order["log_max"])
+        self.status: int | None = None
+        self.out_of_memory = False
+        self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def listen(self) -> None:
+        """From now on signals wake the loop up instead of ending this process."""
+        signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+        for number in (*_FORWARDED, signal.SIGCHLD):
+            signal.signal(number, _noted)
+
+    def run(self) -> None:
+        """Supervise until the command has ended and everything is written down."""
+        poll = select.poll()
+        poll.register(self._wake[0], select.POLLIN)
+        for fd in self.streams:
+            poll.register(fd, select.POLLIN)
+        watch = self.order["memory_bytes"]
+        self._reap()  # it may have ended before we listened
+        while self.status is None:
+            for fd, _ in poll.poll(WATCH_SECONDS * 1000 if watch else None):
+                if fd == self._wake[0]:
+                    self._signals()
+                elif not self._read(fd):
+                    poll.unregister(fd)
+            if watch and self.status is None:
+                self._watch_memory(watch)
+        self._end_the_rest()
+        for fd in list(self.streams):
+            os.set_blocking(fd, False)
+            while self._read(fd):
+                pass
+        self.log.finish()
+        self._record()
+
+    def _read(self, fd: int) -> bool:
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except OSError:  # EAGAIN at the end, EIO of a terminal whose other side has closed
+            chunk = b""
+        if chunk:
+            self.log.feed(self.streams[fd], chunk)
+        return bool(chunk)
+
+    def _signals(self) -> None:
+        for number in os.read(self._wake[0], 256):
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif self.status is None:
+                try:
+                    os.kill(self.command, number)
+                except ProcessLookupError:
+                    pass
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self.command:
+                self.status = status
+
+    def _watch_memory(self, limit: int) -> None:
+        """Stand in for the kernel where it enforces no memory limit."""
+        own_pids = os.getpid() == 1
+        proc, pids = processes.members(self.state["pid"], self.state["command_pid"], own_pids=own_pids)
+        pids = [pid for pid in pids if not (own_pids and pid == "1")]
+        if sum(processes.resident_bytes(proc, pid) for pid in pids) > limit:
+            self.out_of_memory = True
+            os.kill(self.command, signal.SIGKILL)
+
+    def _end_the_rest(self) -> None:
+        if os.getpid() == 1:  # only in a pid namespace of our own does -1 mean "everything in the container"
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            _reap_all()
+            return
+        while True:
+            rest = processes.descendants(os.getpid())
+            if not rest:
+                return
+            for pid in rest:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except (ProcessLookupError, PermissionError):
+                    pass
+            os.waitpid(-1, 0)
+
+    def _record(self) -> None:
+        status = self.status or 0
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        state = self.state
+        state["code"] = 128 + number if number else os.WEXITSTATUS(status)
+        state["signal"] = number
+        state["finished_at"] = time.time()
+        state["reason"] = "OOMKilled" if self.out_of_memory or (number == signal.SIGKILL and self._oom_seen()) else ""
+        state["message"] = ""
+        statefile.write(self.order["state"], state)
+
+    def _oom_seen(self) -> bool:
+        """Whether the kernel's own limit has killed something in the container's cgroup."""
+        path = self.order["cgroup_oom"]
+        if not path:
+            return False
+        try:
+            with open(path, encoding="ascii") as file:
+                counters = dict(line.split() for line in file)
+        except (OSError, ValueError):
+            return False
+        return int(counters.get("oom_kill", 0)) > 0
+
+
+def _noted(number: int, frame: object) -> None:
+    """The wake-up descriptor has carried the signal's number; nothing is left to do here."""
+
+
+def _reap_all() -> None:
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def rename() -> None:
+    """Let `ps` say what this process is."""
+    syscalls.set_name("argosy-shim")

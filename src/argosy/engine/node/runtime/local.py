@@ -1,0 +1,298 @@
+"""The runtime of this machine: `spec.Runtime` at every level, through the holder.
+
+The node agent calls it; `probe.open_runtime` makes it. It owns no process itself: the holder and the shims live on when
+the engine dies, and the next engine finds them by `<home>/run` and by the state files in the pods' directories.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from argosy.engine.node.runtime import limits, orders, runs
+from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
+from argosy.engine.node.runtime.holder import processes
+from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
+from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
+from argosy.errors import ArgosyError, NotFound
+
+KILL_SECONDS = 2.0
+"""How long a killed command's shim may take to write down its end before it is killed too."""
+OUTPUT_MAX = 64 * 1024
+
+
+class PodRecord(msgspec.Struct):
+    """A pod's sandbox as `<home>/run/pods/<uid>.json` keeps it for the next engine."""
+
+    uid: str
+    directory: str
+    hostname: str
+    address: str
+    host_network: bool = False
+
+
+class LocalRuntime:
+    """Processes on this machine, set apart as strongly as `level` says."""
+
+    def __init__(self, home: Path, level: Level, cgroups: limits.Cgroups) -> None:
+        self.level = level
+        self.enforces = cgroups.enforces
+        self._cgroups = cgroups
+        self._run_directory = home / "run"
+        self._index = self._run_directory / "pods"
+        self._main = Connection(self._run_directory / "holder", level)
+        self._on_host = Connection(self._run_directory / "holder-host", Level.L1)
+        self.network: HolderNetwork | HostNetwork = (
+            HolderNetwork(self._main) if level is Level.L2 else HostNetwork(level)
+        )
+        self._boot = processes.boot_id()
+        self._pods: dict[str, PodRecord] = {}
+        self._runs: dict[str, runs.Followed] = {}
+        self._starting = asyncio.Lock()
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    # -- life
+
+    async def start(self) -> None:
+        """Find the holder, or start one; read what earlier engines left. Raises UserError."""
+        self._index.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in self._index.glob("*.json"):
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                record = msgspec.json.decode(path.read_bytes(), type=PodRecord)
+                self._pods[record.uid] = record
+        for record in self._pods.values():
+            for path in (Path(record.directory) / "runtime").glob("*.json"):
+                state = runs.read_state(path)
+                if state is not None and state.id not in self._runs:
+                    self._follow(runs.Followed(state, path, self._boot))
+        await self._ensure(self._main)
+
+    async def close(self, *, kill: bool) -> None:
+        """Let go of everything; with `kill` end it first."""
+        if kill:
+            await asyncio.gather(*(self.remove_pod(uid) for uid in list(self._pods)))
+            for connection in (self._main, self._on_host):
+                with contextlib.suppress(HolderGone, HolderRefused):
+                    await connection.ask({"op": "end"})
+                await asyncio.to_thread(shutil.rmtree, connection.directory, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._index, ignore_errors=True)
+            self._cgroups.close()
+        if self._cleaning:
+            await asyncio.gather(*self._cleaning, return_exceptions=True)
+        for followed in self._runs.values():
+            followed.let_go()
+        self.network.close()
+
+    async def adopt(self) -> Sequence[Run]:
+        """Every run that is known, running or ended."""
+        return [followed.run() for followed in self._runs.values()]
+
+    # -- pods
+
+    async def create_pod(self, spec: PodSpec) -> None:
+        """Make the sandbox. Raises HolderRefused with the kernel's reason."""
+        orders.runtime_directory(spec).mkdir(parents=True, exist_ok=True, mode=0o700)
+        record = PodRecord(spec.uid, str(spec.directory), spec.hostname, spec.address, spec.host_network)
+        path = self._index / f"{spec.uid}.json"
+        await self._ask_for(record, {"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address})
+        path.write_bytes(msgspec.json.encode(record))
+        self._pods[spec.uid] = record
+
+    async def remove_pod(self, uid: str) -> None:
+        """End its runs, drop its namespaces, delete its runtime directory."""
+        record = self._pods.get(uid)
+        if record is None:
+            return
+        mine = [followed for followed in self._runs.values() if followed.state.pod == uid]
+        await asyncio.gather(*(self._kill(followed) for followed in mine))
+        with contextlib.suppress(HolderGone):
+            await self._connection(record).ask({"op": "unpod", "uid": uid})
+        await asyncio.to_thread(remove_tree, Path(record.directory) / "runtime")
+        for followed in mine:
+            self._cgroups.remove(followed.state.id)
+            self._runs.pop(followed.state.id, None)
+        (self._index / f"{uid}.json").unlink(missing_ok=True)
+        self._pods.pop(uid, None)
+
+    # -- containers
+
+    async def start_container(self, spec: ContainerSpec) -> Run:
+        """Start a run; an attempt that exists already is returned as it is. Raises HolderRefused, HolderGone."""
+        known = self._runs.get(spec.id)
+        if known is not None:
+            return known.run()
+        record = self._pods.get(spec.pod.uid)
+        if record is None:
+            raise NotFound(f"pod {spec.pod.uid} has no sandbox; create it first")
+        level = Level.L1 if record.host_network and self.level is Level.L2 else self.level
+        state_path, root, termination = orders.run_paths(spec)
+        root.mkdir(mode=0o755, exist_ok=True)
+        termination.touch(mode=0o666)
+        termination.chmod(0o666)
+        cgroups, oom = self._cgroups.create(spec.id, spec.limits)
+        watch = 0 if "memory" in self.enforces else spec.limits.memory_bytes or 0
+        order = orders.start_order(spec, level, cgroups, oom, watch)
+        if "cpu" not in self.enforces:
+            order["cpus"] = limits.choose_cpus(spec.id, spec.limits.cpu_millis)
+        answer = await self._ask_for(record, dict(order))
+        followed = runs.Followed(runs.state_of(answer), state_path, self._boot)
+        self._follow(followed)
+        return followed.run()
+
+    async def wait(self, run_id: str) -> Exit:
+        """How it ended, once it has. Raises NotFound."""
+        followed = self._followed(run_id)
+        await followed.ended.wait()
+        assert followed.exit is not None
+        return followed.exit
+
+    async def signal(self, run_id: str, number: int) -> None:
+        """Signal the command. Raises NotFound."""
+        followed = self._followed(run_id)
+        if number == signal.SIGKILL:
+            await self._kill(followed)
+        else:
+            followed.signal(number)
+
+    async def exec(self, run_id: str, argv: Sequence[str], *, timeout_seconds: float | None = None) -> ExecResult:
+        """Run a command in the container, its output (both streams) collected up to 64 KiB. Raises NotFound."""
+        followed = self._followed(run_id)
+        state = followed.state
+        if not followed.alive:
+            raise NotFound(f"container {run_id} is not running")
+        read, write = os.pipe()
+        order = {
+            "op": "exec", "pid": state.command_pid, "start_time": state.command_start_time, "argv": list(argv),
+            "env": state.exec.env, "cwd": state.exec.cwd, "uid": state.exec.uid, "gid": state.exec.gid,
+            "capabilities": state.exec.capabilities, "cgroups": state.exec.cgroups, "tty": False,
+            "timeout": timeout_seconds,
+        }  # fmt: skip
+        output = bytearray()
+        with Path(os.devnull).open("rb") as nothing:
+            collecting = asyncio.create_task(_collect(read, output))
+            try:
+                answer = await self._connection(self._pods[state.pod]).ask(order, (nothing.fileno(), write, write))
+            finally:
+                os.close(write)
+                with contextlib.suppress(TimeoutError):  # a child of the command may hold the pipe open
+                    await asyncio.wait_for(collecting, 0.2)
+                os.close(read)
+        failure = answer.get("failure")
+        if failure:
+            return ExecResult(answer["code"], failure.encode())
+        return ExecResult(answer["code"], bytes(output), answer["timed_out"])
+
+    async def usage(self, run_id: str) -> Usage | None:
+        """CPU seconds and bytes used so far and now; None when it has ended. Raises NotFound."""
+        followed = self._followed(run_id)
+        if not followed.alive:
+            return None
+        measured = self._cgroups.usage(run_id)
+        return measured or limits.measure(followed.state.pid, followed.state.command_pid, own_pids=self.level != "L0")
+
+    # -- inside
+
+    def _followed(self, run_id: str) -> runs.Followed:
+        followed = self._runs.get(run_id)
+        if followed is None:
+            raise NotFound(f"container {run_id} is not known")
+        return followed
+
+    def _follow(self, followed: runs.Followed) -> None:
+        self._runs[followed.state.id] = followed
+        followed.follow(self._ended)
+
+    def _ended(self, followed: runs.Followed) -> None:
+        """The writable layer of an ended run is of no use to anyone."""
+        self._cgroups.remove(followed.state.id)
+        root = followed.path.with_suffix(".root")
+        if root.exists():
+            task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_tree, root))
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+
+    async def _kill(self, followed: runs.Followed) -> None:
+        """Kill the command, so that the shim can still write down the end; failing that, the shim."""
+        if not followed.alive:
+            return
+        followed.signal(signal.SIGKILL)
+        try:
+            await asyncio.wait_for(followed.ended.wait(), KILL_SECONDS)
+        except TimeoutError:
+            followed.kill()
+            await followed.ended.wait()
+
+    def _connection(self, record: PodRecord) -> Connection:
+        return self._on_host if record.host_network and self.level is Level.L2 else self._main
+
+    async def _ask_for(self, record: PodRecord, request: dict[str, object]) -> dict[str, object]:
+        """Ask the pod's holder, starting it first if it is not there."""
+        connection = self._connection(record)
+        try:
+            return await connection.ask(request)
+        except HolderGone:
+            await self._ensure(connection)
+            return await connection.ask(request)
+
+    async def _ensure(self, connection: Connection) -> None:
+        """A holder that answers, with the sandboxes of pods that still run."""
+        async with self._starting:
+            with contextlib.suppress(HolderGone):
+                answer = await connection.ask({"op": "hello"})
+                if answer["level"] != connection.level:
+                    raise ArgosyError(
+                        f"a holder of level {answer['level']} is running; stop the engine with its pods first"
+                    )
+                return
+            alive = {f.state.pod: f.state.pid for f in self._runs.values() if f.alive}
+            mine = {uid: pid for uid, pid in alive.items() if self._connection(self._pods[uid]) is connection}
+            former = next((f"/proc/{pid}" for pid in mine.values()), "")
+            await asyncio.to_thread(connection.start, former)
+            for uid, pid in mine.items():
+                await connection.ask({"op": "rejoin", "uid": uid, "pid": pid})
+            if connection is self._main and isinstance(self.network, HolderNetwork):
+                await asyncio.to_thread(self.network.restore)
+
+
+async def _collect(fd: int, into: bytearray) -> None:
+    """Read a pipe to its end, keeping the first 64 KiB."""
+    loop = asyncio.get_running_loop()
+    os.set_blocking(fd, False)
+    ready = asyncio.Event()
+    loop.add_reader(fd, ready.set)
+    try:
+        while True:
+            await ready.wait()
+            ready.clear()
+            try:
+                chunk = os.read(fd, 1 << 16)
+            except BlockingIOError:
+                continue
+            if not chunk:
+                return
+            into += chunk[: max(OUTPUT_MAX - len(into), 0)]
+    finally:
+        loop.remove_reader(fd)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory whatever modes its owner has put on what is in it; symlinks are never followed."""
+
+    def unlock(function: object, name: str, _: object) -> None:
+        with contextlib.suppress(OSError):
+            parent = Path(name).parent
+            parent.chmod(0o700)
+            if not Path(name).is_symlink() and Path(name).is_dir():
+                Path(name).chmod(0o700)
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                Path(name).unlink()
+
+    shutil.rmtree(path, onerror=unlock)

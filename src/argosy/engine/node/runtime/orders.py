@@ -1,0 +1,106 @@
+"""From the agent's values to the holder's orders: pure.
+
+`local` adds what only the machine knows (cgroups, free CPUs). Paths: everything of a run lies in
+`<pod directory>/runtime`, named `<container>-<attempt>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from argosy.engine.node.runtime.holder.order import StartOrder
+from argosy.engine.node.runtime.spec import ContainerSpec, Level, PodSpec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+OPTIONAL_AT_L0 = (
+    "/dev/termination-log",
+    "/var/run/secrets/",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/etc/hostname",
+    "/dev/shm",
+)
+"""Targets that programs can do without, or that the host has in its own right: no failure at L0 when they are taken."""
+
+
+def runtime_directory(pod: PodSpec) -> Path:
+    """Where the runtime keeps a pod's state."""
+    return pod.directory / "runtime"
+
+
+def run_paths(spec: ContainerSpec) -> tuple[Path, Path, Path]:
+    """State file, root directory and termination file of a run."""
+    directory = runtime_directory(spec.pod)
+    stem = f"{spec.name}-{spec.attempt}"
+    return directory / f"{stem}.json", directory / f"{stem}.root", directory / f"{stem}.termination"
+
+
+def environment(spec: ContainerSpec, level: Level, root: Path) -> dict[str, str]:
+    """The container's variables, with those that every process expects filled in."""
+    env = dict(spec.env)
+    env.setdefault("PATH", DEFAULT_PATH)
+    env.setdefault("HOSTNAME", spec.pod.hostname)
+    if level is Level.L0:
+        env.setdefault("HOME", str(root))
+        env.setdefault("TMPDIR", str(root / "tmp"))
+        env.setdefault("ARGOSY_ROOT", str(root))
+    else:
+        env.setdefault("HOME", "/" if spec.run_as_user else "/root")
+    if spec.tty:
+        env.setdefault("TERM", "xterm")
+    return env
+
+
+def working_directory(spec: ContainerSpec, level: Level, root: Path) -> str:
+    """At L0 the host's / is nobody's working directory: a relative or absent one lies in the run's own root."""
+    wanted = spec.working_dir or "/"
+    if level is Level.L0 and (wanted == "/" or not Path(wanted).is_dir()):
+        return str(root) + wanted.rstrip("/")
+    return wanted
+
+
+def start_order(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cgroup_oom: str, watch: int) -> StartOrder:
+    """The order for one run. `watch` is the memory limit the shim watches over, 0 for none."""
+    state, root, termination = run_paths(spec)
+    pod = spec.pod
+    binds = [(str(path), str(path), True) for path in spec.read_only_paths]
+    binds.append((str(pod.etc_hosts), "/etc/hosts", False))
+    binds.append((_resolv_conf(spec, level), "/etc/resolv.conf", True))
+    binds += [(str(mount.source), mount.target, mount.read_only) for mount in spec.mounts]
+    binds.append((str(termination), spec.termination_message_path, False))
+    binds = [bind for bind in binds if bind[0]]
+    return {
+        "op": "start",
+        "id": spec.id,
+        "pod": pod.uid,
+        "container": spec.name,
+        "attempt": spec.attempt,
+        "argv": list(spec.argv),
+        "env": environment(spec, level, root),
+        "cwd": working_directory(spec, level, root),
+        "hostname": pod.hostname,
+        "log": str(spec.log_path),
+        "log_max": spec.log_bytes_max,
+        "state": str(state),
+        "root": str(root),
+        "binds": binds,
+        "optional_targets": [target for _, target, _ in binds if target.startswith(OPTIONAL_AT_L0)],
+        "uid": spec.run_as_user,
+        "gid": spec.run_as_group,
+        "ro_root": spec.read_only_root,
+        "capabilities": list(spec.add_capabilities),
+        "tty": spec.tty,
+        "stdin": "",
+        "cgroups": list(cgroups),
+        "cgroup_oom": cgroup_oom,
+        "memory_bytes": watch,
+        "cpus": [],
+    }
+
+
+def _resolv_conf(spec: ContainerSpec, level: Level) -> str:
+    if level is Level.L2 and not spec.pod.host_network:
+        return str(spec.pod.resolv_conf)
+    real = Path("/etc/resolv.conf").resolve()
+    return str(real) if real.is_file() else ""

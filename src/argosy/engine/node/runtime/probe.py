@@ -1,0 +1,62 @@
+"""Which isolation level this machine allows, and the runtime for it.
+
+The engine calls `open_runtime` once at start; `best_level` also serves `argosy doctor`-like reports. The trial is real: it
+makes the namespaces and mounts that a pod needs, in a short-lived process, because settings alone do not tell.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import argosy
+from argosy.engine.node.runtime import limits
+from argosy.engine.node.runtime.local import LocalRuntime
+from argosy.engine.node.runtime.spec import Level
+from argosy.errors import UserError
+
+TRIAL_SECONDS = 10.0
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from argosy.engine.node.runtime.holder import trial; trial.main()"
+)
+
+
+def best_level() -> tuple[Level, dict[Level, str]]:
+    """The strongest level that works here, and for each stronger one a sentence saying what the machine refuses."""
+    source = Path(argosy.__file__).parent.parent
+    with tempfile.TemporaryDirectory(prefix="argosy-trial-") as directory:
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(source), directory]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                cwd="/", env={}, timeout=TRIAL_SECONDS,
+            )  # fmt: skip
+            said, complaint = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            said, complaint = "", f"the trial of namespaces did not end within {TRIAL_SECONDS:.0f} s"
+    lines = said.splitlines()
+    if lines[-1:] != ["end"]:
+        reason = complaint.strip().rsplit("\n", 1)[-1] or "the trial of namespaces was killed"
+        return Level.L0, {Level.L2: reason, Level.L1: reason}
+    reasons = {Level(level): reason for level, _, reason in (line.partition(" ") for line in lines[:-1])}
+    if Level.L2 not in reasons:
+        return Level.L2, {}
+    return (Level.L0 if Level.L1 in reasons else Level.L1), reasons
+
+
+def open_runtime(home: Path, level: Level | None = None, *, cgroups: bool = True) -> LocalRuntime:
+    """The runtime whose state lies in `<home>/run`, at the best level or the one asked for.
+
+    Raises UserError when the machine cannot do the level asked for. Call `start` on what comes back.
+    """
+    if level is not Level.L0:
+        best, reasons = best_level()
+        if level is not None and level in reasons:
+            raise UserError(
+                f"isolation level {level} is not available here: {reasons[level]}",
+                f"run with --isolation {best}, or without the option",
+            )
+        level = level or best
+    return LocalRuntime(home, level, limits.find(home) if cgroups else limits.Cgroups())
