@@ -1,0 +1,109 @@
+"""From pods and their measured use to the replicas that each metric of an autoscaler asks for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from argosy.engine.controllers.autoscaler.algebra import Recommendation, Usage, by_average, by_utilization
+from argosy.engine.controllers.autoscaler.behavior import amount, tolerance
+from argosy.engine.controllers.pods import is_finished
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import is_deleting, name_of, pod_is_ready
+
+
+def essence(pods: Iterable[Obj]) -> list[Obj]:
+    """What matters of the pods: name, readiness, requests by container."""
+    return [
+        {
+            "name": name_of(pod),
+            "ready": pod_is_ready(pod),
+            "requests": {
+                str(c["name"]): dict(dig(c, "resources", "requests", default={}))
+                for c in pod["spec"].get("containers") or ()
+            },
+        }
+        for pod in pods
+        if not is_finished(pod) and not is_deleting(pod)
+    ]
+
+
+def recommend(autoscaler: Obj, found: Mapping[str, Any], replicas: int) -> Obj:
+    """`replicas` (the largest that any metric asks for), `current` (status.currentMetrics), or `error` and `reason`."""
+    answers: list[int] = []
+    current: list[Obj] = []
+    failure: Obj = {}
+    for metric in autoscaler["spec"].get("metrics") or ():
+        try:
+            recommendation, seen = _one(autoscaler, metric, found, replicas)
+        except ValueError as error:
+            failure = failure or {"reason": _failure_reason(metric), "error": str(found.get("error") or error)}
+            continue
+        answers.append(recommendation.replicas)
+        current.append(seen)
+    if not answers or (failure and max(answers) < replicas):
+        return {**failure, "current": current}  # with a metric missing nobody is scaled down
+    return {"replicas": max(answers), "current": current}
+
+
+def _one(autoscaler: Obj, metric: Obj, found: Mapping[str, Any], replicas: int) -> tuple[Recommendation, Obj]:
+    type = str(metric.get("type"))
+    field = {"Resource": "resource", "ContainerResource": "containerResource"}.get(type)
+    if field is None:
+        raise ValueError(f"metrics of type {type} are not served here; use Resource or ContainerResource")
+    source = metric[field]
+    name = str(source["name"])
+    container = str(source.get("container") or "")
+    usage = _usage(found.get("pods") or (), found.get("use") or (), name, container)
+    target = source["target"]
+    direction = "scaleUp" if _rises(usage, target) else "scaleDown"
+    margin = tolerance(autoscaler, direction)
+    current: Obj = {}
+    if target.get("type") == "Utilization":
+        answer = by_utilization(usage, replicas, float(target["averageUtilization"]), margin)
+        current["averageUtilization"] = int(answer.value)
+    else:
+        answer = by_average(usage, replicas, amount(target.get("averageValue")), margin)
+    used = list(usage.used.values())
+    current["averageValue"] = _quantity(sum(used) / len(used)) if used else "0"
+    seen: Obj = {"name": name, "current": current}
+    if container:
+        seen["container"] = container
+    return answer, {"type": type, field: seen}
+
+
+def _usage(pods: Sequence[Obj], use: Sequence[Obj], resource: str, container: str) -> Usage:
+    used: dict[str, float] = {}
+    for entry in use:
+        amounts = [
+            amount(c["usage"][resource])
+            for c in entry.get("containers") or ()
+            if resource in (c.get("usage") or {}) and container in ("", c.get("name"))
+        ]
+        if amounts:
+            used[name_of(entry)] = sum(amounts)
+    requests: dict[str, float] = {}
+    for pod in pods:
+        named = [r for c, r in pod["requests"].items() if container in ("", c)]
+        requests[pod["name"]] = sum(amount(r[resource]) for r in named if resource in r)
+    return Usage(
+        {pod: amount for pod, amount in used.items() if pod in requests},
+        requests,
+        frozenset(pod["name"] for pod in pods if not pod["ready"]),
+    )
+
+
+def _rises(usage: Usage, target: Obj) -> bool:
+    total = sum(usage.used.values())
+    if target.get("type") == "Utilization":
+        return total * 100 > sum(usage.requests.get(p, 0.0) for p in usage.used) * float(target["averageUtilization"])
+    return total > len(usage.used) * amount(target.get("averageValue") or "1")
+
+
+def _quantity(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{int(value * 1000)}m"
+
+
+def _failure_reason(metric: Obj) -> str:
+    kinds = {"Resource": "FailedGetResourceMetric", "ContainerResource": "FailedGetContainerResourceMetric"}
+    return kinds.get(str(metric.get("type")), "InvalidMetricSourceType")
