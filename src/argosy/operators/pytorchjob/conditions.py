@@ -1,0 +1,63 @@
+"""The conditions of `kubeflow.org/v1` jobs, in the order that tools rely on: the last one is the job's state.
+
+A condition that changes moves to the end; Running and Restarting replace each other; a finished job neither runs nor
+restarts. Conditions come in as the API's own dicts and leave as a new list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from argosy.clock import rfc3339
+from argosy.meta.json import Obj
+from argosy.operators.pytorchjob.schema import PYTORCH_JOB
+
+CREATED, RUNNING, RESTARTING = "Created", "Running", "Restarting"
+SUSPENDED, SUCCEEDED, FAILED = "Suspended", "Succeeded", "Failed"
+_REPLACES = {RUNNING: RESTARTING, RESTARTING: RUNNING}
+
+
+def reason(word: str) -> str:
+    """`PyTorchJobRunning` for `Running`."""
+    return f"{PYTORCH_JOB.kind}{word}"
+
+
+def is_true(conditions: Sequence[Obj], type: str) -> bool:
+    """Whether there is such a condition with status True."""
+    found = find(conditions, type)
+    return found is not None and found.get("status") == "True"
+
+
+def find(conditions: Sequence[Obj], type: str) -> Obj | None:
+    """The condition of a type."""
+    return next((condition for condition in conditions if condition.get("type") == type), None)
+
+
+def is_finished(conditions: Sequence[Obj]) -> bool:
+    """Whether the job reached its end; nothing leads out of there."""
+    return is_true(conditions, SUCCEEDED) or is_true(conditions, FAILED)
+
+
+def put(
+    conditions: Sequence[Obj], type: str, word: str, message: str, now: datetime, *, status: str = "True"
+) -> list[Obj]:
+    """The list with one condition set. Nothing changes when it says the same already, or once the job has failed."""
+    current = find(conditions, type)
+    fresh: Obj = {"type": type, "status": status, "reason": reason(word), "message": message}
+    if is_true(conditions, FAILED) or (current is not None and fresh.items() <= current.items()):
+        return list(conditions)
+    stamp = rfc3339(now)
+    same_status = current is not None and current.get("status") == status
+    since = (current or {}).get("lastTransitionTime") if same_status else stamp
+    fresh |= {"lastUpdateTime": stamp, "lastTransitionTime": since or stamp}
+    kept = [c for c in conditions if c.get("type") not in (type, _REPLACES.get(type))]
+    if type in (SUCCEEDED, FAILED):
+        kept = [_ended(c, stamp) for c in kept]
+    return [*kept, fresh]
+
+
+def _ended(condition: Obj, stamp: str) -> Obj:
+    if condition.get("type") not in (RUNNING, RESTARTING) or condition.get("status") == "False":
+        return condition
+    return {**condition, "status": "False", "lastUpdateTime": stamp, "lastTransitionTime": stamp}

@@ -1,0 +1,89 @@
+"""A plan in the making: what `plan` has seen so far, and what it has decided so far.
+
+It only collects; every decision is made in `plan` and its neighbours. Events follow from what is recorded here, so that
+a condition that changed and an action that is taken are each told exactly once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from argosy import kinds
+from argosy.clock import parse_time, rfc3339
+from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
+from argosy.meta.json import Obj
+from argosy.meta.kind import Kind
+from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
+from argosy.operators.pytorchjob import conditions
+from argosy.operators.pytorchjob.census import Census
+from argosy.operators.pytorchjob.job import Job
+from argosy.operators.pytorchjob.restart import Memory, patch
+from argosy.operators.pytorchjob.schema import PYTORCH_JOB
+
+
+@dataclass(slots=True)
+class Draft:
+    """Mutable only while one plan is being made."""
+
+    seen: Observed
+    job: Job
+    memory: Memory
+    census: Census
+    status: Obj
+    actions: list[Action] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    again: float | None = None
+
+    @property
+    def conditions(self) -> list[Obj]:
+        """The conditions as they will be."""
+        return self.status.get("conditions") or []
+
+    def condition(self, type: str, word: str, message: str, *, status: str = "True", warning: bool = False) -> None:
+        """Set a condition, and tell of it when that changes anything."""
+        before = self.conditions
+        after = conditions.put(before, type, word, message, self.seen.now, status=status)
+        if after != before:
+            self.status["conditions"] = after
+            self.reasons.append(Reason(conditions.reason(word), message, warning))
+
+    def create(self, kind: Kind, obj: Obj) -> None:
+        """Make an object."""
+        self.actions.append(Create(kind, obj))
+        if kind in (kinds.POD, kinds.SERVICE):
+            what = kind.kind
+            self.reasons.append(Reason(f"SuccessfulCreate{what}", f"Created {what.lower()}: {name_of(obj)}"))
+
+    def delete(self, kind: Kind, obj: Obj, *, grace_seconds: int | None = None) -> None:
+        """Delete an object, unless that is under way."""
+        if is_deleting(obj):
+            return
+        self.actions.append(Delete(kind, key_of(obj), uid_of(obj), grace_seconds))
+        if kind in (kinds.POD, kinds.SERVICE):
+            what = kind.kind
+            self.reasons.append(Reason(f"SuccessfulDelete{what}", f"Deleted {what.lower()}: {name_of(obj)}"))
+
+    def remember(self, memory: Memory) -> None:
+        """Write what must outlive the pods into the job's annotations, before anything else happens."""
+        change = patch(self.memory, memory)
+        if change is not None:
+            subject = self.seen.subject
+            self.actions.insert(0, Patch(PYTORCH_JOB, key_of(subject), change, uid=uid_of(subject)))
+        self.memory = memory
+
+    def wake_in(self, seconds: float) -> None:
+        """Plan again after so many seconds, or sooner."""
+        self.again = seconds if self.again is None else min(self.again, seconds)
+
+    def stamp(self, field: str) -> None:
+        """Set a time of the status to now."""
+        self.status[field] = rfc3339(self.seen.now)
+
+    def seconds_since(self, field: str) -> float:
+        """How long a time of the status is ago; 0 when it is not set."""
+        text = self.status.get(field)
+        return (self.seen.now - parse_time(text)).total_seconds() if text else 0.0
+
+    def plan(self) -> Plan:
+        """What was decided."""
+        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again)

@@ -1,0 +1,133 @@
+"""What went wrong in a gang, and what went wrong *first*.
+
+When one rank dies, its peers follow within moments with errors of their own (gloo and NCCL report a closed connection).
+Only the first failure says whether a retry can help and what a person needs to read, so every failure is ranked by
+its time and, within the API's whole seconds, by how likely it is to be a consequence of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from argosy.clock import parse_time
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import is_deleting, name_of
+from argosy.operators.pytorchjob.schema import CONTAINER
+
+_RETRYABLE_FROM = 128
+_SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+    10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 15: "SIGTERM",
+}  # fmt: skip
+_FROM_OUTSIDE = (9, 15)
+_SENTENCE_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How one pod failed."""
+
+    pod: str
+    type: str
+    what: str
+    """Completes the sentence `pod NAME …`."""
+    code: int | None = None
+    """The training container's exit code; None when the pod was lost as a whole."""
+    at: str = ""
+    """When, as the API writes it; empty sorts first."""
+    lost: bool = False
+    """Whether somebody took the pod away, rather than that it failed."""
+
+    @property
+    def retryable(self) -> bool:
+        """Upstream's rule for `ExitCode`: killed by a signal, or not the program's doing at all."""
+        return self.code is None or self.code >= _RETRYABLE_FROM
+
+    def __str__(self) -> str:
+        return f"pod {self.pod} {self.what}"
+
+
+def first(failures: Iterable[Failure]) -> Failure | None:
+    """The failure that the others follow from."""
+    return min(failures, key=rank, default=None)
+
+
+def of(pod: Obj, type: str) -> Failure | None:
+    """How a pod failed, None when it did not (or not yet)."""
+    name = name_of(pod)
+    if dig(pod, "status", "phase") == "Succeeded":
+        return None
+    ended = training_end(pod)
+    if ended is not None and ended.get("exitCode"):
+        code = int(ended["exitCode"])
+        return Failure(name, type, _exit(ended, code), code, str(ended.get("finishedAt") or ""))
+    if is_deleting(pod):
+        return Failure(name, type, "was deleted", at=str(pod["metadata"]["deletionTimestamp"]), lost=True)
+    if dig(pod, "status", "phase") != "Failed":
+        return None
+    other = _other_end(pod)
+    if other is not None:
+        return Failure(name, type, other)
+    reason, message = dig(pod, "status", "reason", default=""), dig(pod, "status", "message", default="")
+    return Failure(name, type, _clip(f"failed ({reason or 'no reason given'})" + (f": {message}" if message else "")))
+
+
+def training_end(pod: Obj) -> Obj | None:
+    """The `terminated` state of the training container."""
+    for status in dig(pod, "status", "containerStatuses", default=()):
+        if status.get("name") == CONTAINER:
+            ended = dig(status, "state", "terminated")
+            return ended if isinstance(ended, dict) else None
+    return None
+
+
+def _other_end(pod: Obj) -> str | None:
+    """How a container other than the training one brought the pod down."""
+    for field, kind in (("initContainerStatuses", "init container"), ("containerStatuses", "container")):
+        for status in dig(pod, "status", field, default=()):
+            ended = dig(status, "state", "terminated", default={})
+            if ended.get("exitCode"):
+                return f"failed in its {kind} {status.get('name')}, which {_exit(ended, int(ended['exitCode']))}"
+    return None
+
+
+def _exit(ended: Obj, code: int) -> str:
+    if ended.get("reason") == "OOMKilled":
+        return f"ran out of memory (exit code {code}); raise resources.limits.memory"
+    if ended.get("reason") in ("StartError", "ContainerCannotRun"):
+        return _clip(f"could not start: {ended.get('message') or 'no message'}")
+    number = int(ended.get("signal") or 0) or (code - 128 if 128 < code < 160 else 0)
+    if number:
+        what = f"was killed by signal {number} ({_SIGNALS.get(number, 'unnamed')}, exit code {code})"
+    else:
+        what = f"exited with code {code}"
+    said = last_line(str(ended.get("message") or ""))
+    return _clip(f"{what}: {said}" if said else what)
+
+
+def last_line(text: str) -> str:
+    """The line of a termination message that says most: a Python error's last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _SENTENCE_MAX else text[: _SENTENCE_MAX - 1] + "…"
+
+
+def seconds_since(failure: Failure, now: datetime) -> float:
+    """How long ago it happened; a failure of unknown time is long ago."""
+    return (now - parse_time(failure.at)).total_seconds() if failure.at else float("inf")
+
+
+def rank(failure: Failure) -> tuple[str, int, str]:
+    """Earlier first; within a second: lost or killed from outside, then the program's own error, then crashes that
+    follow from a peer's death (SIGABRT of a watchdog).
+    """
+    if failure.code is None or failure.code - 128 in _FROM_OUTSIDE:
+        order = 0
+    else:
+        order = 1 if failure.code < _RETRYABLE_FROM else 2
+    return failure.at, order, failure.pod

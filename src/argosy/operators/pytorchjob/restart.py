@@ -1,0 +1,114 @@
+"""Restarting the whole gang: what the operator remembers of it, and when it does so.
+
+A process group that lost a member cannot be mended in place, and a kubelet that restarts one container leaves its peers
+hanging. So a retryable failure begins a new *epoch*: every pod of the job is deleted and made anew, and training code
+continues from its last complete checkpoint. What must outlive the pods is kept in annotations of the job, because its
+status is upstream's and has no room for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from argosy.clock import parse_time, rfc3339
+from argosy.meta.json import Obj
+from argosy.meta.objects import annotations_of
+from argosy.operators.pytorchjob.failure import Failure
+from argosy.operators.pytorchjob.job import Job
+from argosy.operators.settings import PREFIX
+
+EPOCH = f"{PREFIX}restart-epoch"
+BECAUSE = f"{PREFIX}restart-because"
+NOT_BEFORE = f"{PREFIX}restart-not-before"
+FORMED = f"{PREFIX}gang-formed"
+_BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS = 10, 300
+_HEALTHY_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the job's annotations say."""
+
+    epoch: int = 0
+    """How often the gang was restarted."""
+    because: str = ""
+    """What ended the epoch before this one."""
+    not_before: datetime | None = None
+    """New pods wait until then: repeated failures back off."""
+    formed: str = ""
+    """`<epoch>/<pods>` once every pod of that epoch existed: from then on a missing pod is a lost one."""
+
+    def has_formed(self, job: Job) -> bool:
+        """Whether the present epoch's gang was complete once."""
+        return self.formed == _formed(self.epoch, job.total)
+
+
+def remember(subject: Obj) -> Memory:
+    """Read the annotations; nonsense in them counts as absent."""
+    annotations = annotations_of(subject)
+    epoch = annotations.get(EPOCH, "")
+    try:
+        not_before = parse_time(annotations[NOT_BEFORE]) if NOT_BEFORE in annotations else None
+    except ValueError:
+        not_before = None
+    return Memory(
+        epoch=int(epoch) if epoch.isdigit() else 0,
+        because=annotations.get(BECAUSE, ""),
+        not_before=not_before,
+        formed=annotations.get(FORMED, ""),
+    )
+
+
+def patch(before: Memory, after: Memory) -> Obj | None:
+    """The merge patch that turns one memory into the other, None when they are equal."""
+    old, new = _annotations(before), _annotations(after)
+    changed = {name: new[name] for name in new if new[name] != old[name]}
+    return {"metadata": {"annotations": changed}} if changed else None
+
+
+def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: datetime) -> Memory:
+    """The memory after a restart. The first restart, and one after ten healthy minutes, is immediate."""
+    ran = (now - began).total_seconds() if began else 0.0
+    wait = 0 if memory.epoch == 0 or ran >= _HEALTHY_SECONDS else _backoff(memory.epoch)
+    return Memory(
+        epoch=memory.epoch + 1,
+        because=str(failure),
+        not_before=_whole_second_after(now + timedelta(seconds=wait)) if wait else None,
+    )
+
+
+def when(memory: Memory) -> str:
+    """The time before which no new pod is made, as the API writes times; empty for at once."""
+    return rfc3339(memory.not_before) if memory.not_before else ""
+
+
+def forming(memory: Memory, job: Job) -> Memory:
+    """The memory once every pod of the epoch exists."""
+    return replace(memory, formed=_formed(memory.epoch, job.total))
+
+
+def scattered(memory: Memory) -> Memory:
+    """The memory of a job whose pods were taken away on purpose (suspended): the epoch stays."""
+    return Memory(epoch=memory.epoch)
+
+
+def _backoff(epoch: int) -> int:
+    return int(min(_BACKOFF_SECONDS * 2 ** min(epoch - 1, 16), _BACKOFF_MAX_SECONDS))
+
+
+def _whole_second_after(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0) + timedelta(seconds=1 if moment.microsecond else 0)
+
+
+def _formed(epoch: int, total: int) -> str:
+    return f"{epoch}/{total}"
+
+
+def _annotations(memory: Memory) -> dict[str, str | None]:
+    return {
+        EPOCH: str(memory.epoch) if memory.epoch else None,
+        BECAUSE: memory.because or None,
+        NOT_BEFORE: when(memory) or None,
+        FORMED: memory.formed or None,
+    }
