@@ -100,7 +100,7 @@ class HolderNetwork:
             os.close(self._ahead.popleft())
 
     def _fetch(self, family: int, type: int, proto: int, count: int) -> list[int]:
-        request = {"op": "sockets", "family": family, "type": type, "proto": proto, "count": count}
+        request = {"op": "sockets", "family": int(family), "type": int(type), "proto": proto, "count": count}
         try:
             if self._line is None:
                 self._line = self._connection.dial()

@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 
-from argosy.engine.node.runtime.holder import confine, launch, processes, syscalls, wire
+from argosy.engine.node.runtime.holder import confine, launch, processes, rootfs, syscalls, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _run(level: str, order: Any, line: socket.socket, descriptors: list[int]) ->
     os.setsid()
     syscalls.set_name("argosy-exec")
     target = order["pid"]
-    many_ids = os.geteuid() == 0 and _maps_many_ids()
+    many_ids = os.geteuid() == 0 and rootfs.maps_many_ids()
     cgroups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order["cgroups"]]
     if level != "L0":
         names = [name for name in _NAMESPACES if level == "L2" or name != "net"]
@@ -114,8 +114,3 @@ def _become_command(
         text = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         os.write(status[0], text.encode(errors="replace"))
     os._exit(126)
-
-
-def _maps_many_ids() -> bool:
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        return any(int(line.split()[2]) > 1 for line in file)

@@ -1,8 +1,8 @@
-"""From an order to a running container: holder -> (child) -> shim -> command.
+"""From an order to a running container: holder -> shim -> command.
 
-Forked off the holder per request, so that slow mounts of one pod hold up nobody. The first child enters the pod's
-namespaces and opens a new pid namespace, its child is the shim (pid 1), whose child builds its root, gives up every
-privilege and becomes the command. The shim answers the engine, on the engine's own connection, once the command has been
+Forked off the holder per request, so that slow mounts of one pod hold up nobody. The shim is cloned into a new pid
+namespace (as its pid 1) and enters the pod's other namespaces; its child builds its root, gives up every privilege and
+becomes the command. The shim answers the engine, on the engine's own connection, once the command has been
 executed or could not be.
 """
 
@@ -39,15 +39,11 @@ class Place:
 
 
 def run(place: Place, order: StartOrder, line: socket.socket, descriptors: list[int]) -> NoReturn:
-    """In the first child. Never returns."""
+    """In the child that is to be the shim. Never returns."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for fd in place.namespaces:
             syscalls.setns(fd)
-        if place.level != "L0":
-            syscalls.unshare(syscalls.CLONE_NEWPID)
-            if os.fork():
-                os._exit(0)
         _supervise(place, order, line, descriptors)
     except (
         BaseException
@@ -113,9 +109,10 @@ def close_others(keep: list[int]) -> None:
     """Close whatever else was open in the holder: other connections, other pods' namespaces."""
     below = 3
     for fd in sorted(keep):
-        os.closerange(below, fd)
+        if fd > below:
+            syscalls.close_range(below, fd - 1)
         below = fd + 1
-    os.closerange(below, 1 << 20)
+    syscalls.close_range(below)
 
 
 def _become_command(place: Place, order: StartOrder, output: tuple[int, int], status: int) -> NoReturn:
@@ -136,7 +133,7 @@ def _become_command(place: Place, order: StartOrder, output: tuple[int, int], st
         if place.host is None:
             plain.enter(order)
         else:
-            layout = rootfs.Layout(order["root"], order["binds"], order["hostname"], own_network=place.level == "L2")
+            layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
             layout.uid, layout.gid, layout.read_only = order["uid"], order["gid"], order["ro_root"]
             rootfs.enter(place.host, layout)
             os.makedirs(order["cwd"], exist_ok=True)

@@ -51,7 +51,9 @@ class Holder:
         self.listener = listener
         self.pods: dict[str, list[int]] = {}
         self.lines: dict[int, socket.socket] = {}
-        self.place = launch.Place(level, rootfs.Host() if level != "L0" else None, processes.boot_id())
+        self.place = launch.Place(
+            level, rootfs.Host(f"{directory}/skeleton-{os.getpid()}") if level != "L0" else None, processes.boot_id()
+        )
         self.own: list[int] = []
         self.routing: netlink.Netlink | None = None
         self.kinds = [kind for kind in _POD_NAMESPACES if level == "L2" or kind[0] != "net"]
@@ -158,7 +160,7 @@ class Holder:
         namespaces = self.pods.get(request["pod"])
         if namespaces is None:
             raise LookupError(f"pod {request['pod']} has no sandbox; create it first")
-        if not os.fork():
+        if not (os.fork() if self.level == "L0" else syscalls.fork_into(syscalls.CLONE_NEWPID)):
             self.place.namespaces = namespaces
             launch.run(self.place, request, line, descriptors)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 
 CLONE_NEWTIME = 0x80
@@ -35,10 +36,20 @@ SECCOMP_MODE_FILTER = 2
 LAST_CAPABILITY = 63
 
 MACHINE = os.uname().machine
-_NUMBERS = {"x86_64": {"pivot_root": 155, "capset": 126}, "aarch64": {"pivot_root": 41, "capset": 91}}
-_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on every architecture since Linux 5
+_NUMBERS = {
+    "x86_64": {"pivot_root": 155, "capset": 126, "clone": 56},
+    "aarch64": {"pivot_root": 41, "capset": 91, "clone": 220},
+}
+_OPEN_TREE, _MOVE_MOUNT, _CLOSE_RANGE, _MOUNT_SETATTR = (
+    428,
+    429,
+    436,
+    442,
+)  # the same on every architecture since Linux 5
 
-_libc = ctypes.CDLL(None, use_errno=True)
+# PyDLL keeps the interpreter's lock across a call: no call here blocks, and a clone must not find the lock let go.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_python = ctypes.pythonapi
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
@@ -69,6 +80,24 @@ def unshare(flags: int) -> None:
 def setns(fd: int, kind: int = 0) -> None:
     """Enter a namespace. `kind` 0 takes whatever namespace the descriptor is of."""
     _check(int(_libc.setns(fd, kind)), "setns")
+
+
+def fork_into(flags: int) -> int:
+    """fork(2), with the child in new namespaces (CLONE_NEW*), which saves an intermediate process for a pid namespace.
+
+    Only for a process without threads: nothing but Python's own after-fork work is done in the child.
+    """
+    _python.PyOS_BeforeFork()
+    try:
+        pid = _call(_NUMBERS[MACHINE]["clone"], "clone", flags | signal.SIGCHLD, 0, 0, 0, 0)
+    except OSError:
+        _python.PyOS_AfterFork_Parent()
+        raise
+    if pid:
+        _python.PyOS_AfterFork_Parent()
+    else:
+        _python.PyOS_AfterFork_Child()
+    return pid
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
@@ -117,6 +146,14 @@ def mount_setattr(path: str, attributes: int, *, recursive: bool = True) -> None
             raise
         kept = os.statvfs(path).f_flag & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | 1024 | 2048)
         mount("none", path, None, MS_REMOUNT | MS_BIND | kept | attributes)
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
+    """Close every descriptor from `first` to `last`, in one call where the kernel has it (Linux 5.9)."""
+    try:
+        _call(_CLOSE_RANGE, "close_range", first, last, 0)
+    except OSError:
+        os.closerange(first, min(last + 1, os.sysconf("SC_OPEN_MAX")))
 
 
 def prctl(option: int, *arguments: int | bytes) -> int:

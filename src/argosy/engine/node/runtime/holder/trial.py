@@ -75,7 +75,9 @@ def _try(level: str, directory: str) -> str:
 
 def _try_root(level: str, directory: str) -> str:
     try:
-        rootfs.enter(rootfs.Host(), rootfs.Layout(directory, [], "trial", own_network=level == "L2"))
+        os.mkdir(f"{directory}/{level}")
+        host = rootfs.Host(f"{directory}/{level}.layer", whole=False)
+        rootfs.enter(host, rootfs.Layout(f"{directory}/{level}", [], own_network=level == "L2"))
     except OSError as error:
         return _explain(f"mounts for a container's root ({error.filename or 'mount'})", error)
     return ""
