@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -36,6 +36,10 @@ class Client:
     def named(self, field_manager: str) -> Client:
         """The same connection under another field manager's name."""
         return Client(self._transport, field_manager=field_manager)
+
+    def through(self, wrap: Callable[[Transport], Transport]) -> Client:
+        """The same connection behind a transport that changes requests on their way."""
+        return Client(wrap(self._transport), field_manager=self._field_manager)
 
     async def close(self) -> None:
         """Let go of the transport's connections."""

@@ -1,0 +1,146 @@
+"""Takes pods off nodes that are tainted against them, and away from nodes that are gone.
+
+One queue of node names, so a node is looked at once however many of its pods change; nodes without NoExecute taints, that is
+nearly all at any time, cost one dictionary look-up per pod event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import NoReturn
+
+from argosy.client.client import Client
+from argosy.clock import Clock
+from argosy.control.cache import Change
+from argosy.control.events import EventRecorder
+from argosy.control.pool import Informers
+from argosy.control.queue import WorkQueue
+from argosy.engine.controllers.node.plan import evictions
+from argosy.engine.controllers.pods import is_finished
+from argosy.errors import ApiError, NotFound
+from argosy.intent import Reason
+from argosy.kinds import NODE, POD
+from argosy.meta.conditions import find
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import Key, is_deleting, key_of, name_of, uid_of
+
+_log = logging.getLogger(__name__)
+
+INDEX = "node"
+_ORPHAN_SECONDS = 2.0
+"""How long a pod may name a node that is not seen before the server is asked about that node."""
+_FINISHED_MAX = 12_500
+"""More finished pods than this are kept by nobody: the oldest go."""
+
+
+def node_name(pod: Obj) -> Sequence[str]:
+    """The index of bound pods by node."""
+    name = dig(pod, "spec", "nodeName")
+    return (name,) if name else ()
+
+
+class Evictor:
+    """Follows nodes and pods."""
+
+    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._nodes = informers.of(NODE)
+        self._pods = informers.of(POD)
+        self._pods.index(INDEX, node_name)
+        self._queue: WorkQueue[str] = WorkQueue()
+        self._recorder = EventRecorder(client, "taint-eviction-controller", clock)
+
+    async def run(self) -> NoReturn:
+        """Until cancelled."""
+        self._nodes.listen(self._hear_nodes)
+        self._pods.listen(self._hear_pods)
+        await self._nodes.synced()
+        await self._pods.synced()
+        for name in {*map(name_of, self._nodes.items()), *(n for p in self._pods.items() for n in node_name(p))}:
+            self._queue.add(name)
+        while True:
+            name = await self._queue.get()
+            try:
+                await self._look_at(name)
+                self._queue.forget(name)
+            except (ApiError, ConnectionError, TimeoutError) as error:
+                _log.debug("pods of node %s: %s; it will be tried again", name, error)
+                self._queue.add_rate_limited(name)
+            finally:
+                self._queue.done(name)
+
+    def _hear_nodes(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.type == "DELETED" or _turns_out(change.obj):
+                self._queue.add(name_of(change.obj))
+
+    def _hear_pods(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            name = dig(change.obj, "spec", "nodeName")
+            if not name or change.type == "DELETED":
+                continue
+            node = self._nodes.get(Key("", name))
+            if node is None:
+                self._queue.add_after(name, _ORPHAN_SECONDS)
+            elif _turns_out(node):
+                self._queue.add(name)
+
+    async def _look_at(self, name: str) -> None:
+        pods = self._pods.indexed(INDEX, name)
+        if not pods:
+            return
+        node = self._nodes.get(Key("", name))
+        if node is None:
+            if await self._is_gone(name):
+                await asyncio.gather(*[self._remove(pod, grace_seconds=0) for pod in pods])
+            return
+        if (find(node, "Ready") or {}).get("status") == "Unknown":
+            await asyncio.gather(*[self._mark_not_ready(pod) for pod in pods])
+        for eviction in evictions(node, pods, self._clock.now()):
+            if eviction.in_seconds > 0:
+                self._queue.add_after(name, eviction.in_seconds)
+                continue
+            message = f"Marking for deletion Pod {key_of(eviction.pod)}"
+            self._recorder.emit(POD, eviction.pod, Reason("TaintManagerEviction", message))
+            await self._remove(eviction.pod, grace_seconds=None)
+
+    async def _is_gone(self, name: str) -> bool:
+        try:
+            await self._client.get(NODE, name)
+        except NotFound:
+            return True
+        return False
+
+    async def _remove(self, pod: Obj, *, grace_seconds: int | None) -> None:
+        try:
+            await self._client.delete(POD, key_of(pod), uid=uid_of(pod), grace_seconds=grace_seconds)
+        except (NotFound, ApiError) as error:
+            if not isinstance(error, NotFound):
+                raise
+
+    async def _mark_not_ready(self, pod: Obj) -> None:
+        """A pod that nobody reports on must not get traffic."""
+        ready = find(pod, "Ready")
+        if ready is None or ready.get("status") != "True" or is_deleting(pod) or is_finished(pod):
+            return
+        conditions = [
+            {**c, "status": "False", "reason": "NodeNotReady"} if c.get("type") == "Ready" else c
+            for c in pod["status"]["conditions"]
+        ]
+        try:
+            await self._client.patch(POD, key_of(pod), {"status": {"conditions": conditions}}, subresource="status")
+        except NotFound:
+            return
+
+
+def _turns_out(node: Obj) -> bool:
+    return any(taint.get("effect") == "NoExecute" for taint in dig(node, "spec", "taints", default=()))
+
+
+async def run(client: Client, informers: Informers, clock: Clock) -> NoReturn:
+    """Evict until cancelled."""
+    await Evictor(client, informers, clock).run()
+    raise AssertionError("the evictor ends only when cancelled")
