@@ -1,0 +1,229 @@
+"""The API server's core: from a request value to a response value, over any transport.
+
+`App.handle` is what `client.inprocess.InProcessTransport` calls and what the HTTP edge calls with `wire=True`. It knows
+who asks from `request.user`, never raises, and answers every failure with a `Status`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from argosy import kinds
+from argosy.client.requests import Request, Response
+from argosy.engine.apiserver import about, bootstrap, crds, metrics, render, reviews
+from argosy.engine.apiserver.addresses import ServiceAddresses
+from argosy.engine.apiserver.answers import Answer
+from argosy.engine.apiserver.api import Api
+from argosy.engine.apiserver.authz import Attributes, Authorizer, attributes_of
+from argosy.engine.apiserver.backends import NodeAccess
+from argosy.engine.apiserver.calls import ANONYMOUS, Call
+from argosy.engine.apiserver.discovery import Discovery
+from argosy.engine.apiserver.fields import exact_name
+from argosy.engine.apiserver.openapi import OpenApi
+from argosy.engine.apiserver.routes import Target, is_true, no_such_method, no_such_path, resource_target, verb_of
+from argosy.engine.apiserver.schemas import Schemas
+from argosy.engine.apiserver.served import Registry, Served
+from argosy.engine.apiserver.settings import ApiSettings
+from argosy.engine.apiserver.subresources import dispatch
+from argosy.engine.apiserver.tokens import Tokens
+from argosy.engine.apiserver.verbs.create import create
+from argosy.engine.apiserver.verbs.delete import delete, delete_collection
+from argosy.engine.apiserver.verbs.get import get
+from argosy.engine.apiserver.verbs.list import list_
+from argosy.engine.apiserver.verbs.patch import patch
+from argosy.engine.apiserver.verbs.update import update
+from argosy.engine.apiserver.verbs.watch import watch
+from argosy.engine.store import Store, StoreFailed
+from argosy.errors import ApiError, InternalError, TooLarge
+from argosy.meta.json import encode
+
+log = logging.getLogger(__name__)
+
+_LARGEST_BODY = 3 * 1024 * 1024
+
+
+class App:
+    """One API server over one store."""
+
+    def __init__(self, store: Store, settings: ApiSettings, nodes: NodeAccess | None = None) -> None:
+        registry = Registry()
+        self.api = Api(
+            store=store,
+            settings=settings,
+            registry=registry,
+            schemas=Schemas(),
+            authorizer=Authorizer(store),
+            addresses=ServiceAddresses(settings.service_cidr, settings.node_ports),
+            tokens=Tokens(store, settings.signing_key_pem),
+            nodes=nodes,
+        )
+        self._discovery = Discovery(registry, settings.server_address)
+        self._openapi = OpenApi(registry)
+        self._counters = about.Counters()
+        self._reaper = crds.Reaper(self.api)
+        self.ready = True
+        """What /readyz says; the composition root clears it while stopping."""
+        self.api.addresses.keep(record.obj for record in store.list(kinds.SERVICE.resource))
+        crds.load(self.api)
+
+    @property
+    def nodes(self) -> NodeAccess | None:
+        """The way to running pods; may be set once the node is up."""
+        return self.api.nodes
+
+    @nodes.setter
+    def nodes(self, nodes: NodeAccess | None) -> None:
+        self.api.nodes = nodes
+
+    async def start(self) -> None:
+        """Make the objects that every cluster has: namespaces, roles, the Service `kubernetes`. Idempotent."""
+        await bootstrap.run(self.api)
+        self._reaper.wake()
+
+    async def close(self) -> None:
+        """End background work. The store is closed by who opened it."""
+        await self._reaper.close()
+
+    async def handle(self, request: Request, *, wire: bool = False) -> Response:
+        """Answer a request; as bytes where `wire` is set. Never raises."""
+        now = self.api.settings.clock.now()
+        served: Served | None = None
+        warnings: list[str] = []
+        verb = request.method.lower()
+        try:
+            form = render.form_of(request.headers.get("accept", ""), request.query.get("includeObject", ""))
+            target = resource_target(request.path)
+            if target is None:
+                answer = await self._path(request)
+            else:
+                served = self._served(target)
+                if served.deprecation:
+                    warnings.append(served.deprecation)
+                verb = verb_of(request.method, target, request.query)
+                call = Call(self.api, request, target, served, verb, now, warnings)
+                answer = await self._resource(call)
+                if target.subresource in ("scale", "token", "binding", "eviction", "log", "proxy"):
+                    served = None
+            answer.warnings = warnings
+            if not wire:
+                form = render.Form() if served is None else form
+                response = render.Renderer(served, now, self._openapi.describe).in_process(answer, form)
+            else:
+                response = render.Renderer(served, now, self._openapi.describe).on_the_wire(answer, form)
+        except ApiError as error:
+            response = _failed(error, wire=wire)
+        except asyncio.CancelledError:
+            raise
+        except StoreFailed as error:
+            response = _failed(InternalError(str(error)), wire=wire)
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.path)
+            response = _failed(InternalError(f"Internal error occurred: {error}"), wire=wire)
+        if warnings:
+            response.headers = {**response.headers, "warning": "\n".join(_warning(text) for text in warnings)}
+        self._counters.count(verb, served.kind.resource if served else "", response.status)
+        return response
+
+    def _served(self, target: Target) -> Served:
+        served = self.api.registry.find(target.group, target.version, target.plural)
+        if served is None:
+            raise no_such_path()
+        return served
+
+    async def _path(self, request: Request) -> Answer:
+        """What is not a resource: discovery, OpenAPI, health, version."""
+        path = request.path
+        self.api.authorizer.check(request.user or ANONYMOUS, Attributes(_path_verb(request.method), path=path))
+        if path in about.HEALTH or path.partition("/")[0] in about.HEALTH:
+            return Answer.text("ok") if self.ready or path == "/livez" else Answer.text("shutting down", 500)
+        clean = path.rstrip("/") or "/"
+        if clean in ("/version", "/metrics") and request.method != "GET":
+            raise no_such_method()
+        if clean == "/version":
+            return Answer(obj=about.version(self.api.settings))
+        if clean == "/metrics":
+            return self._counters.text(self.api.store)
+        accept = request.headers.get("accept", "")
+        found = self._discovery.answer(clean, accept) or self._openapi.answer(clean, request)
+        if found is None:
+            raise no_such_path()
+        body, content_type = found
+        return Answer(body=body, headers={"content-type": content_type})
+
+    async def _resource(self, call: Call) -> Answer:
+        """A request for a resource, once it is known that the user may."""
+        target = call.target
+        self._check_scope(call)
+        name = target.name or exact_name(call.query.get("fieldSelector") or "")
+        self.api.authorizer.check(call.user, attributes_of(call.verb, target, name))
+        if len(call.request.body) > _LARGEST_BODY:
+            raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}")
+        if target.subresource:
+            return await dispatch(call)
+        if call.kind in reviews.REVIEWS and call.verb == "create":
+            return reviews.review(call)
+        if call.kind in metrics.MEASURED:
+            return await metrics.answer(call)
+        if call.verb not in call.kind.verbs:
+            raise no_such_method()
+        return await self._verb(call)
+
+    @staticmethod
+    def _check_scope(call: Call) -> None:
+        target = call.target
+        if target.namespace and not call.kind.namespaced:
+            raise no_such_path()
+        if call.kind.namespaced and not target.namespace and (target.name or call.verb == "deletecollection"):
+            if target.name:
+                raise no_such_path()
+            raise no_such_method()
+
+    async def _verb(self, call: Call) -> Answer:
+        verb = call.verb
+        if verb == "get":
+            # A watch of one object is a GET of its own path with watch=true.
+            return watch(call) if is_true(call.query.get("watch")) else get(call)
+        if verb == "list":
+            return list_(call)
+        if verb == "watch":
+            return watch(call)
+        if verb == "create":
+            return await self._created(call)
+        if verb == "update":
+            return await update(call)
+        if verb == "patch":
+            return await patch(call)
+        answer = await (delete(call) if verb == "delete" else delete_collection(call))
+        if call.served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
+            self._reaper.wake()
+        return answer
+
+    async def _created(self, call: Call) -> Answer:
+        if call.kind.namespaced and not call.target.namespace:
+            raise no_such_method()
+        if call.target.name:
+            raise no_such_method()
+        return await create(call)
+
+
+def _path_verb(method: str) -> str:
+    return {"GET": "get", "HEAD": "head", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}.get(
+        method, method.lower()
+    )
+
+
+def _warning(text: str) -> str:
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'299 - "{quoted}"'
+
+
+def _failed(error: ApiError, *, wire: bool) -> Response:
+    body = error.status()
+    headers: dict[str, str] = {}
+    if error.retry_after_seconds is not None:
+        headers["retry-after"] = str(error.retry_after_seconds)
+    if not wire:
+        return Response(error.code, headers, obj=body)
+    headers["content-type"] = render.JSON_TYPE
+    return Response(error.code, headers, body=encode(body))

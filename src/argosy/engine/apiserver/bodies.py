@@ -1,0 +1,184 @@
+"""Reading the object out of a request's body: JSON, YAML or protobuf, with what strict decoding objects to.
+
+Used by every verb that takes a body. An object that comes from within the process is copied, never changed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from argosy.client.requests import Request
+from argosy.engine.apiserver import protobuf
+from argosy.errors import BadRequest, UnsupportedMediaType
+from argosy.meta.json import Obj, decode, thaw
+
+YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def content_type(request: Request) -> str:
+    """The media type without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def read_object(request: Request, problems: list[str]) -> Obj:
+    """The body as an object of our own. Duplicate fields are added to `problems`.
+
+    Raises BadRequest for a body that cannot be read, UnsupportedMediaType for one that we do not read.
+    """
+    if request.obj is not None:
+        obj: Obj = thaw(request.obj)
+        return obj
+    kind = content_type(request)
+    if kind == PROTOBUF:
+        return protobuf.read(request.body)
+    if kind in YAML_TYPES:
+        value = read_yaml(request.body, problems)
+    elif kind in ("", "application/json", "*/*") or kind.endswith("+json"):
+        value = read_json(request.body, problems)
+    else:
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: application/json,"
+            " application/yaml, application/vnd.kubernetes.protobuf"
+        )
+    if not isinstance(value, dict):
+        raise BadRequest(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal"
+            f" {_go_type(value)} into Go value of type struct {{ APIVersion string"
+            ' "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        )
+    return value
+
+
+def read_json(raw: bytes, problems: list[str]) -> Any:
+    """JSON; duplicate keys are reported and the last one counts. Raises BadRequest."""
+    try:
+        value = decode(raw)
+    except ValueError as error:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {_go_error(raw, error)}") from None
+    # Every key of compact JSON is followed by exactly one `":`: when the numbers agree, no key came twice.
+    if raw.count(b'":') != _keys(value):
+        problems += _duplicates(raw)
+    return value
+
+
+def read_yaml(raw: bytes, problems: list[str]) -> Any:
+    """YAML; the last of duplicate keys counts. Raises BadRequest."""
+    try:
+        node = yaml.compose(raw, Loader=_LOADER)
+        if node is not None:
+            problems += _yaml_duplicates(node)
+        return _jsonable(yaml.load(raw, Loader=_LOADER))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadRequest(f"error converting YAML to JSON: yaml: {_yaml_error(error)}") from None
+
+
+def _keys(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_keys, value.values()))
+    if isinstance(value, list):
+        return sum(map(_keys, value))
+    return 0
+
+
+class _Repeated(dict[str, Any]):
+    """A JSON object that had keys twice, and which."""
+
+    repeated: list[str]
+
+
+def _duplicates(raw: bytes) -> list[str]:
+    def pairs(items: list[tuple[str, Any]]) -> Any:
+        made = dict(items)
+        if len(made) == len(items):
+            return made
+        seen: set[str] = set()
+        kept = _Repeated(made)
+        kept.repeated = []
+        for key, _ in items:
+            if key in seen and key not in kept.repeated:
+                kept.repeated.append(key)
+            seen.add(key)
+        return kept
+
+    return [f'duplicate field "{path}"' for path in _repeated(json.loads(raw, object_pairs_hook=pairs), "")]
+
+
+def _repeated(value: Any, path: str) -> list[str]:
+    found: list[str] = []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            place = f"{path}.{key}" if path else key
+            found += _repeated(item, place)
+            if isinstance(value, _Repeated) and key in value.repeated:
+                found.append(place)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            found += _repeated(item, f"{path}[{index}]")
+    return found
+
+
+def _yaml_duplicates(node: yaml.Node) -> list[str]:
+    found: list[str] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                found.append(f'line {key.start_mark.line + 1}: key "{key.value}" already set in map')
+            seen.add(key.value)
+            found += _yaml_duplicates(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            found += _yaml_duplicates(item)
+    return found
+
+
+def _jsonable(value: Any) -> Any:
+    """YAML's own types as JSON has them: keys and dates become text."""
+    if isinstance(value, dict):
+        return {_key_text(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return "null" if key is None else str(key)
+
+
+def _yaml_error(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _go_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "array"
+    return "string" if isinstance(value, str) else "number"
+
+
+def _go_error(raw: bytes, error: ValueError) -> str:
+    if not raw.strip():
+        return "unexpected end of JSON input"
+    try:
+        json.loads(raw)
+    except json.JSONDecodeError as detail:
+        if detail.pos >= len(detail.doc.rstrip()):
+            return "unexpected end of JSON input"
+        return f"invalid character '{detail.doc[detail.pos]}' looking for beginning of value"
+    except UnicodeDecodeError:
+        return "invalid UTF-8"
+    return str(error)

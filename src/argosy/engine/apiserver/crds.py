@@ -1,0 +1,186 @@
+"""CustomResourceDefinitions: from the definition to a served kind.
+
+A definition is established in the very commit that creates it, so its kind is served when the create is answered. Deleting
+it deletes its objects first: the finalizer that Kubernetes uses holds it up until `reap` has removed them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from argosy import kinds
+from argosy.clock import rfc3339
+from argosy.engine.apiserver.api import Api
+from argosy.engine.apiserver.served import served_by
+from argosy.engine.store import Mismatch, Op, Put, Remove, StoreFailed
+from argosy.meta.conditions import is_true, with_condition
+from argosy.meta.json import Obj, thaw
+from argosy.meta.objects import Key, is_deleting
+
+log = logging.getLogger(__name__)
+
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+_CRD = kinds.CUSTOM_RESOURCE_DEFINITION
+
+
+def resource_of(crd: Obj) -> str:
+    """The resource that a definition brings: `widgets.example.com`."""
+    return f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
+
+
+def established(api: Api, key: Key, crd: Obj, now: datetime) -> Sequence[Op]:
+    """The writes that follow a definition's create: its names are accepted, its kind is served."""
+    accepted = thaw(crd)
+    accepted["status"] |= {"conditions": _conditions(api, crd, now), "acceptedNames": thaw(crd["spec"]["names"])}
+    return [Put(_CRD.resource, key, accepted)]
+
+
+def _conditions(api: Api, crd: Obj, now: datetime) -> list[Obj]:
+    clash = _clash(api, crd)
+    stamp = rfc3339(now)
+    if clash:
+        return [
+            _condition("NamesAccepted", "False", "KindConflict", clash, stamp),
+            _condition("Established", "False", "NotAccepted", "not all names are accepted", stamp),
+        ]
+    return [
+        _condition("NamesAccepted", "True", "NoConflicts", "no conflicts found", stamp),
+        _condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", stamp),
+    ]
+
+
+def _condition(type: str, status: str, reason: str, message: str, stamp: str) -> Obj:
+    return {"type": type, "status": status, "lastTransitionTime": stamp, "reason": reason, "message": message}
+
+
+def _clash(api: Api, crd: Obj) -> str:
+    """What another definition of the same group has already, empty when the names are free."""
+    names, group = crd["spec"]["names"], crd["spec"]["group"]
+    for record in api.store.list(_CRD.resource):
+        other = record.obj["spec"]
+        mine = record.key.name == crd["metadata"]["name"]
+        if not mine and other["group"] == group and other["names"]["kind"] == names["kind"]:
+            return f'"{names["kind"]}" is already in use'
+    return ""
+
+
+def condemned(crd: Obj, now: datetime) -> None:
+    """Make a definition that is being deleted wait for its objects to go, in place."""
+    meta = crd["metadata"]
+    meta["finalizers"] = [*(f for f in meta.get("finalizers") or () if f != FINALIZER), FINALIZER]
+    why = "CustomResource deletion is in progress"
+    terminating = {"type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress", "message": why}
+    crd["status"] = {
+        **crd["status"], "conditions": with_condition(crd["status"].get("conditions"), terminating, now),
+    }  # fmt: skip
+
+
+def is_established(crd: Obj) -> bool:
+    """Whether the definition's kind is to be served."""
+    return is_true(crd, "Established")
+
+
+def renewed(crd: Obj) -> None:
+    """Bring a changed definition's status along, in place: accepted names and stored versions."""
+    status = crd.setdefault("status", {})
+    stored = [v["name"] for v in crd["spec"]["versions"] if v.get("storage")]
+    known = list(status.get("storedVersions") or ())
+    status["storedVersions"] = known + [name for name in stored if name not in known]
+    if is_established(crd):
+        status["acceptedNames"] = thaw(crd["spec"]["names"])
+
+
+def settled(api: Api, new: Obj | None, old: Obj | None) -> None:
+    """A definition was written: serve what it says now."""
+    if new is None:
+        if old is not None:
+            api.registry.forget(old["metadata"]["name"])
+            api.schemas.forget(old["metadata"]["name"])
+        return
+    name = new["metadata"]["name"]
+    if is_established(new):
+        api.registry.define(name, served_by(new))
+        api.schemas.forget(name)
+
+
+def load(api: Api) -> None:
+    """Serve what the stored definitions say, when the server starts."""
+    for record in api.store.list(_CRD.resource):
+        settled(api, record.obj, None)
+
+
+def dying(api: Api) -> list[Obj]:
+    """The definitions whose objects must be removed."""
+    return [
+        record.obj
+        for record in api.store.list(_CRD.resource)
+        if is_deleting(record.obj) and FINALIZER in (record.obj["metadata"].get("finalizers") or ())
+    ]
+
+
+class Reaper:
+    """Removes the objects of definitions that are being deleted, then lets the definitions go."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    def wake(self) -> None:
+        """Some definition may be dying."""
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop; what is unfinished goes on at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while self._again:
+            self._again = False
+            for crd in dying(self._api):
+                try:
+                    await self._reap(crd)
+                except (StoreFailed, Mismatch) as error:
+                    log.warning("%s: its objects could not all be removed: %s", crd["metadata"]["name"], error)
+
+    async def _reap(self, crd: Obj) -> None:
+        store, resource = self._api.store, resource_of(crd)
+        records = store.list(resource)
+        now = rfc3339(self._api.settings.clock.now())
+        ops: list[Op] = []
+        for record in records:
+            meta = record.obj["metadata"]
+            if not meta.get("finalizers"):
+                ops.append(Remove(resource, record.key, expect=record.revision))
+            elif not meta.get("deletionTimestamp"):
+                marked = {**record.obj, "metadata": {**meta, "deletionTimestamp": now, "deletionGracePeriodSeconds": 0}}
+                ops.append(Put(resource, record.key, marked, expect=record.revision))
+        if ops:
+            await store.commit(ops)
+        if store.count(resource):
+            # Finalizers hold some of them up: their controllers will write, and we look again.
+            watch = store.watch(resource, store.revision)
+            try:
+                await anext(watch, None)
+            finally:
+                watch.close()
+            self._again = True
+            return
+        key = Key("", crd["metadata"]["name"])
+        last = store.newest(_CRD.resource, key)
+        if last is None:
+            return
+        left = [f for f in last.obj["metadata"].get("finalizers") or () if f != FINALIZER]
+        final = {**last.obj, "metadata": {**last.obj["metadata"], "finalizers": left}}
+        if left:
+            await store.commit([Put(_CRD.resource, key, final, expect=last.revision)])
+        else:
+            await store.commit([Remove(_CRD.resource, key, expect=last.revision, obj=final)])
+            settled(self._api, None, last.obj)

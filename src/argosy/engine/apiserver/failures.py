@@ -1,0 +1,143 @@
+"""The errors of the API server in Kubernetes' own words: clients and people recognise them by these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from argosy.engine.apiserver.served import Served
+from argosy.errors import AlreadyExists, ApiError, Cause, Conflict, Forbidden, Invalid, NotFound, Timeout
+from argosy.meta.json import Obj, encode
+from argosy.meta.kind import Kind
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+FieldErrors = Sequence[Cause]
+
+
+class Unreasoned(ApiError):
+    """A failure whose `Status` names no reason: what Kubernetes makes of an error that it did not foresee (500)."""
+
+    code: ClassVar[int] = 500
+    reason: ClassVar[str] = ""
+
+    def status(self) -> dict[str, Any]:
+        """The body, without a reason."""
+        body = super().status()
+        del body["reason"]
+        return body
+
+
+def details_of(kind: Kind, name: str = "") -> Obj:
+    """`Status.details` about a resource."""
+    details: Obj = {}
+    if name:
+        details["name"] = name
+    if kind.group:
+        details["group"] = kind.group
+    return details | {"kind": kind.plural}
+
+
+def not_found(kind: Kind, name: str) -> NotFound:
+    """404."""
+    return NotFound(f'{kind.resource} "{name}" not found', details=details_of(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> AlreadyExists:
+    """409 for a create."""
+    return AlreadyExists(f'{kind.resource} "{name}" already exists', details=details_of(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str = MODIFIED) -> Conflict:
+    """409 for an update."""
+    return Conflict(f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}', details=details_of(kind, name))
+
+
+def forbidden(kind: Kind, name: str, why: str, causes: FieldErrors = ()) -> Forbidden:
+    """403 from admission."""
+    subject = f'{kind.resource} "{name}"' if name else kind.resource
+    return Forbidden(f"{subject} is forbidden: {why}", details=details_of(kind, name), causes=causes)
+
+
+def qualified(kind: Kind) -> str:
+    """`Deployment.apps`, `Pod`."""
+    return f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+
+
+def invalid(kind: Kind, name: str, causes: FieldErrors) -> Invalid:
+    """422: every field that is wrong."""
+    details: Obj = {"name": name} if name else {}
+    if kind.group:
+        details["group"] = kind.group
+    return Invalid(
+        f'{qualified(kind)} "{name}" is invalid: {joined(causes)}', details=details | {"kind": kind.kind}, causes=causes
+    )
+
+
+def joined(causes: FieldErrors) -> str:
+    """Several field errors as one text; each is told once."""
+    texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
+def invalid_options(kind: str, causes: FieldErrors) -> Invalid:
+    """422 for the parameters of a request."""
+    return Invalid(
+        f'{kind}.meta.k8s.io "" is invalid: {joined(causes)}',
+        details={"group": "meta.k8s.io", "kind": kind},
+        causes=causes,
+    )
+
+
+def wrong(field: str, value: Any, why: str) -> Cause:
+    """A field's value is not a right one."""
+    return Cause("FieldValueInvalid", f"Invalid value: {shown(value)}: {why}", field)
+
+
+def required(field: str, why: str = "") -> Cause:
+    """A field is missing."""
+    return Cause("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
+
+
+def not_allowed(field: str, why: str) -> Cause:
+    """A field may not be set like that."""
+    return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
+
+
+def unsupported(field: str, value: Any, choices: Sequence[str]) -> Cause:
+    """A field's value is none of the known ones."""
+    listed = ", ".join(shown(choice) for choice in choices)
+    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field)
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    """A list has the same entry twice."""
+    return Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", field)
+
+
+def shown(value: Any) -> str:
+    """A value within a message."""
+    if value is None:
+        return "null"
+    return encode(value).decode()
+
+
+def too_large_version(asked: int, current: int) -> Timeout:
+    """504: the client has seen a revision that does not exist yet."""
+    return Timeout(
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        causes=[Cause("ResourceVersionTooLarge", "Too large resource version")],
+        retry_after_seconds=1,
+    )
+
+
+def parse_uint(text: str) -> int:
+    """A resourceVersion as a number. Raises ValueError with Kubernetes' words."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise ValueError(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+
+
+def unnamed_in_url(served: Served) -> str:
+    """How the server calls a kind whose object came without a name."""
+    return served.kind.kind

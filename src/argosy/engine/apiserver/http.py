@@ -1,0 +1,180 @@
+"""The HTTP edge: turns HTTP into `Request` values, hands them to the app, and streams what comes back.
+
+Everything else about the API is the app's. Here are the limits of a connection: bodies up to three megabytes, a stream
+flushed at every event, half-open connections dropped, streams ended when the server stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from argosy.client.requests import Request, Response
+from argosy.engine.apiserver.app import App
+from argosy.engine.apiserver.authn import Authenticator
+from argosy.errors import ApiError, ServiceUnavailable, TooLarge
+from argosy.meta.json import encode
+
+_LARGEST_BODY = 3 * 1024 * 1024
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+_STOP_SECONDS = 2.0
+_ENOUGH = 1 << 16
+"""Bytes of a stream that are gathered before they are written, when that many are there at once."""
+_NOT_FOUND = b"404 page not found\n"
+
+
+class Edge:
+    """Serves one app. `serve` runs it."""
+
+    def __init__(self, app: App, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._stopping = asyncio.Event()
+        self._streams: set[asyncio.Task[Any]] = set()
+
+    def stop(self) -> None:
+        """End every stream: watches, followed logs."""
+        self._stopping.set()
+        for task in list(self._streams):
+            task.cancel()
+
+    async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
+        """One HTTP request."""
+        try:
+            if self._stopping.is_set():
+                raise ServiceUnavailable("the API server is shutting down")
+            request = await self._read(raw)
+        except ApiError as error:
+            body = encode(error.status())
+            return web.Response(status=error.code, body=body, content_type="application/json")
+        response = await self._app.handle(request, wire=True)
+        if response.chunks is not None:
+            return await self._stream(raw, response, response.chunks)
+        headers = _headers(response.headers)
+        return web.Response(status=response.status, headers=headers, body=response.body)
+
+    async def _read(self, raw: web.BaseRequest) -> Request:
+        if (raw.content_length or 0) > _LARGEST_BODY:
+            raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}")
+        body = b""
+        if raw.can_read_body:
+            try:
+                body = await raw.read()
+            except web.HTTPRequestEntityTooLarge:
+                raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}") from None
+        headers = {name.lower(): value for name, value in raw.headers.items()}
+        query = dict(reversed(list(raw.query.items()))) if raw.query_string else {}
+        many: Mapping[str, tuple[str, ...]] = {}
+        if len(query) != len(raw.query):
+            many = {name: tuple(raw.query.getall(name)) for name in query}
+        user = self._authenticator.user(headers.get("authorization", ""), _certificate(raw))
+        return Request(raw.method, raw.path, query, headers, body, user=user, multi_query=many)
+
+    async def _stream(
+        self, raw: web.BaseRequest, response: Response, chunks: AsyncGenerator[bytes, None]
+    ) -> web.StreamResponse:
+        stream = web.StreamResponse(status=response.status, headers=_headers(response.headers))
+        stream.enable_chunked_encoding()
+        task = asyncio.current_task()
+        assert task is not None, "a handler runs in a task"
+        self._streams.add(task)
+        try:
+            await stream.prepare(raw)
+            async with aclosing(chunks):
+                await _pump(chunks, stream)
+            with contextlib.suppress(ConnectionError):
+                await stream.write_eof()
+        except ConnectionError:
+            # The client went away; there is nobody to tell.
+            return stream
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                await stream.write_eof()
+        finally:
+            self._streams.discard(task)
+        return stream
+
+
+async def _pump(chunks: AsyncGenerator[bytes, None], stream: web.StreamResponse) -> None:
+    """Write chunks as they come, those that are there at once together."""
+    pending: list[bytes] = []
+    size = 0
+    following: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(chunks))
+            # A chunk that is there already arrives within the loop's next turns.
+            await asyncio.sleep(0)
+            if not following.done() and pending:
+                await stream.write(b"".join(pending))
+                pending, size = [], 0
+            try:
+                chunk = await following
+            except StopAsyncIteration:
+                break
+            pending.append(chunk)
+            size += len(chunk)
+            if size >= _ENOUGH:
+                await stream.write(b"".join(pending))
+                pending, size = [], 0
+        if pending:
+            await stream.write(b"".join(pending))
+    finally:
+        if following is not None and not following.done():
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+def _headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Header lines; several warnings come as lines of one value."""
+    return [(name.title(), line) for name, value in headers.items() for line in value.split("\n")]
+
+
+def _certificate(raw: web.BaseRequest) -> Mapping[str, Any] | None:
+    transport = raw.transport
+    found: Mapping[str, Any] | None = transport.get_extra_info("peercert") if transport is not None else None
+    return found
+
+
+def _keep_alive(raw: web.BaseRequest) -> None:
+    """Notice peers that are gone without a word, on every platform that can."""
+    transport = raw.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None:
+        return
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+@asynccontextmanager
+async def serve(
+    app: App, sock: socket.socket, ssl_context: ssl.SSLContext | None, authenticator: Authenticator
+) -> AsyncGenerator[Edge]:
+    """Serve the app on a listening socket for as long as the context lasts; plain HTTP without an `ssl_context`."""
+    edge = Edge(app, authenticator)
+
+    async def handle(raw: web.BaseRequest) -> web.StreamResponse:
+        _keep_alive(raw)
+        return await edge.handle(raw)
+
+    server = web.Server(handle, access_log=None, client_max_size=_LARGEST_BODY)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_STOP_SECONDS)
+    await runner.setup()
+    site = web.SockSite(runner, sock, ssl_context=ssl_context, backlog=1024)
+    await site.start()
+    try:
+        yield edge
+    finally:
+        edge.stop()
+        await runner.cleanup()

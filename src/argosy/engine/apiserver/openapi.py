@@ -1,0 +1,129 @@
+"""/openapi/v3: what kubectl's create, apply and explain read before they send anything.
+
+Each group version is one document: its paths, with the kinds that they take and the parameters that their verbs know, and
+its schemas. The index names each document with a hash, so that clients keep it until it changes. Version 2 is not served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from argosy.client.requests import Request
+from argosy.engine.apiserver.served import Registry, Served
+from argosy.meta.json import Obj, encode
+from argosy.meta.kind import Column, Kind
+
+_JSON = "application/json"
+_PATCHES = (
+    "application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+)  # fmt: skip
+_WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
+
+
+class OpenApi:
+    """Answers under /openapi."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._version = -1
+        self._documents: dict[str, bytes] = {}
+
+    def describe(self, kind: Kind, column: Column) -> str:
+        """What a column of a Table is about."""
+        return ""
+
+    def answer(self, path: str, request: Request) -> tuple[bytes, str] | None:
+        """Body and content type, None for a path that is not ours."""
+        if path == "/openapi/v3":
+            return self._index(), _JSON
+        if not path.startswith("/openapi/v3/"):
+            return None
+        document = self._document(path.removeprefix("/openapi/v3/"))
+        return (document, _JSON) if document else None
+
+    def _places(self) -> list[str]:
+        places = ["api/v1"]
+        for group in self._registry.groups():
+            places += [f"apis/{group}/{version}" for version in self._registry.versions(group)]
+        return places
+
+    def _index(self) -> bytes:
+        paths: Obj = {}
+        for place in self._places():
+            digest = hashlib.sha256(self._document(place)).hexdigest()[:64].upper()
+            paths[place] = {"serverRelativeURL": f"/openapi/v3/{place}?hash={digest}"}
+        return encode({"paths": paths})
+
+    def _document(self, place: str) -> bytes:
+        if self._version != self._registry.version:
+            self._documents.clear()
+            self._version = self._registry.version
+        if place not in self._documents:
+            self._documents[place] = self._write(place)
+        return self._documents[place]
+
+    def _write(self, place: str) -> bytes:
+        parts = place.split("/")
+        group, version = ("", "v1") if place == "api/v1" else (parts[1], parts[-1]) if len(parts) == 3 else ("?", "?")
+        served = self._registry.of(group, version)
+        if not served:
+            return b""
+        paths: Obj = {}
+        for one in served:
+            paths |= _paths(one)
+        document = {
+            "openapi": "3.0.0",
+            "info": {"title": "Kubernetes", "version": "v1.36.0"},
+            "paths": paths,
+            "components": {"schemas": {}},
+        }
+        return encode(document)
+
+
+def _parameter(name: str, where: str = "query", *, required: bool = False) -> Obj:
+    return {"name": name, "in": where, "schema": {"type": "string"}, **({"required": True} if required else {})}
+
+
+def _operation(served: Served, action: str, content: Obj | None = None) -> Obj:
+    kind = served.kind
+    operation: Obj = {
+        "responses": {"200": {"description": "OK"}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+    }
+    if content is not None:
+        operation["parameters"] = [_parameter(name) for name in _WRITE_PARAMETERS]
+        if action == "patch":
+            operation["parameters"].append(_parameter("force"))
+        operation["requestBody"] = {"content": content, "required": True}
+    return operation
+
+
+def _paths(served: Served) -> Obj:
+    kind = served.kind
+    namespaced = kind.path("{namespace}").replace("%7Bnamespace%7D", "{namespace}")
+    one = f"{namespaced}/{{name}}"
+    verbs = kind.verbs
+    body: Obj = {_JSON: {"schema": {}}}
+    patches: Obj = {name: {"schema": {}} for name in _PATCHES if not served.custom or "strategic" not in name}
+    collection: Obj = {"parameters": [_parameter("namespace", "path", required=True)] if kind.namespaced else []}
+    item: Obj = {"parameters": [*collection["parameters"], _parameter("name", "path", required=True)]}
+    if "list" in verbs:
+        collection["get"] = _operation(served, "list")
+    if "create" in verbs:
+        collection["post"] = _operation(served, "post", body)
+    if "deletecollection" in verbs:
+        collection["delete"] = _operation(served, "deletecollection", body)
+    for verb, method, action, content in (
+        ("get", "get", "get", None), ("update", "put", "put", body), ("delete", "delete", "delete", body),
+        ("patch", "patch", "patch", patches),
+    ):  # fmt: skip
+        if verb in verbs:
+            item[method] = _operation(served, action, content)
+    paths = {namespaced: collection}
+    if len(item) > 1:
+        paths[one] = item
+    if kind.namespaced and "list" in verbs:
+        paths[kind.path()] = {"get": _operation(served, "list")}
+    return paths

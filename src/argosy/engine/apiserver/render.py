@@ -1,0 +1,185 @@
+"""An `Answer` as a `Response`: objects for a caller in the same process, bytes for one behind HTTP.
+
+Which form is wanted stands in the Accept header: JSON as it is, a Table, or metadata alone. Bytes of stored objects are
+used as they lie in the store; a list is their concatenation and a watch event is shared by all who watch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from argosy.client.requests import Event, Response
+from argosy.engine.apiserver import conversions, tables
+from argosy.engine.apiserver.answers import Answer, Seen
+from argosy.engine.apiserver.served import Served
+from argosy.engine.store import Record
+from argosy.errors import NotAcceptable
+from argosy.meta.json import Obj, encode
+
+JSON_TYPE = "application/json"
+_ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the client accepts: `Table`, `Partial` or nothing in particular, of a version of meta.k8s.io."""
+
+    name: str = ""
+    version: str = "v1"
+    include: str = "Metadata"
+
+
+def form_of(accept: str, include: str = "") -> Form:
+    """The first of the accepted forms that we produce. Raises NotAcceptable."""
+    if not accept or accept in (JSON_TYPE, "*/*"):
+        return Form()
+    for part in accept.split(","):
+        media, *parameters = [piece.strip() for piece in part.split(";")]
+        given = dict(p.partition("=")[::2] for p in parameters)
+        if media not in (JSON_TYPE, "*/*", "application/*"):
+            continue
+        wanted = given.get("as", "")
+        if wanted == "Table" and given.get("v") in ("v1", "v1beta1"):
+            return Form("Table", given["v"], include or "Metadata")
+        if wanted in ("PartialObjectMetadata", "PartialObjectMetadataList") and given.get("v") in ("v1", "v1beta1"):
+            return Form("Partial", given["v"])
+        if not wanted:
+            return Form()
+    raise NotAcceptable(f"only the following media types are accepted: {_ACCEPTED}", details={})
+
+
+class Renderer:
+    """Renders the answers for one kind, or for none (`served` is None)."""
+
+    def __init__(self, served: Served | None, now: datetime, describe: tables.Describe | None = None) -> None:
+        self._served = served
+        self._now = now
+        self._describe = describe
+
+    def in_process(self, answer: Answer, form: Form) -> Response:
+        """As objects."""
+        if answer.chunks is not None or answer.body is not None:
+            return Response(answer.status, answer.headers, body=answer.body or b"", chunks=answer.chunks)
+        if answer.watch is not None:
+            return Response(answer.status, answer.headers, events=self._events(answer.watch, form))
+        return Response(answer.status, answer.headers, obj=self._object(answer, form))
+
+    def on_the_wire(self, answer: Answer, form: Form) -> Response:
+        """As bytes."""
+        headers = {"content-type": JSON_TYPE, **answer.headers}
+        if answer.chunks is not None:
+            return Response(answer.status, headers, chunks=answer.chunks)
+        if answer.body is not None:
+            return Response(answer.status, headers, body=answer.body)
+        if answer.watch is not None:
+            return Response(answer.status, headers, chunks=self._lines(answer.watch, form))
+        if form.name or (self._served is not None and self._served.converts):
+            return Response(answer.status, headers, body=encode(self._object(answer, form)))
+        if answer.records is not None:
+            return Response(answer.status, headers, body=self._joined(answer.records, answer.meta))
+        if answer.record is not None:
+            return Response(answer.status, headers, body=answer.record.raw)
+        return Response(answer.status, headers, body=encode(answer.obj))
+
+    def _shown(self, obj: Obj) -> Obj:
+        if self._served is None or not self._served.converts:
+            return obj
+        return conversions.from_storage(self._served, obj)
+
+    def _object(self, answer: Answer, form: Form) -> Obj:
+        if answer.records is not None:
+            return self._list(answer.records, answer.meta, form)
+        # A plain object is already in the version that was asked for.
+        obj = self._shown(answer.record.obj) if answer.record is not None else answer.obj or {}
+        if self._served is None or "metadata" not in obj or obj.get("kind") == "Status":
+            return obj
+        if form.name == "Partial":
+            return tables.partial(obj, form.version)
+        return self._table([obj], _table_meta(obj), form) if form.name == "Table" else obj
+
+    def _list(self, records: Sequence[Record], meta: Obj, form: Form) -> Obj:
+        assert self._served is not None, "lists are of a kind"
+        kind = self._served.kind
+        objs = [self._shown(record.obj) for record in records]
+        if form.name == "Table":
+            return self._table(objs, {k: v for k, v in meta.items() if v}, form)
+        if form.name == "Partial":
+            return {
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": f"meta.k8s.io/{form.version}",
+                "metadata": {k: v for k, v in meta.items() if v},
+                "items": [tables.partial(obj, form.version) for obj in objs],
+            }
+        return {
+            "kind": self._served.listed_as,
+            "apiVersion": kind.api_version,
+            "metadata": meta,
+            "items": objs,
+        }
+
+    def _table(self, objs: Sequence[Obj], meta: Obj, form: Form, *, columns: bool = True) -> Obj:
+        assert self._served is not None, "tables are of a kind"
+        kind = self._served.kind
+        shown = tables.definitions(kind, self._describe) if columns else None
+        return tables.table(form.version, meta, shown, tables.rows(kind, objs, self._now, form.include, form.version))
+
+    def _joined(self, records: Sequence[Record], meta: Obj) -> bytes:
+        """A list made of stored bytes. Built-in kinds' items do not repeat what the list says of them."""
+        assert self._served is not None, "lists are of a kind"
+        served = self._served
+        head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+            served.listed_as.encode(), served.kind.api_version.encode(), encode(meta),
+        )  # fmt: skip
+        if served.custom:
+            return b"".join((head, b",".join([record.raw for record in records]), b"]}"))
+        prefix = served.prefix
+        cut = len(prefix)
+        items = [b"{" + r.raw[cut:] if r.raw.startswith(prefix) else r.raw for r in records]
+        return b"".join((head, b",".join(items), b"]}"))
+
+    async def _events(self, seen: AsyncGenerator[Seen, None], form: Form) -> AsyncGenerator[Event, None]:
+        show = self._show_event(form)
+        async with aclosing(seen) as events:
+            async for event in events:
+                yield Event(event.type, show(event))
+
+    async def _lines(self, seen: AsyncGenerator[Seen, None], form: Form) -> AsyncGenerator[bytes, None]:
+        converts = self._served is not None and self._served.converts
+        show = self._show_event(form)
+        async with aclosing(seen) as events:
+            async for event in events:
+                change = event.change
+                if change is None or form.name or converts:
+                    yield b'{"type":"%b","object":%b}\n' % (event.type.encode(), encode(show(event)))
+                elif event.type == change.type:
+                    yield change.line
+                else:
+                    yield b'{"type":"%b","object":%b}\n' % (event.type.encode(), change.record.raw)
+
+    def _show_event(self, form: Form) -> Callable[[Seen], Obj]:
+        first = [True]
+
+        def show(event: Seen) -> Obj:
+            obj = event.change.record.obj if event.change is not None else event.obj or {}
+            if event.type in ("BOOKMARK", "ERROR"):
+                if form.name == "Table" and event.type == "BOOKMARK":
+                    return tables.table(form.version, obj["metadata"], None, [])
+                return obj
+            obj = self._shown(obj)
+            if form.name == "Partial":
+                return tables.partial(obj, form.version)
+            if form.name != "Table":
+                return obj
+            made = self._table([obj], _table_meta(obj), form, columns=first[0])
+            first[0] = False
+            return made
+
+        return show
+
+
+def _table_meta(obj: Obj) -> Obj:
+    version = obj["metadata"].get("resourceVersion")
+    return {"resourceVersion": version} if version else {}

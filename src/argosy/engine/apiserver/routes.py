@@ -1,0 +1,78 @@
+"""From a method and a path to what is asked for. Pure; `app` calls it first for every request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from argosy.errors import MethodNotAllowed, NotFound
+
+_NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A resource, or an object or subresource of it. `plural` is empty for paths that name no resource."""
+
+    group: str = ""
+    version: str = ""
+    plural: str = ""
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    rest: str = ""
+    """What follows the subresource: the path that a proxy passes on."""
+
+
+def no_such_path() -> NotFound:
+    """The server's answer to a path that it does not serve."""
+    return NotFound("the server could not find the requested resource", details={})
+
+
+def no_such_method() -> MethodNotAllowed:
+    """The server's answer to a method that the path does not know."""
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+def resource_target(path: str) -> Target | None:
+    """The target of a path under /api/v1 or /apis/GROUP/VERSION; None when the path names no resource."""
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if parts[0] == "api" and len(parts) > 2:
+        group, version, parts = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3:
+        group, version, parts = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 2 and not (group == "" and _of_the_namespace(parts)):
+        namespace, parts = parts[1], parts[2:]
+    plural, name, subresource, *rest = [*parts, "", "", ""] if len(parts) < 4 else parts
+    tail = "/".join(rest).rstrip("/") if len(parts) < 4 else "/".join(rest)
+    return Target(group, version, plural, namespace, name, subresource, tail)
+
+
+def _of_the_namespace(parts: list[str]) -> bool:
+    return len(parts) == 3 and parts[2] in _NAMESPACE_SUBRESOURCES
+
+
+def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
+    """The Kubernetes verb of a request for a resource. Raises MethodNotAllowed."""
+    if method == "GET":
+        if target.name:
+            return "get"
+        return "watch" if is_true(query.get("watch")) else "list"
+    if method == "POST":
+        return "create"
+    if method == "PUT":
+        return "update"
+    if method == "PATCH":
+        return "patch"
+    if method == "DELETE":
+        return "delete" if target.name else "deletecollection"
+    raise no_such_method()
+
+
+def is_true(value: str | None) -> bool:
+    """How the server reads a boolean parameter: present counts as true unless it says otherwise."""
+    return value is not None and value.lower() not in ("false", "0")

@@ -1,0 +1,34 @@
+"""What the API server is told when it starts; the composition root makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from argosy.clock import Clock, SystemClock
+
+SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc.cluster.local"
+AUDIENCE = "https://kubernetes.default.svc"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Settings of one API server."""
+
+    service_cidr: str = "10.96.0.0/16"
+    """ClusterIPs are taken from here; the first address is the API's own, the tenth the DNS server's."""
+    node_ports: tuple[int, int] = (30000, 32767)
+    """First and last port that NodePort Services may take."""
+    ca_pem: str = ""
+    """The certificate authority that clients verify the server by; goes into every namespace's `kube-root-ca.crt`."""
+    token_volume_config_maps: tuple[tuple[str, str], ...] = (("kube-root-ca.crt", "ca.crt"),)
+    """Config maps, with the key, that every pod's token volume shows beside the token; the first is the authority's."""
+    signing_key_pem: bytes = b""
+    """EC P-256 private key for service-account tokens; without it tokens are refused."""
+    server_address: str = ""
+    """`host:port`, as /api reports it."""
+    api_port: int = 6443
+    """The port on which the server listens: the target of the Service `kubernetes`."""
+    platform: str = "linux/amd64"
+    clock: Clock = field(default_factory=SystemClock)
+    bookmark_seconds: float = 60.0
+    """How often an idle watch that asked for bookmarks gets one."""

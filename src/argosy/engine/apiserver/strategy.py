@@ -1,0 +1,156 @@
+"""How each kind is written: what a create starts with, and what an update through each door may change.
+
+`verbs.create`, `verbs.update` and `verbs.patch` call this between reading the request and storing the object. Pure: objects
+that are handed in belong to the caller and are changed in place, except `old`, which is shared.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from argosy import kinds
+from argosy.clock import rfc3339
+from argosy.engine.apiserver.served import Served
+from argosy.meta.json import Obj, thaw
+from argosy.meta.kind import Kind
+
+_INITIAL_STATUS: dict[Kind, Obj] = {
+    kinds.POD: {"phase": "Pending"},
+    kinds.REPLICATION_CONTROLLER: {"replicas": 0},
+    kinds.NAMESPACE: {"phase": "Active"},
+    kinds.RESOURCE_QUOTA: {},
+    kinds.PERSISTENT_VOLUME: {"phase": "Pending"},
+    kinds.PERSISTENT_VOLUME_CLAIM: {"phase": "Pending"},
+    kinds.SERVICE: {"loadBalancer": {}},
+    kinds.DEPLOYMENT: {},
+    kinds.REPLICA_SET: {"replicas": 0},
+    kinds.STATEFUL_SET: {"replicas": 0, "availableReplicas": 0},
+    kinds.DAEMON_SET: {
+        "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+    },
+    kinds.JOB: {},
+    kinds.CRON_JOB: {},
+    kinds.HORIZONTAL_POD_AUTOSCALER: {"desiredReplicas": 0, "currentMetrics": None},
+    kinds.INGRESS: {"loadBalancer": {}},
+    kinds.POD_DISRUPTION_BUDGET: {
+        "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
+    },
+    kinds.CUSTOM_RESOURCE_DEFINITION: {
+        "conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [],
+    },
+    kinds.API_SERVICE: {},
+    kinds.RESOURCE_CLAIM: {},
+    kinds.FLOW_SCHEMA: {},
+    kinds.PRIORITY_LEVEL_CONFIGURATION: {},
+    kinds.VALIDATING_ADMISSION_POLICY: {},
+    kinds.CERTIFICATE_SIGNING_REQUEST: {},
+    kinds.SERVICE_CIDR: {},
+    kinds.VOLUME_ATTACHMENT: {"attached": False},
+}  # fmt: skip
+"""A new object's status, whatever the client sent. A Node keeps what it came with."""
+
+_GENERATION = frozenset({
+    kinds.POD, kinds.POD_TEMPLATE, kinds.REPLICATION_CONTROLLER, kinds.DEPLOYMENT, kinds.REPLICA_SET,
+    kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.CRON_JOB, kinds.INGRESS, kinds.INGRESS_CLASS,
+    kinds.NETWORK_POLICY, kinds.POD_DISRUPTION_BUDGET, kinds.CUSTOM_RESOURCE_DEFINITION, kinds.ENDPOINT_SLICE,
+    kinds.PRIORITY_CLASS, kinds.VALIDATING_ADMISSION_POLICY, kinds.VALIDATING_ADMISSION_POLICY_BINDING,
+    kinds.VALIDATING_WEBHOOK_CONFIGURATION, kinds.MUTATING_WEBHOOK_CONFIGURATION, kinds.FLOW_SCHEMA,
+    kinds.PRIORITY_LEVEL_CONFIGURATION, kinds.RESOURCE_SLICE,
+})  # fmt: skip
+"""Built-in kinds whose generation is counted."""
+
+_WHOLE_OBJECT_GENERATION = frozenset({kinds.ENDPOINT_SLICE, kinds.PRIORITY_CLASS, kinds.POD_TEMPLATE})
+"""Kinds without a spec: any change but of their metadata counts; of an EndpointSlice, labels count too."""
+
+UPSERT = frozenset({
+    kinds.LEASE, kinds.EVENT, kinds.ENDPOINTS, kinds.SERVICE, kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING,
+    kinds.CLUSTER_ROLE_BINDING, kinds.LIMIT_RANGE, kinds.NODE, kinds.RUNTIME_CLASS,
+})  # fmt: skip
+"""Kinds that a PUT creates."""
+
+
+def counts_generation(served: Served) -> bool:
+    """Whether the kind has `metadata.generation`."""
+    return served.custom or served.storage in _GENERATION
+
+
+def has_status(served: Served) -> bool:
+    """Whether status is written through its own door only."""
+    return "status" in served.kind.subresources
+
+
+def prepare_create(served: Served, obj: Obj, now: datetime) -> None:
+    """Make what a client sent into a new object."""
+    if served.custom:
+        if has_status(served):
+            obj.pop("status", None)
+    elif served.storage in _INITIAL_STATUS:
+        obj["status"] = thaw(_INITIAL_STATUS[served.storage])
+    if counts_generation(served):
+        obj["metadata"]["generation"] = 1
+    if served.storage is kinds.PERSISTENT_VOLUME:
+        obj["status"]["lastPhaseTransitionTime"] = rfc3339(now)
+    elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
+        versions = obj.get("spec", {}).get("versions") or ()
+        obj["status"]["storedVersions"] = [v["name"] for v in versions if v.get("storage")]
+
+
+def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None:
+    """Let an update change only what its door is for."""
+    if subresource == "status":
+        _status_only(served, obj, old)
+    elif has_status(served):
+        _restore(obj, old, "status")
+    _count_generation(served, obj, old)
+
+
+_LABELS_STAY = frozenset({kinds.DEPLOYMENT})
+
+
+def _status_only(served: Served, obj: Obj, old: Obj) -> None:
+    for field in [*old, *obj]:
+        if field not in ("status", "metadata", "apiVersion", "kind"):
+            _restore(obj, old, field)
+    if served.custom:
+        kept = thaw(old["metadata"])
+        for field in ("managedFields", "resourceVersion"):
+            if field in obj["metadata"]:
+                kept[field] = obj["metadata"][field]
+        obj["metadata"] = kept
+        return
+    if served.storage in _LABELS_STAY:
+        _restore(obj["metadata"], old["metadata"], "labels")
+    if served.storage is kinds.POD:
+        _restore(obj["metadata"], old["metadata"], "ownerReferences")
+
+
+def _restore(obj: Obj, old: Obj, field: str) -> None:
+    """Give a field back its old value, in its old place."""
+    if field in old:
+        obj[field] = old[field]
+    else:
+        obj.pop(field, None)
+
+
+def _count_generation(served: Served, obj: Obj, old: Obj) -> None:
+    meta, before = obj["metadata"], old["metadata"]
+    if "generation" in before:
+        meta["generation"] = before["generation"]
+    else:
+        meta.pop("generation", None)
+    if counts_generation(served) and _changed(served, obj, old):
+        meta["generation"] = before.get("generation", 0) + 1
+
+
+def _changed(served: Served, obj: Obj, old: Obj) -> bool:
+    if served.storage in _WHOLE_OBJECT_GENERATION or served.custom:
+        ignored = {"metadata"} if not served.custom or not has_status(served) else {"metadata", "status"}
+        mine = {field: value for field, value in obj.items() if field not in ignored}
+        theirs = {field: value for field, value in old.items() if field not in ignored}
+        if mine != theirs:
+            return True
+        labelled = served.storage is kinds.ENDPOINT_SLICE
+        return labelled and obj["metadata"].get("labels") != old["metadata"].get("labels")
+    if served.storage in (kinds.VALIDATING_WEBHOOK_CONFIGURATION, kinds.MUTATING_WEBHOOK_CONFIGURATION):
+        return obj.get("webhooks") != old.get("webhooks")
+    return obj.get("spec") != old.get("spec")

@@ -1,0 +1,93 @@
+"""POST of a new object."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from argosy import kinds
+from argosy.engine.apiserver import admission, crds, objectmeta, services, strategy, validation, writing
+from argosy.engine.apiserver.admission.pods import suffix
+from argosy.engine.apiserver.answers import Answer
+from argosy.engine.apiserver.bodies import read_object
+from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.failures import Unreasoned, already_exists, invalid
+from argosy.engine.store import Op, Put
+from argosy.errors import BadRequest
+from argosy.meta.json import Obj
+from argosy.meta.objects import Key
+
+_ATTEMPTS = 8
+
+
+async def create(call: Call) -> Answer:
+    """Make the object in the body. Raises AlreadyExists, Invalid, Forbidden, …"""
+    problems: list[str] = []
+    obj = read_object(call.request, problems)
+    writing.check_body(call, obj)
+    if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
+        raise Unreasoned("resourceVersion should not be set on objects to be created")
+    writing.strict(call, obj, problems)
+    return await store_new(call, obj)
+
+
+async def store_new(call: Call, obj: Obj) -> Answer:
+    """Complete, check and store a new object; also what a PUT or an apply of something new does."""
+    key = prepare(call, obj)
+    served = call.served
+    if call.dry_run:
+        obj["metadata"].pop("resourceVersion", None)
+        services.release(call, obj)
+        return Answer(201, obj=writing.ordered(obj, served))
+    new = writing.stored_form(served, writing.ordered(obj, served))
+    ops: list[Op] = [Put(served.storage.resource, key, new, expect=0)]
+    if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
+        ops += crds.established(call.api, key, new, call.now)
+    try:
+        records = await writing.commit(call, ops)
+    except BaseException:
+        services.release(call, obj)
+        raise
+    writing.settled(call, records[-1].obj, None)
+    return Answer(201, record=records[0], kind=call.kind)
+
+
+def prepare(call: Call, obj: Obj) -> Key:
+    """Everything that happens to a new object before it is stored. Raises ApiError."""
+    served, meta = call.served, obj["metadata"]
+    _name(call, obj)
+    call.api.schemas.default(served, obj)
+    objectmeta.begin(served, obj, call.target.namespace, call.now, str(uuid4()))
+    admission.admit(call, obj, None)
+    strategy.prepare_create(served, obj, call.now)
+    if served.storage is kinds.SERVICE:
+        services.complete(call, obj)
+    elif served.storage is kinds.POD:
+        obj["status"]["qosClass"] = admission.pods.quality(obj.get("spec") or {})
+    try:
+        causes = objectmeta.validate_create(served.kind, obj) + validation.validate_create(call, obj)
+        if causes:
+            raise invalid(served.kind, meta.get("name", ""), causes)
+        admission.review(call, obj, None)
+        key = writing.key_for(call, obj)
+        if call.api.store.newest(served.storage.resource, key) is not None:
+            raise already_exists(served.kind, key.name)
+    except BaseException:
+        services.release(call, obj)
+        raise
+    return key
+
+
+def _name(call: Call, obj: Obj) -> None:
+    """Draw a name by lot where only the beginning of one was given."""
+    meta = obj["metadata"]
+    name, prefix = meta.get("name"), meta.get("generateName")
+    if name is not None and not isinstance(name, str):
+        raise BadRequest("metadata.name must be a string")
+    if name or not prefix:
+        return
+    base = objectmeta.generated_base(prefix)
+    for _ in range(_ATTEMPTS):
+        meta["name"] = base + suffix()
+        key = writing.key_for(call, obj)
+        if call.api.store.newest(call.served.storage.resource, key) is None:
+            return

@@ -1,0 +1,131 @@
+"""GET of a collection: selectors, pages, and the rules about resourceVersion."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+from argosy.engine.apiserver.answers import Answer
+from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.failures import (
+    invalid_options,
+    not_allowed,
+    parse_uint,
+    too_large_version,
+    unsupported,
+)
+from argosy.engine.apiserver.fields import fields_matcher
+from argosy.engine.apiserver.routes import is_true
+from argosy.engine.store import Record
+from argosy.errors import BadRequest, Cause, Expired
+from argosy.meta.json import Obj, decode, encode
+from argosy.meta.objects import Key
+from argosy.meta.selectors import parse_labels
+
+Matches = Callable[[Obj], bool]
+
+
+def matcher(call: Call) -> Matches | None:
+    """Whether an object is selected by the request's label and field selectors; None when all are."""
+    labels = parse_labels(call.query.get("labelSelector") or "")
+    fields = fields_matcher(call.served, call.query.get("fieldSelector") or "")
+    tests: list[Matches] = []
+    if call.target.name:
+        name = call.target.name
+        tests.append(lambda obj: bool(obj["metadata"]["name"] == name))
+    if fields is not None:
+        tests.append(fields)
+    if labels:
+        tests.append(lambda obj: labels.matches(obj["metadata"].get("labels")))
+    if not tests:
+        return None
+    return tests[0] if len(tests) == 1 else lambda obj: all(test(obj) for test in tests)
+
+
+def selected(call: Call) -> list[Record]:
+    """Every record that the request selects."""
+    records = call.api.store.list(call.served.storage.resource, call.target.namespace or None)
+    matches = matcher(call)
+    return records if matches is None else [record for record in records if matches(record.obj)]
+
+
+def list_(call: Call) -> Answer:
+    """The collection, or a page of it."""
+    _check_options(call)
+    limit = max(call.number("limit") or 0, 0)
+    call.number("timeoutSeconds")
+    token = call.query.get("continue") or ""
+    revision = _revision(call, token)
+    records = selected(call)
+    if token:
+        after = _read_token(token)
+        records = [record for record in records if record.key > after[1]]
+        revision = after[0]
+    meta: Obj = {"resourceVersion": str(revision)}
+    if limit and len(records) > limit:
+        left = len(records) - limit
+        records = records[:limit]
+        meta["continue"] = _token(revision, records[-1].key)
+        if not (call.query.get("labelSelector") or call.query.get("fieldSelector")):
+            meta["remainingItemCount"] = left
+    elif call.served.custom:
+        meta["continue"] = ""
+    return Answer(records=records, meta=meta, kind=call.kind)
+
+
+def _check_options(call: Call) -> None:
+    query = call.query
+    version, match = query.get("resourceVersion") or "", query.get("resourceVersionMatch") or ""
+    causes: list[Cause] = []
+    if is_true(query.get("sendInitialEvents")):
+        causes.append(not_allowed("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if match:
+        if not version:
+            why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            causes.append(not_allowed("resourceVersionMatch", why))
+        if query.get("continue"):
+            why = "resourceVersionMatch is forbidden when continue is provided"
+            causes.append(not_allowed("resourceVersionMatch", why))
+        if match not in ("Exact", "NotOlderThan"):
+            causes.append(unsupported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""]))
+        if match == "Exact" and version == "0":
+            why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            causes.append(not_allowed("resourceVersionMatch", why))
+    if causes:
+        raise invalid_options("ListOptions", causes)
+
+
+def _revision(call: Call, token: str) -> int:
+    """The revision that the list is as of: always the present, from memory."""
+    store, version = call.api.store, call.query.get("resourceVersion") or ""
+    if not version or version == "0":
+        return store.revision
+    if token:
+        raise BadRequest("specifying resource version is not allowed when using continue")
+    try:
+        wanted = parse_uint(version)
+    except ValueError as error:
+        raise BadRequest(f"invalid resource version: {error}") from None
+    if wanted > store.revision:
+        raise too_large_version(wanted, store.revision)
+    exact = call.query.get("resourceVersionMatch") == "Exact"
+    if exact and wanted < store.revision:
+        raise Expired(f"The resourceVersion for the provided list is too old: {wanted} ({store.revision})")
+    return store.revision
+
+
+def _token(revision: int, last: Key) -> str:
+    start = f"{last.namespace}/{last.name}"
+    raw = encode({"v": "meta.k8s.io/v1", "rv": revision, "start": f"{start}\0"})
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _read_token(token: str) -> tuple[int, Key]:
+    try:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        value = decode(raw)
+        namespace, _, name = value["start"].rstrip("\0").rpartition("/")
+        return int(value["rv"]), Key(namespace, name)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = "continue key is not valid: invalid character '~' looking for beginning of value"
+        raise BadRequest(f"invalid continue token: {why}") from error

@@ -1,0 +1,43 @@
+"""PATCH in its four languages: JSON patch, merge patch, strategic merge patch, server-side apply."""
+
+from __future__ import annotations
+
+from argosy.client.requests import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from argosy.engine.apiserver import patching, writing
+from argosy.engine.apiserver.answers import Answer
+from argosy.engine.apiserver.bodies import content_type
+from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.failures import invalid_options, not_allowed
+from argosy.engine.apiserver.verbs.update import check_name
+from argosy.errors import UnsupportedMediaType
+from argosy.meta.json import Obj
+
+_BUILT_IN = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+_CUSTOM = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+_APPLY_TYPES = (APPLY_PATCH, "application/apply-patch+json")
+
+
+async def patch(call: Call, subresource: str = "") -> Answer:
+    """Change the request's object as the body says. Raises NotFound, Conflict, Invalid, …"""
+    language = content_type(call.request)
+    accepted = _CUSTOM if call.served.custom else _BUILT_IN
+    if language in _APPLY_TYPES:
+        return await patching.apply(call, subresource)
+    if language not in accepted:
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+        )
+    if call.query.get("force"):
+        cause = not_allowed("force", "may not be specified for non-apply patch")
+        raise invalid_options("PatchOptions", [cause])
+    problems: list[str] = []
+    change = patching.reader(call, language, problems)
+
+    def patched(obj: Obj) -> Obj:
+        made = change(obj)
+        writing.check_body(call, made)
+        check_name(call, made)
+        writing.strict(call, made, problems)
+        return made
+
+    return await writing.modify(call, patched, subresource)

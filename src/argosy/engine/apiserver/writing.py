@@ -1,0 +1,213 @@
+"""From a request's body to a stored object: the steps that create, update and patch share.
+
+Everything between reading the newest state and handing the commit to the store happens in one turn of the event loop, so
+that a write of ours never races with another one; only then is the disk waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from argosy import kinds
+from argosy.engine.apiserver import admission, conversions, crds, objectmeta, strategy, validation
+from argosy.engine.apiserver.answers import Answer
+from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.failures import Unreasoned, conflict, invalid, not_found, qualified, wrong
+from argosy.engine.apiserver.served import Served
+from argosy.engine.store import Op, Put, Record, Remove, StoreFailed
+from argosy.errors import BadRequest, InternalError
+from argosy.meta.json import Obj, thaw
+from argosy.meta.objects import Key
+
+Change = Callable[[Obj], Obj]
+_RBAC = frozenset({kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING})
+_NEEDS_VERSION = frozenset({
+    kinds.CUSTOM_RESOURCE_DEFINITION, kinds.POD_DISRUPTION_BUDGET, kinds.LEASE, kinds.ENDPOINT_SLICE,
+    kinds.CSI_NODE,
+})  # fmt: skip
+"""Built-in kinds whose PUT must name the resourceVersion that it replaces, as custom ones must."""
+
+
+def check_body(call: Call, obj: Obj) -> None:
+    """Hold the body against the URL. Raises BadRequest."""
+    kind = call.kind
+    version, name = obj.get("apiVersion"), obj.get("kind")
+    if not isinstance(obj.get("metadata", {}), dict):
+        obj["metadata"] = {}
+    obj.setdefault("metadata", {})
+    if version and version != kind.api_version:
+        raise BadRequest(
+            f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+        )
+    if name and name != kind.kind:
+        raise BadRequest(f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}: no kind "{name}" is'
+                         f' registered for version "{kind.api_version}"')  # fmt: skip
+    namespace = obj["metadata"].get("namespace")
+    if kind.namespaced and namespace and namespace != call.target.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def strict(call: Call, obj: Obj, problems: list[str]) -> None:
+    """Apply fieldValidation: take out unknown fields, and refuse, warn or be silent. Raises BadRequest."""
+    level = call.field_validation
+    problems = problems + call.api.schemas.strict(call.served, obj)
+    if not problems or level == "Ignore":
+        return
+    if level == "Strict":
+        raise BadRequest(
+            f'{call.kind.kind} in version "{call.kind.version}" cannot be handled as a {call.kind.kind}: strict decoding'
+            f" error: {', '.join(problems)}"
+        )
+    call.warnings += problems
+
+
+def ordered(obj: Obj, served: Served) -> Obj:
+    """kind, apiVersion and metadata first: lists cut the first two off the stored bytes."""
+    rest = {field: value for field, value in obj.items() if field not in ("kind", "apiVersion", "metadata")}
+    return {"kind": served.kind.kind, "apiVersion": served.kind.api_version, "metadata": obj["metadata"], **rest}
+
+
+def stored_form(served: Served, obj: Obj) -> Obj:
+    """An object of the version that was asked for, in the version that is stored."""
+    return conversions.to_storage(served, obj) if served.converts else obj
+
+
+def shown_form(served: Served, obj: Obj) -> Obj:
+    """A stored object in the version that was asked for."""
+    return conversions.from_storage(served, obj) if served.converts else obj
+
+
+def current(call: Call) -> Record:
+    """The newest state of the request's object, perhaps not durable yet. Raises NotFound."""
+    record = call.api.store.newest(call.served.storage.resource, call.key)
+    if record is None:
+        raise not_found(call.kind, call.target.name)
+    return record
+
+
+async def modify(call: Call, change: Change, subresource: str = "", *, status: int = 200) -> Answer:
+    """Replace the request's object by what `change` makes of a copy of it in the version that was asked for."""
+    record = current(call)
+    old = shown_form(call.served, record.obj)
+    obj = change(thaw(old))
+    check_precondition(call, obj, record)
+    complete_update(call, obj, old, subresource)
+    return await replace(call, record, obj, status=status)
+
+
+def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
+    """Make a changed object whole and hold it against the rules. Raises ApiError."""
+    served = call.served
+    objectmeta.carry_over(obj, old)
+    strategy.prepare_update(served, obj, old, subresource)
+    call.api.schemas.default(served, obj)
+    admission.admit(call, obj, old)
+    causes = objectmeta.validate_update(obj, old)
+    causes += validation.validate_update(call, obj, old, subresource)
+    if causes:
+        raise invalid(served.kind, call.target.name, causes)
+    admission.review(call, obj, old)
+
+
+def check_precondition(call: Call, obj: Obj, record: Record) -> None:
+    """Hold `metadata.resourceVersion` against the current one. Raises Conflict, Invalid."""
+    meta = obj["metadata"]
+    version = meta.get("resourceVersion") or ""
+    if version in ("", "0"):
+        if call.verb == "update" and (call.served.custom or call.served.storage in _NEEDS_VERSION):
+            cause = wrong("metadata.resourceVersion", 0, "must be specified for an update")
+            fault = invalid(call.kind, call.target.name, [cause])
+            fault.message = fault.message.replace(qualified(call.kind), call.kind.resource, 1)
+            fault.details["kind"] = call.kind.plural
+            raise fault
+        return
+    if not version.isdigit():
+        raise Unreasoned(f'strconv.ParseUint: parsing "{version}": invalid syntax')
+    if int(version) != record.revision:
+        raise conflict(call.kind, call.target.name)
+
+
+async def replace(call: Call, record: Record, obj: Obj, *, status: int = 200) -> Answer:
+    """Store a changed object, remove it when nothing holds it up any more, or do nothing when nothing changed."""
+    served = call.served
+    new = stored_form(served, ordered(obj, served))
+    new["metadata"].pop("resourceVersion", None)
+    if gone(new):
+        return await remove(call, record, new, status=status)
+    if same(new, record.obj):
+        return Answer(status, record=record, kind=call.kind)
+    if call.dry_run:
+        new["metadata"]["resourceVersion"] = str(record.revision)
+        return Answer(status, obj=shown_form(served, new))
+    kept = await commit(call, [Put(served.storage.resource, record.key, new, expect=record.revision)])
+    settled(call, new, record.obj)
+    return Answer(status, record=kept[0], kind=call.kind)
+
+
+async def remove(call: Call, record: Record, final: Obj | None = None, *, status: int = 200) -> Answer:
+    """Remove an object for good; the answer shows its final state."""
+    resource = call.served.storage.resource
+    shown = final if final is not None else record.obj
+    if call.dry_run:
+        return Answer(status, obj=shown_form(call.served, shown))
+    kept = await commit(call, [Remove(resource, record.key, expect=record.revision, obj=final)])
+    settled(call, None, record.obj)
+    # As Kubernetes does, the object is answered at the revision that it had, not at that of its removal.
+    version = str(record.revision)
+    last = {**kept[0].obj, "metadata": {**kept[0].obj["metadata"], "resourceVersion": version}}
+    return Answer(status, obj=shown_form(call.served, last))
+
+
+def gone(obj: Obj) -> bool:
+    """Whether an object that is being deleted has nothing left that holds it up."""
+    meta = obj["metadata"]
+    if not meta.get("deletionTimestamp") or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+        return False
+    return not (obj["kind"] == "Namespace" and obj["apiVersion"] == "v1" and obj.get("spec", {}).get("finalizers"))
+
+
+def same(new: Obj, old: Obj) -> bool:
+    """Whether two states differ in nothing but their version and the time at which managers wrote."""
+    for field in new.keys() | old.keys():
+        if field != "metadata" and new.get(field) != old.get(field):
+            return False
+    mine, theirs = new["metadata"], old["metadata"]
+    for field in mine.keys() | theirs.keys():
+        if field not in ("resourceVersion", "managedFields") and (mine.get(field) or None) != (
+            theirs.get(field) or None
+        ):
+            return False
+    return _managers(mine) == _managers(theirs)
+
+
+def _managers(meta: Obj) -> list[Obj]:
+    return [{k: v for k, v in entry.items() if k != "time"} for entry in meta.get("managedFields") or ()]
+
+
+async def commit(call: Call, ops: list[Op]) -> list[Record]:
+    """Hand a write to the store and wait until it is durable. Raises InternalError when the disk refuses."""
+    try:
+        return list(await call.api.store.commit(ops))
+    except StoreFailed as error:
+        _failed(error)
+
+
+def _failed(error: StoreFailed) -> NoReturn:
+    raise InternalError(f"the write was not kept: {error}") from error
+
+
+def settled(call: Call, new: Obj | None, old: Obj | None) -> None:
+    """Tell the parts of the server that depend on stored objects of a write that is durable."""
+    kind = call.served.storage
+    if kind in _RBAC:
+        call.api.authorizer.forget()
+    elif kind is kinds.SERVICE and old is not None:
+        call.api.addresses.give_back(old, new)
+    elif kind is kinds.CUSTOM_RESOURCE_DEFINITION:
+        crds.settled(call.api, new, old)
+
+
+def key_for(call: Call, obj: Obj) -> Key:
+    """Where a new object goes."""
+    return Key(call.target.namespace if call.kind.namespaced else "", obj["metadata"]["name"])
