@@ -161,20 +161,26 @@ class Informer:
     async def run(self) -> None:
         """Follow the server until cancelled."""
         failures = 0
+        loop = asyncio.get_running_loop()
         while True:
-            version = self._resume
+            version, begun = self._resume, loop.time()
+            trouble = True
             try:
                 await self._follow()
-                failures = 0 if self._resume != version else failures + 1
+                trouble = False
             except Expired:
-                failures = 0 if self._resume and self._resume != version else failures + 1
                 self._resume = ""
             except NotFound:
                 self._unserved()
-                failures += 1
             except (ApiError, ConnectionError, TimeoutError) as error:
                 self._complain(error)
-                failures = 1 if self._resume != version else failures + 1
+            if self._resume not in ("", version) or loop.time() - begun > _LAST_BACKOFF_SECONDS:
+                # It got somewhere, or at least lasted: whatever ended it is not the same as before.
+                failures = 0
+            elif not trouble:
+                # A server that ends watches as soon as they begin must not be asked without pause.
+                failures += 1
+            failures += trouble
             if failures:
                 await self._back_off(failures)
 
@@ -184,13 +190,20 @@ class Informer:
             try:
                 await self._stream(initial_events=True)
                 return
-            except (BadRequest, Invalid, TimeoutError):
+            except TimeoutError:
+                if self._resume:
+                    return
+                self._watch_list = False
+            except (BadRequest, Invalid):
                 if self._resume:
                     raise
                 self._watch_list = False
         if not self._resume:
             await self._list()
-        await self._stream(initial_events=False)
+        try:
+            await self._stream(initial_events=False)
+        except TimeoutError:
+            return  # a connection that died silently: watch again from here
 
     async def _list(self) -> None:
         items: list[Obj] = []
