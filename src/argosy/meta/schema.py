@@ -42,6 +42,7 @@ class Schema:
     __slots__ = (
         "_resolve",
         "_structural",
+        "checks",
         "code",
         "default",
         "fields",
@@ -70,6 +71,8 @@ class Schema:
     """Of a STRUCT of the pack: what a typed server writes even when unset."""
     items: Schema
     """Of a LIST."""
+    checks: Any
+    """What `validation` compiled for it, None before."""
     values: Schema | None
     """Of a MAP (or a STRUCT with additionalProperties)."""
 
@@ -78,6 +81,7 @@ class Schema:
         raw = resolve(name) if resolve is not None and name else own
         self._resolve = resolve
         self._structural = resolve is None
+        self.checks = None
         self.own: Final = own
         """The property's own keywords, which stand over those of the definition it refers to."""
         self.raw: Final = raw

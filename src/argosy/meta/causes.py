@@ -1,0 +1,81 @@
+"""Causes: what is wrong where, in the words of Kubernetes' `field.Error`.
+
+Every validator makes its causes here, and the API server turns a list of them into a 422 with `invalid`. Clients match on
+these words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from argosy.errors import Cause, Invalid
+from argosy.meta.kind import Kind
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a message: quoted text, or compact JSON."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def invalid(field: str, value: Any, detail: str) -> Cause:
+    """`Invalid value: …`."""
+    return Cause("FieldValueInvalid", f"Invalid value: {shown(value)}: {detail}", field)
+
+
+def wrong_type(field: str, value: Any, detail: str) -> Cause:
+    """`Invalid value: …` for a value of another type."""
+    return Cause("FieldValueTypeInvalid", f"Invalid value: {shown(value)}: {detail}", field)
+
+
+def required(field: str, detail: str = "") -> Cause:
+    """`Required value`."""
+    return Cause("FieldValueRequired", f"Required value: {detail}" if detail else "Required value", field)
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    """`Duplicate value`."""
+    return Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", field)
+
+
+def unsupported(field: str, value: Any, supported: Iterable[Any]) -> Cause:
+    """`Unsupported value`, with the values in the order given."""
+    values = ", ".join(shown(each) if isinstance(each, str) else f'"{shown(each)}"' for each in supported)
+    tail = f": supported values: {values}" if values else ""
+    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}{tail}", field)
+
+
+def forbidden(field: str, detail: str) -> Cause:
+    """`Forbidden`."""
+    return Cause("FieldValueForbidden", f"Forbidden: {detail}", field)
+
+
+def not_found(field: str, value: Any) -> Cause:
+    """`Not found`: the field names something that is not there."""
+    return Cause("FieldValueNotFound", f"Not found: {shown(value)}", field)
+
+
+def too_long(field: str, limit: int) -> Cause:
+    """`Too long`, in bytes."""
+    return Cause("FieldValueTooLong", f"Too long: may not be more than {limit} bytes", field)
+
+
+def too_many(field: str, count: int, limit: int) -> Cause:
+    """`Too many` items or properties."""
+    return Cause("FieldValueTooMany", f"Too many: {count}: must have at most {limit} items", field)
+
+
+def error_for(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
+    """The 422 for an object of this kind: `Pod "a" is invalid: spec.x: …`."""
+    lines = [f"{cause.field}: {cause.message}" for cause in causes]
+    body = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
+    subject = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    details = {"name": name, "group": kind.group, "kind": kind.kind}
+    return Invalid(
+        f'{subject} "{name}" is invalid: {body}',
+        details={key: value for key, value in details.items() if value},
+        causes=causes,
+    )
