@@ -1,0 +1,39 @@
+import asyncio
+
+import pytest
+from memory_api import KINDS, TOY, world
+
+from argosy.control.capabilities import capabilities_of, until_served
+from argosy.errors import ServiceUnavailable
+from argosy.kinds import CUSTOM_RESOURCE_DEFINITION, JOB, POD
+from argosy.testing.simloop import run
+
+
+def test_what_a_cluster_serves():
+    async def main():
+        _, _, client = world()
+        found = await capabilities_of(client)
+        assert found.serves(POD)
+        assert found.serves(TOY)
+        assert not found.serves(JOB)
+        assert "toys.v1.toys.example" in found.resources
+
+    run(main())
+
+
+def test_waiting_for_a_kind():
+    async def main():
+        api, faults, client = world(kinds=[k for k in KINDS if k is not TOY])
+        faults.fail(ServiceUnavailable("starting"), path="/api", times=3)
+        waiting = asyncio.create_task(until_served(client, TOY, timeout=100))
+        await asyncio.sleep(20)
+        assert not waiting.done()
+        api.kinds.append(TOY)
+        api.create(CUSTOM_RESOURCE_DEFINITION, {"metadata": {"name": "toys.toys.example"}})
+        before = asyncio.get_running_loop().time()
+        await waiting
+        assert asyncio.get_running_loop().time() - before < 1
+        with pytest.raises(TimeoutError):
+            await until_served(client, JOB, timeout=5)
+
+    run(main())
