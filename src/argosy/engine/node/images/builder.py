@@ -1,0 +1,204 @@
+"""Images as the node agent has them: `present` at once, `get` after building what is missing.
+
+Builds run in threads, one an environment however many pods wait for it, and go on when the pod that asked is deleted.
+A failure is remembered for nobody: the next try (the kubelet's back-off) builds again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform as machine
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import argosy
+from argosy.engine.node.images import environments, installers
+from argosy.engine.node.images.catalogue import CatalogueFiles
+from argosy.engine.node.images.environments import Progress
+from argosy.engine.node.images.resolve import (
+    CatalogueError,
+    Entry,
+    Environment,
+    ImageError,
+    Platform,
+    address,
+    find,
+)
+from argosy.engine.node.runtime.spec import Image
+
+AT_ONCE = 3
+"""How many environments are built at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image, and what it cost to get it."""
+
+    image: Image
+    seconds: float = 0.0
+    """0 when it was present."""
+    bytes: int = 0
+    note: str = ""
+
+
+class Images:
+    """The images of one engine, under `<home>/images`."""
+
+    def __init__(self, directory: Path, user_file: Path) -> None:
+        self._directory = directory
+        self._files = CatalogueFiles(user_file)
+        self._platform: Platform | None = None
+        self._ready: dict[str, Pulled] = {}
+        self._ready_of: object = None
+        self._builds: dict[str, asyncio.Task[environments.Built]] = {}
+        self._progress: dict[str, Progress] = {}
+        self._threads = ThreadPoolExecutor(AT_ONCE, "image")
+        self._compilers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def present(self, reference: str) -> Pulled | None:
+        """The image if nothing has to be built for it. Raises ImageError for one that cannot be."""
+        entry, line = self._resolve(reference)
+        known = self._ready.get(reference)
+        if known is not None:
+            return known
+        if line[0].kind == "venv" and environments.built(self._place(line)) is None:
+            return None
+        return self._remember(reference, entry, line)
+
+    async def get(self, reference: str, pulling: Callable[[], None] = lambda: None) -> Pulled:
+        """The image, built if need be; `pulling` is called when that is the case. Raises ImageError."""
+        ready = self.present(reference)
+        if ready is not None:
+            return ready
+        pulling()
+        began = time.monotonic()
+        entry, line = self._resolve(reference)
+        built = await self._build(line)
+        ready = self._remember(reference, entry, line)
+        return Pulled(ready.image, time.monotonic() - began, built.bytes, ready.note)
+
+    async def prebuild(self, references: Iterable[str]) -> None:
+        """Get several images at once. Raises ImageError for the first that fails, after all have ended."""
+        results = await asyncio.gather(*(self.get(r) for r in references), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def progress(self) -> Sequence[Progress]:
+        """The builds that go on now."""
+        return [self._progress[digest] for digest, task in self._builds.items() if not task.done()]
+
+    def find(self, reference: str) -> Entry:
+        """The catalogue's entry for a reference. Raises ImageError."""
+        return self._resolve(reference)[0]
+
+    async def close(self) -> None:
+        """Stop compiling in the background. A build that still runs is left to its installer's end and thrown away."""
+        for process in self._compilers.values():
+            process.kill()
+            process.wait()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _resolve(self, reference: str) -> tuple[Entry, tuple[Environment, ...]]:
+        try:
+            catalogue = self._files.current()
+            if catalogue is not self._ready_of:
+                self._ready, self._ready_of = {}, catalogue
+            entry = find(catalogue, reference, str(self._files.user_file))
+            return entry, catalogue.line(entry.environment)
+        except CatalogueError as error:
+            raise ImageError(str(error)) from None
+
+    async def _build(self, line: tuple[Environment, ...]) -> environments.Built:
+        digest = address(line, self._here())
+        task = self._builds.get(digest)
+        if task is None or task.done():
+            progress = self._progress[digest] = Progress(line[0].name, digest, time.time())
+            task = asyncio.create_task(self._run_build(line, progress), name=f"image {line[0].name}")
+            self._builds[digest] = task
+        return await asyncio.shield(task)
+
+    async def _run_build(self, line: tuple[Environment, ...], progress: Progress) -> environments.Built:
+        loop = asyncio.get_running_loop()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            built = await loop.run_in_executor(
+                self._threads, environments.build, self._directory, line, self._here(), progress
+            )
+        except installers.InstallFailed as error:
+            progress.stage = "failed"
+            raise ImageError(f"the environment {line[0].name} could not be installed: {error}") from None
+        except OSError as error:
+            progress.stage = "failed"
+            raise ImageError(
+                f"the environment {line[0].name} could not be written to {self._directory}: {error.strerror}; "
+                "free some space or set ARGOSY_HOME to another disk"
+            ) from None
+        progress.stage = "done"
+        if not any(not task.done() and task is not self._builds.get(progress.digest) for task in self._builds.values()):
+            self._compile_rest()
+        return built
+
+    def _compile_rest(self) -> None:
+        for digest, progress in self._progress.items():
+            if progress.stage == "done" and digest not in self._compilers:
+                process = environments.compile_rest(self._directory / digest)
+                if process is not None:
+                    self._compilers[digest] = process
+
+    def _here(self) -> Platform:
+        if self._platform is None:
+            tag = f"{sys.implementation.cache_tag}-{machine.machine()}-{sys.platform}-{'-'.join(machine.libc_ver())}"
+            accelerator = "cuda" if installers.has_nvidia() else "cpu"
+            self._platform = Platform(machine.python_version(), tag, accelerator)
+        return self._platform
+
+    def _place(self, line: tuple[Environment, ...]) -> Path:
+        return self._directory / address(line, self._here())
+
+    def _package(self) -> Path:
+        """A directory that holds nothing but the package `argosy`: what PYTHONPATH may name without shadowing anything."""
+        place = self._directory / "argosy"
+        link = place / "argosy"
+        target = Path(argosy.__file__).resolve().parent
+        if not (link.is_symlink() and link.readlink() == target):
+            place.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+        return place
+
+    def _remember(self, reference: str, entry: Entry, line: tuple[Environment, ...]) -> Pulled:
+        digest = address(line, self._here())
+        kind = line[0].kind
+        common = {"entrypoint": entry.entrypoint, "command": entry.command, "working_dir": entry.working_dir}
+        if kind == "host":
+            image = Image(reference, f"sha256:{digest}", env=dict(entry.env), **common)  # type: ignore[arg-type]
+        else:
+            places = (
+                [Path(sys.prefix)]
+                if kind == "interpreter"
+                else [self._directory / address(line[n:], self._here()) for n in range(len(line))]
+            )
+            image = Image(
+                reference,
+                f"sha256:{digest}",
+                path_entries=(str(places[0] / "bin"),),
+                env={"PYTHONPATH": str(self._package()), "PYTHONDONTWRITEBYTECODE": "1", **entry.env},
+                read_only_paths=tuple(dict.fromkeys((*places, self._package(), *python_paths()))),
+                **common,  # type: ignore[arg-type]
+            )
+        pulled = Pulled(image, note=entry.note)
+        self._ready[reference] = pulled
+        return pulled
+
+
+def python_paths() -> tuple[Path, ...]:
+    """What every Python image needs to see besides its packages: the interpreter, and the package `argosy`."""
+    base = Path(sys.base_prefix)
+    binary = Path(getattr(sys, "_base_executable", sys.executable)).resolve().parent.parent
+    return tuple(dict.fromkeys((base, binary, Path(argosy.__file__).resolve().parent)))

@@ -1,0 +1,196 @@
+"""From an image reference to the environment that stands for it: pure. `catalogue` reads the files, `builder` builds.
+
+An unmapped reference is an error that says how to map it, never a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from argosy.errors import ArgosyError
+from argosy.meta.json import Obj, encode
+
+FORMAT = 1
+"""Part of every environment's address: raised when environments are built differently."""
+
+
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:[a-zA-Z0-9][-a-zA-Z0-9.]*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*(?::\w[-\w.]{{0,127}})?(?:@[a-z0-9]+:[0-9a-f]{{32,}})?"
+)
+
+
+class ImageError(ArgosyError):
+    """An image that cannot be had; `reason` is the kubelet's word for it."""
+
+    def __init__(self, message: str, reason: str = "ErrImagePull") -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+
+
+class CatalogueError(ArgosyError):
+    """A catalogue that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a container finds: the host's tools, Argosy's own Python, or packages in a venv."""
+
+    name: str
+    kind: str
+    """`host`, `interpreter` or `venv`."""
+    requirements: tuple[str, ...] = ()
+    parent: str = ""
+    torch: bool = False
+    warm: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of `images`."""
+
+    patterns: tuple[str, ...]
+    environment: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = "/"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Environments by name, and the mappings in the order in which they are tried."""
+
+    environments: Mapping[str, Environment]
+    mappings: tuple[Entry, ...]
+
+    def line(self, name: str) -> tuple[Environment, ...]:
+        """An environment and its ancestors, itself first."""
+        found: list[Environment] = []
+        while name:
+            environment = self.environments[name]
+            if environment in found:
+                raise CatalogueError(f"the environment {name} is its own ancestor; remove one `parent`")
+            found.append(environment)
+            name = environment.parent
+        return tuple(found)
+
+
+def read(*documents: Obj) -> Catalogue:
+    """Make a catalogue of parsed YAML documents, the most important first. Raises CatalogueError."""
+    environments: dict[str, Environment] = {}
+    mappings: list[Entry] = []
+    for document in documents:
+        if not isinstance(document, dict):
+            raise CatalogueError("a catalogue is a mapping with `environments` and `images`")
+        for name, raw in (document.get("environments") or {}).items():
+            environments.setdefault(str(name), _environment(str(name), raw or {}))
+        mappings += [_mapping(raw) for raw in document.get("images") or ()]
+    for mapping in mappings:
+        if mapping.environment not in environments:
+            raise CatalogueError(
+                f"the image pattern {mapping.patterns[0]} names the environment {mapping.environment!r}, which is not there; "
+                f"use one of {', '.join(sorted(environments))}"
+            )
+    for environment in environments.values():
+        if environment.parent and environment.parent not in environments:
+            raise CatalogueError(
+                f"the environment {environment.name} names the parent {environment.parent!r}, not there"
+            )
+    return Catalogue(environments, tuple(mappings))
+
+
+def _environment(name: str, raw: Obj) -> Environment:
+    kind = str(raw.get("kind") or "venv")
+    if kind not in {"host", "interpreter", "venv"}:
+        raise CatalogueError(f"the environment {name} is of kind {kind!r}; use host, interpreter or venv")
+    return Environment(
+        name=name,
+        kind=kind,
+        requirements=_texts(raw.get("requirements")),
+        parent=str(raw.get("parent") or ""),
+        torch=bool(raw.get("torch")),
+        warm=_texts(raw.get("warm")),
+    )
+
+
+def _mapping(raw: Any) -> Entry:
+    if not isinstance(raw, dict) or not raw.get("match") or not raw.get("environment"):
+        raise CatalogueError("an entry of `images` needs `match` and `environment`")
+    return Entry(
+        patterns=_texts(raw["match"]),
+        environment=str(raw["environment"]),
+        entrypoint=_texts(raw.get("entrypoint")),
+        command=_texts(raw.get("command")),
+        env={str(k): str(v) for k, v in (raw.get("env") or {}).items()},
+        working_dir=str(raw.get("working_dir") or "/"),
+        note=str(raw.get("note") or ""),
+    )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
+
+
+def split(reference: str) -> tuple[str, str]:
+    """`docker.io/library/python:3.12@sha256:…` is (`python`, `3.12`). Raises ImageError for what is no reference."""
+    if not _REFERENCE.fullmatch(reference):
+        raise ImageError(
+            f'Failed to apply default image tag "{reference}": couldn\'t parse image name: invalid reference format',
+            "InvalidImageName",
+        )
+    name = reference.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    if colon and "/" not in tag:
+        name = head
+    else:
+        tag = "latest"
+    for registry in ("docker.io/", "index.docker.io/", "registry-1.docker.io/"):
+        name = name.removeprefix(registry)
+    return name.removeprefix("library/"), tag
+
+
+def find(catalogue: Catalogue, reference: str, user_file: str) -> Entry:
+    """The entry for a reference. Raises ImageError, with the line to add when there is none."""
+    repository, tag = split(reference)
+    for mapping in catalogue.mappings:
+        for pattern in mapping.patterns:
+            subject = f"{repository}:{tag}" if ":" in pattern else repository
+            if fnmatchcase(subject, pattern):
+                return mapping
+    raise ImageError(
+        f"no environment is mapped to the image {reference}; add to {user_file}: "
+        f"images: [{{match: {repository}, environment: torch}}] (environments: {', '.join(sorted(catalogue.environments))})"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What an environment's packages depend on besides their names."""
+
+    python: str
+    """`3.11.7`."""
+    tag: str
+    """`cpython-311-x86_64-linux-gnu`."""
+    accelerator: str = "cpu"
+    """`cpu` or `cuda`: which build of PyTorch."""
+
+
+def address(line: Sequence[Environment], platform: Platform) -> str:
+    """The content address of an environment: of its packages, its ancestors' and the platform."""
+    parent = address(line[1:], platform) if len(line) > 1 else ""
+    own = line[0]
+    told = [
+        FORMAT, own.kind, sorted(own.requirements), parent, platform.python, platform.tag,
+        platform.accelerator if any(e.torch for e in line) else "",
+    ]  # fmt: skip
+    return hashlib.sha256(encode(told)).hexdigest()

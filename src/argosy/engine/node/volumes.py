@@ -1,0 +1,247 @@
+"""Volumes as directories of this machine: made before a pod's containers start, kept up to date while they run.
+
+`set_up` gives each volume of a pod its place on the host; `mounts` turns a container's volumeMounts into the runtime's
+mounts. Projected files are exchanged as a whole through a `..data` symlink, as the kubelet does it, so a reader never
+sees half an update. Called by `worker`; what cannot be had yet raises `Missing`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from argosy.engine.node.environment import Sources, expand
+from argosy.engine.node.projection import PROJECTED, File, TokenWanted, files_of, tokens_of
+from argosy.engine.node.runtime.spec import Mount
+from argosy.engine.node.sources import Missing, Reference
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import name_of, namespace_of
+
+TokenSource = Callable[[Obj, TokenWanted], Awaitable[tuple[str, float]]]
+"""(pod, what is wanted) -> (token, when it expires in seconds since the epoch). Raises ApiError."""
+
+_SERVED = "emptyDir, hostPath, configMap, secret, projected, downwardAPI, ephemeral and persistentVolumeClaim"
+
+
+class MountFailed(Missing):
+    """A volume cannot be mounted; names the volume."""
+
+    def __init__(self, volume: str, message: str, reference: Reference | None = None) -> None:
+        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {message}', reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """Where a pod's volumes lie on the host, and when their tokens want renewing."""
+
+    paths: Mapping[str, Path]
+    read_only: frozenset[str] = frozenset()
+    renew_at: float | None = None
+
+
+async def set_up(pod: Obj, directory: Path, sources: Sources, token: TokenSource) -> Volumes:
+    """Make every volume of a pod under `<directory>/volumes`. Doing it again brings projected files up to date."""
+    paths: dict[str, Path] = {}
+    read_only: set[str] = set()
+    renew_at: float | None = None
+    for volume in pod["spec"].get("volumes") or ():
+        name = str(volume["name"])
+        try:
+            if any(volume.get(kind) is not None for kind in PROJECTED):
+                paths[name] = directory / "volumes" / name
+                renewal = await _project(pod, volume, paths[name], sources, token)
+                renew_at = min(filter(None, (renew_at, renewal)), default=None)
+                read_only.add(name)
+            else:
+                paths[name] = _plain(pod, volume, directory, sources)
+                if _is_read_only(volume):
+                    read_only.add(name)
+        except MountFailed:
+            raise
+        except Missing as missing:
+            raise MountFailed(name, str(missing), missing.reference) from None
+        except OSError as error:
+            raise MountFailed(name, f"{error.strerror or error}: {error.filename or directory}") from None
+    return Volumes(paths, frozenset(read_only), renew_at)
+
+
+def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str]) -> tuple[Mount, ...]:
+    """A container's volumeMounts as the runtime takes them, in their order. Raises Missing."""
+    found = []
+    for mount in container.get("volumeMounts") or ():
+        name = str(mount["name"])
+        if name not in volumes.paths:
+            raise Missing(f'volume mount "{name}" names no volume of the pod')
+        source = volumes.paths[name]
+        sub_path = str(mount.get("subPath") or expand(str(mount.get("subPathExpr") or ""), env))
+        if sub_path:
+            source = _within(source, sub_path, name)
+        read_only = bool(mount.get("readOnly")) or name in volumes.read_only
+        found.append(Mount(source, str(mount["mountPath"]), read_only))
+    return tuple(found)
+
+
+def _within(volume: Path, sub_path: str, name: str) -> Path:
+    """A subPath, made when it is missing; never outside its volume, whatever links lie in it."""
+    wanted = volume / sub_path
+    if sub_path.startswith("/") or ".." in sub_path.split("/"):
+        raise Missing(
+            f'subPath "{sub_path}" of volume "{name}" leads out of the volume; use a relative path without ..'
+        )
+    root = volume.resolve()
+    existing = wanted
+    while not existing.exists() and existing != volume:
+        existing = existing.parent
+    if not existing.resolve().is_relative_to(root):
+        raise Missing(
+            f'subPath "{sub_path}" of volume "{name}" leads out of the volume through a link; remove the link'
+        )
+    if not wanted.exists():
+        wanted.mkdir(parents=True, exist_ok=True)
+        wanted.chmod(stat.S_IMODE(volume.stat().st_mode))
+    return wanted.resolve()
+
+
+async def _project(pod: Obj, volume: Obj, target: Path, sources: Sources, token: TokenSource) -> float | None:
+    tokens: dict[TokenWanted, str] = {}
+    renew_at: float | None = None
+    for wanted in tokens_of(volume):
+        text, expires_at = await token(pod, wanted)
+        tokens[wanted] = text
+        renewal = expires_at - 0.2 * wanted.expiration_seconds
+        renew_at = renewal if renew_at is None else min(renew_at, renewal)
+    write_files(target, files_of(pod, volume, sources, tokens))
+    return renew_at
+
+
+def write_files(target: Path, files: Mapping[str, File]) -> bool:
+    """Make a directory hold exactly these files, all at once. Returns whether anything changed."""
+    target.mkdir(parents=True, exist_ok=True, mode=0o755)
+    current = target / "..data"
+    try:
+        old = current.readlink().name
+    except OSError:
+        old = ""
+    if old and _same(target / old, files):
+        return False
+    generation = int(old.rpartition("_")[2]) + 1 if old else 0
+    fresh = target / f"..data_{generation}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o755)
+    for path, file in files.items():
+        place = fresh / path
+        if "/" in path:
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
+        try:
+            os.write(descriptor, file.content)
+            os.fchmod(descriptor, file.mode)
+        finally:
+            os.close(descriptor)
+    swap = target / "..data_tmp"
+    swap.unlink(missing_ok=True)
+    swap.symlink_to(fresh.name)
+    swap.replace(current)
+    _link_names(target, {path.split("/", 1)[0] for path in files})
+    if old:
+        shutil.rmtree(target / old, ignore_errors=True)
+    return True
+
+
+def _same(directory: Path, files: Mapping[str, File]) -> bool:
+    try:
+        there = {str(p.relative_to(directory)) for p in directory.rglob("*") if not p.is_dir()}
+        return there == set(files) and all((directory / p).read_bytes() == f.content for p, f in files.items())
+    except OSError:
+        return False
+
+
+def _link_names(target: Path, names: set[str]) -> None:
+    for entry in os.scandir(target):
+        if not entry.name.startswith("..") and entry.name not in names:
+            Path(entry.path).unlink()
+    for name in names:
+        with suppress(FileExistsError):
+            (target / name).symlink_to(f"..data/{name}")
+
+
+def _plain(pod: Obj, volume: Obj, directory: Path, sources: Sources) -> Path:
+    name = str(volume["name"])
+    if volume.get("emptyDir") is not None:
+        path = directory / "volumes" / name
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o777)
+        _give_group(pod, path)
+        return path
+    if volume.get("hostPath") is not None:
+        return host_path(str(volume["hostPath"].get("path")), str(volume["hostPath"].get("type") or ""))
+    if volume.get("persistentVolumeClaim") is not None:
+        return _claim(pod, str(volume["persistentVolumeClaim"].get("claimName")), sources)
+    if volume.get("ephemeral") is not None:
+        return _claim(pod, f"{name_of(pod)}-{name}", sources)
+    kinds = [key for key in volume if key != "name"]
+    raise Missing(f"volumes of the kind {' '.join(kinds) or '(none)'} are not served here; use one of {_SERVED}")
+
+
+def host_path(path: str, type: str) -> Path:
+    """A hostPath, made or checked as its type says. Raises Missing."""
+    place = Path(path)
+    if type == "DirectoryOrCreate":
+        place.mkdir(parents=True, exist_ok=True, mode=0o755)
+    elif type == "FileOrCreate" and not place.exists():
+        place.touch(mode=0o644)
+    checks: dict[str, Callable[[], bool]] = {
+        "DirectoryOrCreate": place.is_dir,
+        "Directory": place.is_dir,
+        "FileOrCreate": place.is_file,
+        "File": place.is_file,
+        "Socket": place.is_socket,
+        "CharDevice": place.is_char_device,
+        "BlockDevice": place.is_block_device,
+    }
+    if type in checks and not checks[type]():
+        raise Missing(f"hostPath type check failed: {path} is not a {type}")
+    if not type and not place.exists():
+        # The kubelet leaves this to the container runtime, which makes a directory.
+        place.mkdir(parents=True, exist_ok=True, mode=0o755)
+    return place
+
+
+def _claim(pod: Obj, claim_name: str, sources: Sources) -> Path:
+    reference = Reference("persistentvolumeclaims", namespace_of(pod), claim_name)
+    claim = sources.lookup(reference)
+    if claim is None:
+        raise Missing(f'persistentvolumeclaim "{claim_name}" not found', reference)
+    volume_name = str(dig(claim, "spec", "volumeName", default=""))
+    if not volume_name or dig(claim, "status", "phase") != "Bound":
+        raise Missing(f'persistentvolumeclaim "{claim_name}" is not bound to a volume yet', reference)
+    volume_reference = Reference("persistentvolumes", "", volume_name)
+    volume = sources.lookup(volume_reference)
+    if volume is None:
+        raise Missing(f'persistentvolume "{volume_name}" not found', volume_reference)
+    spec = volume["spec"]
+    source = spec.get("hostPath") or spec.get("local")
+    if source is None:
+        raise Missing(f'persistentvolume "{volume_name}" is neither hostPath nor local, and only these are served here')
+    path = host_path(str(source.get("path")), str(source.get("type") or "DirectoryOrCreate"))
+    _give_group(pod, path)
+    return path
+
+
+def _is_read_only(volume: Obj) -> bool:
+    claim = volume.get("persistentVolumeClaim") or {}
+    return bool(claim.get("readOnly"))
+
+
+def _give_group(pod: Obj, path: Path) -> None:
+    """Give the volume to `fsGroup`, where we may."""
+    group = dig(pod, "spec", "securityContext", "fsGroup")
+    if group is not None:
+        with suppress(OSError):
+            os.chown(path, -1, int(group))
+            path.chmod(0o2777)
