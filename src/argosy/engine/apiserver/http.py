@@ -157,6 +157,11 @@ def _keep_alive(raw: web.BaseRequest) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+def _request_of(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST_BODY)
+
+
 @asynccontextmanager
 async def serve(
     app: App, sock: socket.socket, ssl_context: ssl.SSLContext | None, authenticator: Authenticator
@@ -168,7 +173,7 @@ async def serve(
         _keep_alive(raw)
         return await edge.handle(raw)
 
-    server = web.Server(handle, access_log=None, client_max_size=_LARGEST_BODY)
+    server = web.Server(handle, request_factory=_request_of)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     site = web.SockSite(runner, sock, ssl_context=ssl_context, backlog=1024)

@@ -10,7 +10,7 @@ from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import invalid, wrong
 from argosy.engine.apiserver.tokens import AUDIENCES
-from argosy.engine.apiserver.writing import check_body, strict
+from argosy.engine.apiserver.writing import check_body, understood
 from argosy.errors import Cause, Unauthorized
 from argosy.meta.json import Obj
 
@@ -22,7 +22,7 @@ def review(call: Call) -> Answer:
     problems: list[str] = []
     obj = read_object(call.request, problems)
     check_body(call, obj)
-    strict(call, obj, problems)
+    obj = understood(call, obj, problems)
     kind = call.kind
     meta: Obj = {}
     if obj["metadata"].get("namespace") and kind is kinds.LOCAL_SUBJECT_ACCESS_REVIEW:

@@ -1,21 +1,42 @@
-"""The edge between the server and `argosy.meta`: strict decoding, defaults and validation of any served kind."""
+"""The edge between the server and `argosy.meta`: decoding, defaults and validation of any served kind."""
 
 from __future__ import annotations
 
 from argosy.engine.apiserver.served import Served
-from argosy.errors import Cause
+from argosy.errors import BadRequest, Cause
+from argosy.meta import pack, structural
+from argosy.meta.decode import decode
 from argosy.meta.json import Obj
+from argosy.meta.schema import Schema
 
 
 class Schemas:
     """What the schema of a kind has to say about an object."""
 
-    def strict(self, served: Served, obj: Obj) -> list[str]:
-        """Take out what the schema does not know, in place; one text for each."""
-        return []
+    def of(self, served: Served) -> Schema | None:
+        """The schema of the version that was asked for."""
+        return pack.schema_for(served.kind)
+
+    def read(self, served: Served, obj: Obj) -> tuple[Obj, list[str]]:
+        """The object as its schema takes it, and the paths of what it does not know. `obj` is used up.
+
+        Raises BadRequest when a value of a built-in object has the wrong type.
+        """
+        schema = self.of(served)
+        if schema is None:
+            return obj, []
+        if served.custom:
+            return obj, structural.prepare(obj, schema)
+        decoded = decode(obj, schema)
+        if decoded.error:
+            kind = served.kind
+            raise BadRequest(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {decoded.error}'
+            )
+        return decoded.obj, list(decoded.unknown)
 
     def default(self, served: Served, obj: Obj) -> None:
-        """Fill in defaults, in place."""
+        """Fill in the defaults of a built-in object, in place; custom ones get theirs when they are read."""
 
     def validate(self, served: Served, obj: Obj, old: Obj | None = None) -> list[Cause]:
         """What is wrong with a complete object."""

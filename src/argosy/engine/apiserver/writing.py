@@ -48,18 +48,21 @@ def check_body(call: Call, obj: Obj) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def strict(call: Call, obj: Obj, problems: list[str]) -> None:
-    """Apply fieldValidation: take out unknown fields, and refuse, warn or be silent. Raises BadRequest."""
+def understood(call: Call, obj: Obj, problems: list[str]) -> Obj:
+    """The object as its schema takes it. Unknown and repeated fields are refused, warned of or passed over in silence,
+    as fieldValidation says. Raises BadRequest.
+    """
     level = call.field_validation
-    problems = problems + call.api.schemas.strict(call.served, obj)
-    if not problems or level == "Ignore":
-        return
-    if level == "Strict":
+    read, unknown = call.api.schemas.read(call.served, obj)
+    problems = [*problems, *(f'unknown field "{path}"' for path in unknown)]
+    if problems and level == "Strict":
         raise BadRequest(
             f'{call.kind.kind} in version "{call.kind.version}" cannot be handled as a {call.kind.kind}: strict decoding'
             f" error: {', '.join(problems)}"
         )
-    call.warnings += problems
+    if level == "Warn":
+        call.warnings += problems
+    return read
 
 
 def ordered(obj: Obj, served: Served) -> Obj:

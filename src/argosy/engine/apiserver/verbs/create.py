@@ -26,8 +26,7 @@ async def create(call: Call) -> Answer:
     writing.check_body(call, obj)
     if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
         raise Unreasoned("resourceVersion should not be set on objects to be created")
-    writing.strict(call, obj, problems)
-    return await store_new(call, obj)
+    return await store_new(call, writing.understood(call, obj, problems))
 
 
 async def store_new(call: Call, obj: Obj) -> Answer:

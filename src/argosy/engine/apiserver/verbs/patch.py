@@ -37,7 +37,6 @@ async def patch(call: Call, subresource: str = "") -> Answer:
         made = change(obj)
         writing.check_body(call, made)
         check_name(call, made)
-        writing.strict(call, made, problems)
-        return made
+        return writing.understood(call, made, problems)
 
     return await writing.modify(call, patched, subresource)

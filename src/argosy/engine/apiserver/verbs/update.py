@@ -17,12 +17,12 @@ async def update(call: Call, subresource: str = "") -> Answer:
     obj = read_object(call.request, problems)
     writing.check_body(call, obj)
     check_name(call, obj)
-    writing.strict(call, obj, problems)
+    new = writing.understood(call, obj, problems)
     exists = call.api.store.newest(call.served.storage.resource, call.key) is not None
     if not exists and not subresource and call.served.storage in strategy.UPSERT:
-        obj["metadata"].pop("resourceVersion", None)
-        return await store_new(call, obj)
-    return await writing.modify(call, lambda _: obj, subresource)
+        new["metadata"].pop("resourceVersion", None)
+        return await store_new(call, new)
+    return await writing.modify(call, lambda _: new, subresource)
 
 
 def check_name(call: Call, obj: Obj) -> None:
