@@ -58,7 +58,7 @@ def test_files_merge_and_the_first_wins(tmp_path: Path) -> None:
         (lambda p: p.write_text("{"), "", "cannot be read"),
         (lambda p: p.write_text("[]"), "", "is not a kubeconfig"),
         (lambda p: write(p, current=None), "", "no current context"),
-        (lambda p: write(p), "other", "no context named 'other'; it knows: c"),
+        (write, "other", "no context named 'other'; it knows: c"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path: Path, prepare, context: str, says: str) -> None:

@@ -1,0 +1,69 @@
+"""Who may enter: the engine's authority, the administrator's certificate and token, and the kubeconfig that holds them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+import yaml
+
+from argosy.client.requests import User
+from argosy.cluster.settings import Layout
+from argosy.engine.apiserver.authn import read_token_file, static_user
+from argosy.engine.apiserver.pki import Authority, Credential
+
+ADMIN = "argosy-admin"
+_MASTERS = "system:masters"
+
+
+def static_tokens(layout: Layout, token_file: Path | None) -> dict[str, User]:
+    """The administrator's token, and those of `--token-auth-file`. Raises UserError for a file that cannot be read."""
+    tokens = read_token_file(token_file) if token_file else {}
+    tokens[_admin_token(layout)] = static_user(ADMIN, (_MASTERS,))
+    return tokens
+
+
+def write_kubeconfig(layout: Layout, server: str, authority: Authority) -> None:
+    """Write the administrator's kubeconfig, whole or not at all, readable by the owner alone."""
+    admin: Credential = authority.client(ADMIN, (_MASTERS,), "admin")
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "argosy", "cluster": {"server": server, "certificate-authority-data": _b64(authority.pem)}}
+        ],
+        "users": [
+            {
+                "name": ADMIN,
+                "user": {
+                    "client-certificate-data": _b64(admin.certificate),
+                    "client-key-data": _b64(admin.key),
+                    "token": _admin_token(layout),
+                },
+            }
+        ],
+        "contexts": [{"name": "argosy", "context": {"cluster": "argosy", "user": ADMIN, "namespace": "default"}}],
+        "current-context": "argosy",
+    }
+    _write_private(layout.kubeconfig, yaml.safe_dump(config, sort_keys=False))
+
+
+def _admin_token(layout: Layout) -> str:
+    path = layout.pki / "admin.token"
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(32))
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _b64(data: bytes | str) -> str:
+    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()

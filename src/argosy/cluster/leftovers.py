@@ -1,0 +1,26 @@
+"""What an engine that was killed left behind: pods that run on, the holder of their network.
+
+They are left on purpose, for the next engine to adopt; `argosy down` ends them when there is no engine to do it.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from argosy.cluster.settings import Layout
+from argosy.engine.node.runtime.probe import open_runtime
+from argosy.engine.node.runtime.spec import Level
+
+
+async def clear(layout: Layout, *, purge: bool) -> bool:
+    """End what runs without an engine; with `purge` delete the cluster's state too. Whether anything ran."""
+    runtime = open_runtime(layout.home, Level.L0)
+    left = any(run.exit is None for run in await runtime.adopt())
+    await runtime.close(kill=True)
+    if purge:
+        for path in (layout.pods, layout.volumes, layout.pki, layout.run):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in layout.home.glob("store.db*"):
+            path.unlink()
+        layout.kubeconfig.unlink(missing_ok=True)
+    return left
