@@ -1,0 +1,180 @@
+"""Defaults of the kinds that configure the cluster itself."""
+
+from __future__ import annotations
+
+import base64
+
+from argosy.meta.json import Obj
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def secret(obj: Obj) -> None:
+    """v1 Secret: `stringData` goes into `data`."""
+    plain = obj.pop("stringData", None)
+    if plain:
+        data = obj.setdefault("data", {})
+        data.update({key: base64.b64encode(text.encode()).decode() for key, text in plain.items()})
+    obj.setdefault("type", "Opaque")
+
+
+def namespace(obj: Obj) -> None:
+    """v1 Namespace: its name is among its labels."""
+    name = obj["metadata"].get("name")
+    if name:
+        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+    obj["status"].setdefault("phase", "Active")
+
+
+def node(obj: Obj) -> None:
+    """v1 Node: what it has can be allocated."""
+    status = obj["status"]
+    if status.get("capacity") and "allocatable" not in status:
+        status["allocatable"] = dict(status["capacity"])
+
+
+def limit_range(obj: Obj) -> None:
+    """v1 LimitRange."""
+    for item in obj["spec"].get("limits") or ():
+        if item.get("type") != "Container":
+            continue
+        default, request = item.setdefault("default", {}), item.setdefault("defaultRequest", {})
+        for name, amount in (item.get("max") or {}).items():
+            default.setdefault(name, amount)
+        for source in (default, item.get("min") or {}):
+            for name, amount in source.items():
+                request.setdefault(name, amount)
+        for name in ("default", "defaultRequest"):
+            if not item[name]:
+                del item[name]
+
+
+def binding(obj: Obj) -> None:
+    """RoleBinding and ClusterRoleBinding."""
+    reference = obj["roleRef"]
+    if not reference.get("apiGroup"):
+        reference["apiGroup"] = _RBAC
+    for subject in obj.get("subjects") or ():
+        if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
+            subject["apiGroup"] = _RBAC
+
+
+def priority_class(obj: Obj) -> None:
+    """scheduling.k8s.io/v1 PriorityClass."""
+    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+
+def custom_resource_definition(obj: Obj) -> None:
+    """apiextensions.k8s.io/v1 CustomResourceDefinition."""
+    spec = obj["spec"]
+    names = spec["names"]
+    kind = names.get("kind") or ""
+    if kind and not names.get("singular"):
+        names["singular"] = kind.lower()
+    if kind and not names.get("listKind"):
+        names["listKind"] = f"{kind}List"
+    conversion = spec.setdefault("conversion", {"strategy": "None"})
+    if not conversion.get("strategy"):
+        conversion["strategy"] = "None"
+    service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if service:
+        service.setdefault("port", 443)
+    status = obj["status"]
+    if not status.get("storedVersions"):
+        stored = [version["name"] for version in spec.get("versions") or () if version.get("storage")]
+        status["storedVersions"] = stored or None
+
+
+def webhooks(obj: Obj) -> None:
+    """Webhook configurations of both sorts."""
+    mutating = obj.get("kind") == "MutatingWebhookConfiguration"
+    for webhook in obj.get("webhooks") or ():
+        webhook.setdefault("failurePolicy", "Fail")
+        webhook.setdefault("matchPolicy", "Equivalent")
+        webhook.setdefault("namespaceSelector", {})
+        webhook.setdefault("objectSelector", {})
+        webhook.setdefault("timeoutSeconds", 10)
+        if mutating:
+            webhook.setdefault("reinvocationPolicy", "Never")
+        service = (webhook.get("clientConfig") or {}).get("service")
+        if service:
+            service.setdefault("port", 443)
+        for rule in webhook.get("rules") or ():
+            rule.setdefault("scope", "*")
+
+
+def _match(resources: Obj | None) -> None:
+    if resources is None:
+        return
+    resources.setdefault("matchPolicy", "Equivalent")
+    resources.setdefault("namespaceSelector", {})
+    resources.setdefault("objectSelector", {})
+    for name in ("resourceRules", "excludeResourceRules"):
+        for rule in resources.get(name) or ():
+            rule.setdefault("scope", "*")
+
+
+def admission_policy(obj: Obj) -> None:
+    """ValidatingAdmissionPolicy and MutatingAdmissionPolicy."""
+    spec = obj["spec"]
+    spec.setdefault("failurePolicy", "Fail")
+    if obj.get("kind") == "MutatingAdmissionPolicy":
+        spec["reinvocationPolicy"] = spec.get("reinvocationPolicy") or "Never"
+    _match(spec.get("matchConstraints"))
+
+
+def admission_binding(obj: Obj) -> None:
+    """The bindings of admission policies."""
+    _match(obj["spec"].get("matchResources"))
+
+
+def token_request(obj: Obj) -> None:
+    """authentication.k8s.io/v1 TokenRequest."""
+    obj["spec"].setdefault("expirationSeconds", 3600)
+
+
+def flow_schema(obj: Obj) -> None:
+    """flowcontrol.apiserver.k8s.io/v1 FlowSchema."""
+    obj["spec"]["matchingPrecedence"] = obj["spec"].get("matchingPrecedence") or 1000
+
+
+def priority_level(obj: Obj) -> None:
+    """flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration."""
+    spec = obj["spec"]
+    exempt = spec.get("exempt")
+    if spec.get("type") == "Exempt":
+        exempt = spec.setdefault("exempt", {})
+        exempt.setdefault("nominalConcurrencyShares", 0)
+        exempt.setdefault("lendablePercent", 0)
+    limited = spec.get("limited")
+    if limited is None:
+        return
+    limited.setdefault("nominalConcurrencyShares", 30)
+    limited.setdefault("lendablePercent", 0)
+    queuing = (limited.get("limitResponse") or {}).get("queuing")
+    if queuing is not None:
+        for name, value in (("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)):
+            queuing[name] = queuing.get(name) or value
+
+
+def _devices(spec: Obj) -> None:
+    for request in (spec.get("devices") or {}).get("requests") or ():
+        for each in [request.get("exactly"), *(request.get("firstAvailable") or ())]:
+            if each is None:
+                continue
+            if not each.get("allocationMode"):
+                each["allocationMode"] = "ExactCount"
+            if each["allocationMode"] == "ExactCount" and not each.get("count"):
+                each["count"] = 1
+            for toleration in each.get("tolerations") or ():
+                toleration.setdefault("operator", "Equal")
+
+
+def resource_claim(obj: Obj) -> None:
+    """resource.k8s.io/v1 ResourceClaim."""
+    _devices(obj["spec"])
+
+
+def resource_claim_template(obj: Obj) -> None:
+    """resource.k8s.io/v1 ResourceClaimTemplate."""
+    _devices(obj["spec"]["spec"])
