@@ -7,18 +7,19 @@ work, so replies of slow requests never queue behind each other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import argosy
 from argosy.engine.node.runtime.holder import server, wire
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import ArgosyError, UserError
+from argosy.meta.json import Obj
 
 START_SECONDS = 10.0
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from argosy.engine.node.runtime.holder import server; server.main()"
@@ -30,6 +31,44 @@ class HolderGone(ArgosyError):
 
 class HolderRefused(ArgosyError):
     """The holder answered that it could not; the message says why."""
+
+
+class Line:
+    """A request under way."""
+
+    def __init__(self, line: socket.socket, operation: str) -> None:
+        self._line = line
+        self._operation = operation
+
+    async def answer(self) -> tuple[Obj, list[int]]:
+        """The next answer, and the descriptors that came with it. Raises HolderGone, HolderRefused."""
+        await readable(self._line.fileno())
+        try:
+            answer, descriptors = wire.receive(self._line)  # answers are small and come whole
+        except (OSError, EOFError) as error:
+            raise HolderGone(f"the holder did not answer {self._operation}: {error}") from None
+        return _checked(answer), descriptors
+
+    def close(self) -> None:
+        """Hang up; whatever the request started for this line ends with it."""
+        self._line.close()
+
+
+async def readable(fd: int) -> None:
+    """Wait until there is something to read, or the other side has gone."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def arrived() -> None:
+        loop.remove_reader(fd)
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, arrived)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
 
 
 class Connection:
@@ -55,7 +94,7 @@ class Connection:
             os.close(fd)
         return line
 
-    def ask_now(self, request: dict[str, Any], timeout: float = START_SECONDS) -> dict[str, Any]:
+    def ask_now(self, request: Obj, timeout: float = START_SECONDS) -> Obj:
         """Ask and wait, blocking. Raises HolderGone, HolderRefused."""
         with self.dial() as line:
             line.settimeout(timeout)
@@ -66,27 +105,23 @@ class Connection:
                 raise HolderGone(f"the holder did not answer {request['op']}: {error}") from None
         return _checked(answer)
 
-    async def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        """Ask and await the answer; cancelling hangs up. Raises HolderGone, HolderRefused."""
-        loop = asyncio.get_running_loop()
+    def open(self, request: Obj, descriptors: Sequence[int] = ()) -> Line:
+        """Send a request whose answers are awaited on what comes back. Raises HolderGone."""
         line = self.dial()
+        # A request fits the socket's buffer except for a very large environment, and the holder reads at once.
+        line.settimeout(START_SECONDS)
         try:
-            # Requests fit the socket's buffer except for a very large environment, and the holder reads at once.
-            line.settimeout(START_SECONDS)
             wire.send(line, request, descriptors)
-            line.setblocking(False)
-            frame = bytearray()
-            while True:
-                chunk = await loop.sock_recv(line, 1 << 16)
-                if not chunk:
-                    raise HolderGone(f"the holder hung up on {request['op']}")
-                frame += chunk
-                if len(frame) >= 4 and len(frame) >= 4 + int.from_bytes(frame[:4]):
-                    return _checked(wire.unpack(bytes(frame[4:])))
-        except (OSError, EOFError) as error:
-            raise HolderGone(f"the holder did not answer {request['op']}: {error}") from None
-        finally:
+        except OSError as error:
             line.close()
+            raise HolderGone(f"the holder did not take {request['op']}: {error}") from None
+        return Line(line, str(request["op"]))
+
+    async def ask(self, request: Obj) -> Obj:
+        """Ask and await the one answer; cancelling hangs up. Raises HolderGone, HolderRefused."""
+        with contextlib.closing(self.open(request)) as line:
+            answer, _ = await line.answer()
+        return answer
 
     def start(self, former: str = "") -> None:
         """Start a holder, blocking until it listens. `former` is `/proc/<pid>` of a shim whose namespaces to come back to.
@@ -109,7 +144,7 @@ class Connection:
             )
 
 
-def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+def _checked(answer: Obj) -> Obj:
     if "error" in answer:
         raise HolderRefused(str(answer["error"]))
     return answer

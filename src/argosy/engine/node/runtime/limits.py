@@ -1,50 +1,71 @@
-"""Limits: what the kernel enforces where control groups may be written, and the measuring that stands in for it.
+"""What a container uses, and what stands in for limits that the kernel does not enforce here.
 
-Used by `local`. As root a hierarchy of cgroup v1 controllers or a v2 subtree is made under `argosy-<key>`; as an ordinary
-user a delegated v2 subtree is used where there is one. Where there is none, the shim watches memory and the CPUs a
-container may run on are narrowed.
+Used by `local`. `cgroups` enforces where control groups may be written; elsewhere the shim watches memory, the CPUs that a
+container may run on are narrowed, and what it uses is added up from /proc.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from pathlib import Path
+from typing import Protocol
 
 from argosy.engine.node.runtime.holder import processes
 from argosy.engine.node.runtime.spec import Limits, Usage
 
 
-class Cgroups:
-    """No control groups: nothing is enforced."""
+class Enforcer(Protocol):
+    """Limits enforced by the kernel, as far as `enforces` says."""
+
+    enforces: frozenset[str]
+
+    def create(self, run_id: str, limits: Limits) -> tuple[list[str], str]:
+        """Prepare for a run: the files into which its command writes itself, and the file that counts OOM kills."""
+        ...
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run that has ended."""
+        ...
+
+    def usage(self, run_id: str) -> Usage | None:
+        """What the kernel has counted for a run, if it does."""
+        ...
+
+    def close(self) -> None:
+        """Remove everything that was made."""
+        ...
+
+
+class NoEnforcer:
+    """No control groups may be written here."""
 
     enforces: frozenset[str] = frozenset()
 
     def create(self, run_id: str, limits: Limits) -> tuple[list[str], str]:
-        """Files into which the command writes itself, and the file that counts kills for want of memory."""
+        """Nothing to enter, nothing to count."""
         return [], ""
 
     def remove(self, run_id: str) -> None:
-        """Forget a run that has ended."""
+        """Nothing was made."""
 
     def usage(self, run_id: str) -> Usage | None:
-        """What the kernel has counted, if it does."""
+        """Nothing is counted."""
         return None
 
     def close(self) -> None:
-        """Remove the engine's own group."""
+        """Nothing was made."""
 
 
-def choose_cpus(run_id: str, cpu_millis: int | None) -> list[int]:
+def choose_cpus(run_id: str, cpu_millis: int | None, available: list[int] | None = None) -> list[int]:
     """The CPUs a limited container may use, spread over the machine by its id; empty for all of them."""
-    available = sorted(os.sched_getaffinity(0))
+    cpus = sorted(os.sched_getaffinity(0)) if available is None else available
     if not cpu_millis:
         return []
     wanted = -(-cpu_millis // 1000)
-    if wanted >= len(available):
+    if wanted >= len(cpus):
         return []
-    first = zlib.crc32(run_id.encode()) % len(available)
-    return [available[(first + i) % len(available)] for i in range(wanted)]
+    first = zlib.crc32(run_id.encode()) % len(cpus)
+    return [cpus[(first + i) % len(cpus)] for i in range(wanted)]
 
 
 def measure(shim_pid: int, command_pid: int, *, own_pids: bool) -> Usage | None:
@@ -55,8 +76,3 @@ def measure(shim_pid: int, command_pid: int, *, own_pids: bool) -> Usage | None:
         return None
     cpu = sum(processes.cpu_seconds(proc, pid) for pid in pids)
     return Usage(cpu, sum(processes.resident_bytes(proc, pid) for pid in pids))
-
-
-def find(home: Path) -> Cgroups:
-    """The control groups that this user may write here, if any."""
-    return Cgroups()

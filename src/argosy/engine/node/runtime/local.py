@@ -11,21 +11,22 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from argosy.engine.node.runtime import limits, orders, runs
+from argosy.engine.node.runtime import executing, limits, orders, runs
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
 from argosy.engine.node.runtime.holder import processes
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
 from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
 from argosy.errors import ArgosyError, NotFound
+from argosy.meta.json import Obj
 
 KILL_SECONDS = 2.0
 """How long a killed command's shim may take to write down its end before it is killed too."""
-OUTPUT_MAX = 64 * 1024
 
 
 class PodRecord(msgspec.Struct):
@@ -41,10 +42,10 @@ class PodRecord(msgspec.Struct):
 class LocalRuntime:
     """Processes on this machine, set apart as strongly as `level` says."""
 
-    def __init__(self, home: Path, level: Level, cgroups: limits.Cgroups) -> None:
+    def __init__(self, home: Path, level: Level, enforcer: limits.Enforcer) -> None:
         self.level = level
-        self.enforces = cgroups.enforces
-        self._cgroups = cgroups
+        self.enforces = enforcer.enforces
+        self._enforcer = enforcer
         self._run_directory = home / "run"
         self._index = self._run_directory / "pods"
         self._main = Connection(self._run_directory / "holder", level)
@@ -83,7 +84,7 @@ class LocalRuntime:
                     await connection.ask({"op": "end"})
                 await asyncio.to_thread(shutil.rmtree, connection.directory, ignore_errors=True)
             await asyncio.to_thread(shutil.rmtree, self._index, ignore_errors=True)
-            self._cgroups.close()
+            await asyncio.to_thread(self._enforcer.close)
         if self._cleaning:
             await asyncio.gather(*self._cleaning, return_exceptions=True)
         for followed in self._runs.values():
@@ -116,7 +117,7 @@ class LocalRuntime:
             await self._connection(record).ask({"op": "unpod", "uid": uid})
         await asyncio.to_thread(remove_tree, Path(record.directory) / "runtime")
         for followed in mine:
-            self._cgroups.remove(followed.state.id)
+            self._enforcer.remove(followed.state.id)
             self._runs.pop(followed.state.id, None)
         (self._index / f"{uid}.json").unlink(missing_ok=True)
         self._pods.pop(uid, None)
@@ -136,12 +137,13 @@ class LocalRuntime:
         root.mkdir(mode=0o755, exist_ok=True)
         termination.touch(mode=0o666)
         termination.chmod(0o666)
-        cgroups, oom = self._cgroups.create(spec.id, spec.limits)
+        if spec.stdin and not (stdin := orders.stdin_path(spec)).exists():
+            os.mkfifo(stdin, 0o600)
+        entries, oom = self._enforcer.create(spec.id, spec.limits)
         watch = 0 if "memory" in self.enforces else spec.limits.memory_bytes or 0
-        order = orders.start_order(spec, level, cgroups, oom, watch)
-        if "cpu" not in self.enforces:
-            order["cpus"] = limits.choose_cpus(spec.id, spec.limits.cpu_millis)
-        answer = await self._ask_for(record, dict(order))
+        cpus = [] if "cpu" in self.enforces else limits.choose_cpus(spec.id, spec.limits.cpu_millis)
+        how = orders.confinement(spec, level, entries, cpus)
+        answer = await self._ask_for(record, {**orders.start_order(spec, level, how, oom, watch)})
         followed = runs.Followed(runs.state_of(answer), state_path, self._boot)
         self._follow(followed)
         return followed.run()
@@ -162,39 +164,48 @@ class LocalRuntime:
             followed.signal(number)
 
     async def exec(self, run_id: str, argv: Sequence[str], *, timeout_seconds: float | None = None) -> ExecResult:
-        """Run a command in the container, its output (both streams) collected up to 64 KiB. Raises NotFound."""
+        """Run a command in the container to its end. Raises NotFound, HolderRefused."""
+        state, connection = self._running(run_id)
+        return await executing.collect(connection, state, argv, timeout_seconds)
+
+    async def exec_stream(
+        self, run_id: str, argv: Sequence[str], *, tty: bool = False, stdin: bool = False
+    ) -> executing.ExecStream:
+        """Start a command in the container with its ends open, for `kubectl exec`. Raises NotFound, HolderRefused."""
+        state, connection = self._running(run_id)
+        return await executing.stream(connection, state, argv, tty=tty, stdin=stdin)
+
+    def open_stdin(self, run_id: str) -> int:
+        """A descriptor that feeds the standard input of a container that has one, for `kubectl attach`.
+
+        Non-blocking; the caller closes it. Raises NotFound.
+        """
         followed = self._followed(run_id)
-        state = followed.state
-        if not followed.alive:
-            raise NotFound(f"container {run_id} is not running")
-        read, write = os.pipe()
-        order = {
-            "op": "exec", "pid": state.command_pid, "start_time": state.command_start_time, "argv": list(argv),
-            "env": state.exec.env, "cwd": state.exec.cwd, "uid": state.exec.uid, "gid": state.exec.gid,
-            "capabilities": state.exec.capabilities, "cgroups": state.exec.cgroups, "tty": False,
-            "timeout": timeout_seconds,
-        }  # fmt: skip
-        output = bytearray()
-        with Path(os.devnull).open("rb") as nothing:
-            collecting = asyncio.create_task(_collect(read, output))
-            try:
-                answer = await self._connection(self._pods[state.pod]).ask(order, (nothing.fileno(), write, write))
-            finally:
-                os.close(write)
-                with contextlib.suppress(TimeoutError):  # a child of the command may hold the pipe open
-                    await asyncio.wait_for(collecting, 0.2)
-                os.close(read)
-        failure = answer.get("failure")
-        if failure:
-            return ExecResult(answer["code"], failure.encode())
-        return ExecResult(answer["code"], bytes(output), answer["timed_out"])
+        try:
+            return os.open(followed.path.with_suffix(".stdin"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            raise NotFound(f"container {run_id} has no standard input open") from None
+
+    async def pod_socket(self, uid: str, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM) -> socket.socket:
+        """A non-blocking socket inside the pod's own network, for `kubectl port-forward`. Raises NotFound, OSError."""
+        record = self._pods.get(uid)
+        if record is None:
+            raise NotFound(f"pod {uid} has no sandbox")
+        if self.level is not Level.L2 or record.host_network:
+            return self.network.socket(family, type) if self.level is not Level.L2 else _host_socket(family, type)
+        request = {"op": "pod-socket", "pod": uid, "family": int(family), "type": int(type)}
+        with contextlib.closing(self._main.open(request)) as line:
+            _, descriptors = await line.answer()
+        made = socket.socket(family, type, fileno=descriptors[0])
+        made.setblocking(False)
+        return made
 
     async def usage(self, run_id: str) -> Usage | None:
         """CPU seconds and bytes used so far and now; None when it has ended. Raises NotFound."""
         followed = self._followed(run_id)
         if not followed.alive:
             return None
-        measured = self._cgroups.usage(run_id)
+        measured = self._enforcer.usage(run_id)
         return measured or limits.measure(followed.state.pid, followed.state.command_pid, own_pids=self.level != "L0")
 
     # -- inside
@@ -205,13 +216,19 @@ class LocalRuntime:
             raise NotFound(f"container {run_id} is not known")
         return followed
 
+    def _running(self, run_id: str) -> tuple[runs.StateFile, Connection]:
+        followed = self._followed(run_id)
+        if not followed.alive:
+            raise NotFound(f"container {run_id} is not running")
+        return followed.state, self._connection(self._pods[followed.state.pod])
+
     def _follow(self, followed: runs.Followed) -> None:
         self._runs[followed.state.id] = followed
         followed.follow(self._ended)
 
     def _ended(self, followed: runs.Followed) -> None:
         """The writable layer of an ended run is of no use to anyone."""
-        self._cgroups.remove(followed.state.id)
+        self._enforcer.remove(followed.state.id)
         root = followed.path.with_suffix(".root")
         if root.exists():
             task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_tree, root))
@@ -232,7 +249,7 @@ class LocalRuntime:
     def _connection(self, record: PodRecord) -> Connection:
         return self._on_host if record.host_network and self.level is Level.L2 else self._main
 
-    async def _ask_for(self, record: PodRecord, request: dict[str, object]) -> dict[str, object]:
+    async def _ask_for(self, record: PodRecord, request: Obj) -> Obj:
         """Ask the pod's holder, starting it first if it is not there."""
         connection = self._connection(record)
         try:
@@ -261,25 +278,10 @@ class LocalRuntime:
                 await asyncio.to_thread(self.network.restore)
 
 
-async def _collect(fd: int, into: bytearray) -> None:
-    """Read a pipe to its end, keeping the first 64 KiB."""
-    loop = asyncio.get_running_loop()
-    os.set_blocking(fd, False)
-    ready = asyncio.Event()
-    loop.add_reader(fd, ready.set)
-    try:
-        while True:
-            await ready.wait()
-            ready.clear()
-            try:
-                chunk = os.read(fd, 1 << 16)
-            except BlockingIOError:
-                continue
-            if not chunk:
-                return
-            into += chunk[: max(OUTPUT_MAX - len(into), 0)]
-    finally:
-        loop.remove_reader(fd)
+def _host_socket(family: int, type: int) -> socket.socket:
+    made = socket.socket(family, type)
+    made.setblocking(False)
+    return made
 
 
 def remove_tree(path: Path) -> None:

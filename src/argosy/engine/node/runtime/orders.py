@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from argosy.engine.node.runtime.holder.order import StartOrder
+from argosy.engine.node.runtime.holder import landlock
+from argosy.engine.node.runtime.holder.order import Confinement, StartOrder
 from argosy.engine.node.runtime.spec import ContainerSpec, Level, PodSpec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -60,7 +61,33 @@ def working_directory(spec: ContainerSpec, level: Level, root: Path) -> str:
     return wanted
 
 
-def start_order(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cgroup_oom: str, watch: int) -> StartOrder:
+def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus: Sequence[int]) -> Confinement:
+    """How the container's processes live."""
+    _, root, termination = run_paths(spec)
+    rules: list[tuple[str, bool]] | None = None
+    scope = 0
+    if level is Level.L0:
+        rules = landlock.host_rules()
+        rules += [(str(path), False) for path in spec.read_only_paths]
+        rules += [(str(mount.source), not mount.read_only) for mount in spec.mounts]
+        rules += [(str(root), True), (str(termination), True)]
+        scope = landlock.SCOPE_SIGNALS | landlock.SCOPE_ABSTRACT_SOCKETS
+    elif level is Level.L1:
+        scope = landlock.SCOPE_ABSTRACT_SOCKETS
+    return {
+        "env": environment(spec, level, root),
+        "cwd": working_directory(spec, level, root),
+        "uid": spec.run_as_user,
+        "gid": spec.run_as_group,
+        "capabilities": list(spec.add_capabilities),
+        "cgroups": list(cgroups),
+        "cpus": list(cpus),
+        "rules": rules,
+        "scope": scope,
+    }
+
+
+def start_order(spec: ContainerSpec, level: Level, how: Confinement, cgroup_oom: str, watch: int) -> StartOrder:
     """The order for one run. `watch` is the memory limit the shim watches over, 0 for none."""
     state, root, termination = run_paths(spec)
     pod = spec.pod
@@ -77,26 +104,24 @@ def start_order(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cgrou
         "container": spec.name,
         "attempt": spec.attempt,
         "argv": list(spec.argv),
-        "env": environment(spec, level, root),
-        "cwd": working_directory(spec, level, root),
-        "hostname": pod.hostname,
+        "confinement": how,
         "log": str(spec.log_path),
         "log_max": spec.log_bytes_max,
         "state": str(state),
         "root": str(root),
         "binds": binds,
         "optional_targets": [target for _, target, _ in binds if target.startswith(OPTIONAL_AT_L0)],
-        "uid": spec.run_as_user,
-        "gid": spec.run_as_group,
         "ro_root": spec.read_only_root,
-        "capabilities": list(spec.add_capabilities),
         "tty": spec.tty,
-        "stdin": "",
-        "cgroups": list(cgroups),
+        "stdin": str(stdin_path(spec)) if spec.stdin else "",
         "cgroup_oom": cgroup_oom,
         "memory_bytes": watch,
-        "cpus": [],
     }
+
+
+def stdin_path(spec: ContainerSpec) -> Path:
+    """The FIFO that feeds the container's standard input, if it has one."""
+    return runtime_directory(spec.pod) / f"{spec.name}-{spec.attempt}.stdin"
 
 
 def _resolv_conf(spec: ContainerSpec, level: Level) -> str:

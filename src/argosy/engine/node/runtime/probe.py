@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 import argosy
-from argosy.engine.node.runtime import limits
+from argosy.engine.node.runtime import cgroups
+from argosy.engine.node.runtime.limits import NoEnforcer
 from argosy.engine.node.runtime.local import LocalRuntime
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import UserError
@@ -46,10 +47,11 @@ def best_level() -> tuple[Level, dict[Level, str]]:
     return (Level.L0 if Level.L1 in reasons else Level.L1), reasons
 
 
-def open_runtime(home: Path, level: Level | None = None, *, cgroups: bool = True) -> LocalRuntime:
+def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True) -> LocalRuntime:
     """The runtime whose state lies in `<home>/run`, at the best level or the one asked for.
 
-    Raises UserError when the machine cannot do the level asked for. Call `start` on what comes back.
+    Without `enforce` no control groups are used. Raises UserError when the machine cannot do the level asked for. Call
+    `start` on what comes back.
     """
     if level is not Level.L0:
         best, reasons = best_level()
@@ -59,4 +61,4 @@ def open_runtime(home: Path, level: Level | None = None, *, cgroups: bool = True
                 f"run with --isolation {best}, or without the option",
             )
         level = level or best
-    return LocalRuntime(home, level, limits.find(home) if cgroups else limits.Cgroups())
+    return LocalRuntime(home, level, cgroups.find(home) if enforce else NoEnforcer())

@@ -21,18 +21,6 @@ from argosy.engine.node.runtime.spec import Exit, Run
 from argosy.meta.json import Obj
 
 
-class ExecContext(msgspec.Struct, frozen=True):
-    """How a further command in the container is to be started."""
-
-    env: dict[str, str]
-    cwd: str
-    uid: int | None
-    gid: int | None
-    capabilities: list[str]
-    cgroups: list[str]
-    root: str
-
-
 class StateFile(msgspec.Struct, frozen=True):
     """A run's state as its shim writes it."""
 
@@ -44,7 +32,7 @@ class StateFile(msgspec.Struct, frozen=True):
     pid: int
     start_time: int
     started_at: float
-    exec: ExecContext
+    confinement: Obj
     command_pid: int = 0
     command_start_time: int = 0
     finished_at: float = 0.0

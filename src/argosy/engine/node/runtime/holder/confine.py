@@ -6,13 +6,17 @@ confined in exactly the same way. Raises OSError; the caller must not go on then
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import signal
-import termios
 
-from argosy.engine.node.runtime.holder import seccomp, syscalls
+from argosy.engine.node.runtime.holder import landlock, seccomp, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from argosy.engine.node.runtime.holder.order import Confinement
 
 CAPABILITIES = {
     "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8,
@@ -82,20 +86,34 @@ def write_text(path: str, text: str) -> None:
         os.close(fd)
 
 
-def limit(cpus: list[int]) -> None:
-    """Approximate limits that need no privilege."""
+def limit(how: Confinement) -> None:
+    """Enter the control groups, narrow the CPUs, and offer oneself to the kernel when memory runs out."""
+    for path in how["cgroups"]:
+        write_text(path, "0")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if cpus:
-        os.sched_setaffinity(0, cpus)
+    if how["cpus"]:
+        os.sched_setaffinity(0, how["cpus"])
     try:
         write_text("/proc/self/oom_score_adj", "500")  # the kernel should take a pod before the engine
     except OSError:
         pass
 
 
-def drop_privileges(keep: int, *, processes_are_apart: bool) -> None:
-    """No new privileges, no capabilities but `keep`, and the filter. Nothing privileged can be done after this."""
+def become_command(argv: list[str], how: Confinement, *, many_ids: bool, processes_are_apart: bool) -> NoReturn:
+    """Take on the user, go to the working directory, give up every privilege, execute. Raises OSError."""
+    become(how["uid"], how["gid"], many_ids=many_ids)
+    try:
+        os.chdir(how["cwd"])
+    except OSError as error:
+        raise OSError(error.errno, f"working directory {how['cwd']}: {error.strerror}") from None
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    landlock.restrict(how["rules"], how["scope"])
+    drop_privileges(capability_set(how["capabilities"]), processes_are_apart=processes_are_apart)
+    execute(argv, how["env"])
+
+
+def drop_privileges(keep: int, *, processes_are_apart: bool) -> None:
+    """No capabilities but `keep`, and the filter; no_new_privs is set. Nothing privileged can be done after this."""
     setpcap = 1 << CAPABILITIES["SETPCAP"]
     try:
         syscalls.set_capabilities(setpcap, setpcap | keep, keep)
@@ -112,7 +130,7 @@ def drop_privileges(keep: int, *, processes_are_apart: bool) -> None:
         syscalls.install_filter(program)
 
 
-def execute(argv: list[str], env: dict[str, str]) -> None:
+def execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     """Replace the process. Returns never; raises OSError with a sentence that names the program."""
     program = argv[0]
     if "/" in program:
@@ -133,6 +151,10 @@ def execute(argv: list[str], env: dict[str, str]) -> None:
     raise OSError(2, f'exec: "{program}": {where}')
 
 
-def take_terminal() -> None:
-    """Make the terminal on descriptor 0 the controlling one of this session."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+def explain(error: BaseException) -> bytes:
+    """What to tell about a command that could not be started."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return text.encode(errors="replace")

@@ -63,9 +63,13 @@ class Log:
         """The descriptor in use."""
         return self._fd
 
-    def feed(self, stream: bytes, chunk: bytes) -> None:
-        """Take what was read from a stream."""
-        out, self._rest[stream] = format_chunk(stream, timestamp(time.time_ns()), self._rest[stream], chunk)
+    def feed(self, stream: bytes, chunk: bytes, *, at_once: bool = False) -> None:
+        """Take what was read from a stream; `at_once` does not wait for the end of a line (a terminal's prompt)."""
+        stamp = timestamp(time.time_ns())
+        out, rest = format_chunk(stream, stamp, self._rest[stream], chunk)
+        if at_once and rest:
+            out, rest = out + stamp + b" " + stream + b" P " + rest + b"\n", b""
+        self._rest[stream] = rest
         if out:
             self._write(out)
 

@@ -13,17 +13,19 @@ import signal
 import socket
 import time
 
-from argosy.engine.node.runtime.holder import confine, launch, processes, rootfs, syscalls, wire
+from argosy.engine.node.runtime.holder import confine, launch, processes, rootfs, syscalls, terminal, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
+
+    from argosy.engine.node.runtime.holder.order import ExecOrder, Request
 
 _NAMESPACES = ("ipc", "uts", "net", "pid", "mnt")
 
 
-def run(level: str, order: Any, line: socket.socket, descriptors: list[int]) -> NoReturn:
-    """In the child. Never returns. `descriptors` are the command's stdin, stdout and stderr."""
+def run(level: str, order: ExecOrder, line: socket.socket, descriptors: list[int]) -> NoReturn:
+    """In the child. Never returns. `descriptors` are the command's stdin, stdout and stderr, or none with a terminal."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _run(level, order, line, descriptors)
@@ -33,12 +35,24 @@ def run(level: str, order: Any, line: socket.socket, descriptors: list[int]) -> 
     os._exit(0)
 
 
-def _run(level: str, order: Any, line: socket.socket, descriptors: list[int]) -> None:
+def socket_in(namespaces: list[int], request: Request, line: socket.socket) -> NoReturn:
+    """In the child: make a socket in a pod's own network and hand it over. Never returns."""
+    try:
+        for fd in namespaces:
+            syscalls.setns(fd)
+        made = socket.socket(request["family"], request["type"] | socket.SOCK_NONBLOCK)
+        wire.send(line, {}, [made.fileno()])
+    except BaseException as error:
+        launch.answer_failure(line, error)
+    os._exit(0)
+
+
+def _run(level: str, order: ExecOrder, line: socket.socket, descriptors: list[int]) -> None:
     os.setsid()
     syscalls.set_name("argosy-exec")
-    target = order["pid"]
     many_ids = os.geteuid() == 0 and rootfs.maps_many_ids()
-    cgroups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order["cgroups"]]
+    target = order["pid"]
+    confine.limit(order["confinement"])  # while the control groups can still be seen; this process waits, it is small
     if level != "L0":
         names = [name for name in _NAMESPACES if level == "L2" or name != "net"]
         namespaces = [os.open(f"/proc/{target}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in names]
@@ -46,21 +60,26 @@ def _run(level: str, order: Any, line: socket.socket, descriptors: list[int]) ->
             raise ProcessLookupError("the container has ended")
         for fd in namespaces:
             syscalls.setns(fd)
-    launch.close_others([line.fileno(), *descriptors, *cgroups])
-    status = os.pipe()
+    launch.close_others([line.fileno(), *descriptors])
+    report = os.pipe()
+    ours, theirs = socket.socketpair()
     command = os.fork()
     if not command:
-        _become_command(level, order, descriptors, (status[1], cgroups), many_ids=many_ids)
-    os.close(status[1])
-    for fd in descriptors:
+        _become_command(level, order, descriptors, (report[1], theirs), many_ids=many_ids)
+    for fd in (report[1], *descriptors):
         os.close(fd)
+    theirs.close()
     watch = os.pidfd_open(command)
-    with open(status[0], "rb") as report:
-        failure = report.read()
+    master = terminal.receive(ours) if order["tty"] else -1
+    with open(report[0], "rb") as reading:
+        failure = reading.read()
     if failure:
         os.waitpid(command, 0)
-        wire.send(line, {"code": 126, "failure": failure.decode(errors="replace")})
+        wire.send(line, {"code": 126, "failure": failure.decode(errors="replace"), "timed_out": False})
         return
+    if master >= 0:
+        wire.send(line, {"terminal": True}, [master])
+        os.close(master)
     timed_out = _await(command, watch, line, order["timeout"])
     _, result = os.waitpid(command, 0)
     code = 128 + os.WTERMSIG(result) if os.WIFSIGNALED(result) else os.WEXITSTATUS(result)
@@ -93,24 +112,20 @@ def _kill(command: int) -> None:
 
 
 def _become_command(
-    level: str, order: Any, descriptors: list[int], status: tuple[int, list[int]], *, many_ids: bool
+    level: str, order: ExecOrder, descriptors: list[int], up: tuple[int, socket.socket], *, many_ids: bool
 ) -> NoReturn:
+    report, carrier = up
     try:
         os.setsid()
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         confine.reset_signals()
+        if order["tty"]:
+            terminal.take(carrier)
         for number, fd in enumerate(descriptors):
             os.dup2(fd, number)
-        if order["tty"]:
-            confine.take_terminal()
-        for fd in status[1]:
-            os.write(fd, b"0")
-        confine.limit([])
-        confine.become(order["uid"], order["gid"], many_ids=many_ids)
-        os.chdir(order["cwd"])
-        keep = confine.capability_set(order["capabilities"])
-        confine.drop_privileges(keep, processes_are_apart=level != "L0")
-        confine.execute(order["argv"], order["env"])
+        confine.become_command(
+            order["argv"], order["confinement"], many_ids=many_ids, processes_are_apart=level != "L0"
+        )
     except BaseException as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-        os.write(status[0], text.encode(errors="replace"))
+        os.write(report, confine.explain(error))
     os._exit(126)

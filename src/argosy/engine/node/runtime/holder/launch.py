@@ -13,7 +13,17 @@ import signal
 import socket
 import time
 
-from argosy.engine.node.runtime.holder import confine, plain, processes, rootfs, shim, statefile, syscalls, wire
+from argosy.engine.node.runtime.holder import (
+    confine,
+    plain,
+    processes,
+    rootfs,
+    shim,
+    statefile,
+    syscalls,
+    terminal,
+    wire,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,33 +74,35 @@ def answer_failure(line: socket.socket, error: BaseException) -> None:
 def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors: list[int]) -> None:
     os.setsid()
     shim.rename()
-    own_pid = processes.own_pid()
     state: State = {
         "id": order["id"], "pod": order["pod"], "container": order["container"], "attempt": order["attempt"],
-        "boot": place.boot, "pid": own_pid, "start_time": processes.start_time("self"), "started_at": time.time(),
-        "exec": {
-            "env": order["env"], "cwd": order["cwd"], "uid": order["uid"], "gid": order["gid"],
-            "capabilities": order["capabilities"], "cgroups": order["cgroups"], "root": order["root"],
-        },
+        "boot": place.boot, "pid": processes.own_pid(), "start_time": processes.start_time("self"),
+        "started_at": time.time(), "confinement": order["confinement"],
     }  # fmt: skip
     if place.level == "L0":
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     close_others([line.fileno(), *place.keep, *descriptors])
-    out, err = os.pipe(), os.pipe()
-    status = os.pipe()
+    out, err, report = os.pipe(), os.pipe(), os.pipe()
+    ours, theirs = socket.socketpair()
     command = os.fork()
     if not command:
-        _become_command(place, order, (out[1], err[1]), status[1])
-    for fd in (out[1], err[1], status[1]):
+        _become_command(place, order, (out[1], err[1], report[1]), theirs)
+    for fd in (out[1], err[1], report[1]):
         os.close(fd)
-    supervisor = shim.Shim(order, state, command, {out[0]: b"stdout", err[0]: b"stderr"})
+    theirs.close()
+    supervisor = shim.Shim(order, state, command)
     supervisor.listen()
-    report = open(status[0], "rb")  # noqa: SIM115 (closed below)
-    state["command_pid"] = int(report.readline() or 0)
-    state["command_start_time"] = processes.start_time(state["command_pid"])
-    statefile.write(order["state"], state)
-    failure = report.read()
-    report.close()
+    with open(report[0], "rb") as reading:
+        state["command_pid"] = int(reading.readline() or 0)
+        state["command_start_time"] = processes.start_time(state["command_pid"])
+        statefile.write(order["state"], state)
+        if order["tty"]:
+            supervisor.attach_terminal(terminal.receive(ours))
+        else:
+            supervisor.attach(out[0], b"stdout")
+            supervisor.attach(err[0], b"stderr")
+        failure = reading.read()
+    ours.close()
     if failure:
         os.waitpid(command, 0)
         state |= {
@@ -115,44 +127,34 @@ def close_others(keep: list[int]) -> None:
     syscalls.close_range(below)
 
 
-def _become_command(place: Place, order: StartOrder, output: tuple[int, int], status: int) -> NoReturn:
+def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int], carrier: socket.socket) -> NoReturn:
     """In the last child: build the root, give everything up, and execute. Never returns."""
+    out, err, report = pipes
     try:
-        os.write(status, b"%d\n" % processes.own_pid())
+        os.write(report, b"%d\n" % processes.own_pid())
         os.setsid()
         syscalls.prctl(
             syscalls.PR_SET_PDEATHSIG, signal.SIGKILL
         )  # matters at L0, where no pid namespace ends with the shim
         confine.reset_signals()
-        os.dup2(output[0], 1)
-        os.dup2(output[1], 2)
-        for path in order["cgroups"]:
-            confine.write_text(path, "0")
-        confine.limit(order["cpus"])
-        env = order["env"]
+        if order["stdin"] and not order["tty"]:
+            # Open for writing too: without a writer attached, reading waits instead of ending.
+            os.dup2(os.open(order["stdin"], os.O_RDWR | os.O_CLOEXEC), 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        how = order["confinement"]
+        confine.limit(how)
         if place.host is None:
             plain.enter(order)
         else:
             layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
-            layout.uid, layout.gid, layout.read_only = order["uid"], order["gid"], order["ro_root"]
+            layout.uid, layout.gid, layout.read_only = how["uid"], how["gid"], order["ro_root"]
             rootfs.enter(place.host, layout)
-            os.makedirs(order["cwd"], exist_ok=True)
+        os.makedirs(how["cwd"], exist_ok=True)
+        if order["tty"]:
+            terminal.take(carrier)
         many_ids = place.host.many_ids if place.host else os.geteuid() == 0
-        confine.become(order["uid"], order["gid"], many_ids=many_ids)
-        _change_directory(order["cwd"])
-        keep = confine.capability_set(order["capabilities"])
-        confine.drop_privileges(keep, processes_are_apart=place.host is not None)
-        confine.execute(order["argv"], env)
+        confine.become_command(order["argv"], how, many_ids=many_ids, processes_are_apart=place.host is not None)
     except BaseException as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-        if isinstance(error, OSError) and error.filename:
-            text = f"{error.filename}: {text}"
-        os.write(status, text.encode(errors="replace"))
+        os.write(report, confine.explain(error))
     os._exit(128)
-
-
-def _change_directory(path: str) -> None:
-    try:
-        os.chdir(path)
-    except OSError as error:
-        raise OSError(error.errno, f"working directory {path}: {error.strerror}") from None

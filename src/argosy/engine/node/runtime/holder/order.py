@@ -7,15 +7,26 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
+    from typing import TypedDict
 
-    class PodOrder(TypedDict):
-        """`pod`: make a sandbox."""
+    from argosy.meta.json import Obj
 
-        op: str
-        uid: str
-        hostname: str
-        address: str
+    Request = Obj  # any request, before its `op` is looked at
+
+    class Confinement(TypedDict):
+        """How a process in a container lives: the same for its first process and for what is executed in it later."""
+
+        env: dict[str, str]
+        cwd: str
+        uid: int | None
+        gid: int | None
+        capabilities: list[str]
+        cgroups: list[str]
+        """Files to write oneself into."""
+        cpus: list[int]
+        rules: list[tuple[str, bool]] | None
+        """Landlock: paths and whether they may be written; None leaves the file system alone."""
+        scope: int
 
     class StartOrder(TypedDict):
         """`start`: run a container. Every path is absolute and the host's."""
@@ -26,42 +37,34 @@ if TYPE_CHECKING:
         container: str
         attempt: int
         argv: list[str]
-        env: dict[str, str]
-        cwd: str
-        hostname: str
+        confinement: Confinement
         log: str
         log_max: int
         state: str
         root: str
         binds: list[tuple[str, str, bool]]
         optional_targets: list[str]
-        uid: int | None
-        gid: int | None
         ro_root: bool
-        capabilities: list[str]
         tty: bool
         stdin: str
-        cgroups: list[str]
+        """A FIFO to read standard input from, or nothing."""
         cgroup_oom: str
         memory_bytes: int
-        cpus: list[int]
 
     class ExecOrder(TypedDict):
-        """`exec`: run a command in a container; descriptors 0, 1 and 2 of the command come with the request."""
+        """`exec`: run a command in a container.
+
+        Its descriptors 0, 1 and 2 come with the request, unless it gets a terminal: then the terminal's other side comes
+        back with the first answer.
+        """
 
         op: str
         pid: int
         start_time: int
         argv: list[str]
-        env: dict[str, str]
-        cwd: str
-        uid: int | None
-        gid: int | None
-        capabilities: list[str]
+        confinement: Confinement
         tty: bool
         timeout: float | None
-        cgroups: list[str]
-        root: str
 
     class State(TypedDict, total=False):
         """A run's state file, `<pod directory>/runtime/<container>-<attempt>.json`."""
@@ -81,7 +84,7 @@ if TYPE_CHECKING:
         signal: int
         reason: str
         message: str
-        exec: dict[str, Any]
+        confinement: Confinement
 
 else:
-    PodOrder = StartOrder = ExecOrder = State = dict
+    Confinement = StartOrder = ExecOrder = State = Request = dict

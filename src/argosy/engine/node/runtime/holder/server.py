@@ -5,7 +5,7 @@ fork of it. At L2 it stands in a user, mount and network namespace of its own: t
 sandboxes (kept alive by open descriptors, without a process), forks off the launch of containers and the entering of
 them, and hands out sockets. It never waits for anyone: work that may take long is done in its children.
 
-Requests (see `wire`): hello, pod, unpod, start, exec, sockets, address, rejoin, end.
+Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, address, rejoin, end.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from argosy.engine.node.runtime.holder import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from argosy.engine.node.runtime.holder.order import Request
 
 SOCKET_NAME = "holder.sock"
 CHECK_SECONDS = 10.0
@@ -116,19 +118,15 @@ class Holder:
                 os.close(fd)
         return False
 
-    def _carry_out(self, request: dict[str, Any], descriptors: list[int], line: socket.socket) -> bool:
+    def _carry_out(self, request: Request, descriptors: list[int], line: socket.socket) -> bool:
         operation = request["op"]
         if operation == "sockets":
             self._hand_out(request, line)
             return True
-        if operation == "start":
-            self._start(request, descriptors, line)
+        if operation in {"start", "exec", "pod-socket"}:
+            self._fork(operation, request, descriptors, line)
             return False
-        if operation == "exec":
-            if not os.fork():
-                enter.run(self.level, request, line, descriptors)
-            return False
-        answer: dict[str, Any] = {}
+        answer: Request = {}
         if operation == "hello":
             answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid(), "pods": list(self.pods)}
         elif operation == "pod":
@@ -147,7 +145,7 @@ class Holder:
         wire.send(line, answer)
         return False
 
-    def _hand_out(self, request: dict[str, Any], line: socket.socket) -> None:
+    def _hand_out(self, request: Request, line: socket.socket) -> None:
         sockets = [
             socket.socket(request["family"], request["type"] | socket.SOCK_NONBLOCK, request["proto"])
             for _ in range(request["count"])
@@ -156,13 +154,20 @@ class Holder:
         for each in sockets:
             each.close()
 
-    def _start(self, request: Any, descriptors: list[int], line: socket.socket) -> None:
-        namespaces = self.pods.get(request["pod"])
-        if namespaces is None:
-            raise LookupError(f"pod {request['pod']} has no sandbox; create it first")
-        if not (os.fork() if self.level == "L0" else syscalls.fork_into(syscalls.CLONE_NEWPID)):
-            self.place.namespaces = namespaces
-            launch.run(self.place, request, line, descriptors)
+    def _fork(self, operation: str, request: Request, descriptors: list[int], line: socket.socket) -> None:
+        """Requests whose work is done, and answered, by a child."""
+        order: Any = request  # a StartOrder or an ExecOrder, as the operation says
+        namespaces = self.pods.get(request["pod"], []) if "pod" in request else []
+        if operation == "start":
+            if request["pod"] not in self.pods:
+                raise LookupError(f"pod {request['pod']} has no sandbox; create it first")
+            if not (os.fork() if self.level == "L0" else syscalls.fork_into(syscalls.CLONE_NEWPID)):
+                self.place.namespaces = namespaces
+                launch.run(self.place, order, line, descriptors)
+        elif not os.fork():
+            if operation == "exec":
+                enter.run(self.level, order, line, descriptors)
+            enter.socket_in(namespaces, request, line)
 
     def _make_pod(self, hostname: str, address: str) -> list[int]:
         """Open a pod's namespaces by stepping into new ones and back again."""
@@ -201,7 +206,7 @@ class Holder:
             self.pods[uid] = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
 
 
-def _try_send(line: socket.socket, answer: dict[str, Any]) -> None:
+def _try_send(line: socket.socket, answer: Request) -> None:
     try:
         wire.send(line, answer)
     except OSError:

@@ -28,15 +28,30 @@ _CHUNK = 1 << 16
 class Shim:
     """Supervises the command `command` (a child of this process) until it ends."""
 
-    def __init__(self, order: StartOrder, state: State, command: int, streams: dict[int, bytes]) -> None:
+    def __init__(self, order: StartOrder, state: State, command: int) -> None:
         self.order = order
         self.state = state
         self.command = command
-        self.streams = streams  # descriptor -> b"stdout" or b"stderr"
+        self.streams: dict[int, bytes] = {}  # descriptor -> b"stdout" or b"stderr"
+        self.terminal = -1
+        self.typed = -1
         self.log = Log(order["log"], order["log_max"])
         self.status: int | None = None
         self.out_of_memory = False
         self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def attach(self, fd: int, stream: bytes) -> None:
+        """Log what comes from a descriptor."""
+        self.streams[fd] = stream
+
+    def attach_terminal(self, fd: int) -> None:
+        """The command has a terminal: log what it shows, and type into it what comes through the run's FIFO."""
+        if fd < 0:
+            return
+        self.terminal = fd
+        self.attach(fd, b"stdout")
+        if self.order["stdin"]:
+            self.typed = os.open(self.order["stdin"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
         """From now on signals wake the loop up instead of ending this process."""
@@ -50,12 +65,16 @@ class Shim:
         poll.register(self._wake[0], select.POLLIN)
         for fd in self.streams:
             poll.register(fd, select.POLLIN)
+        if self.typed >= 0:
+            poll.register(self.typed, select.POLLIN)
         watch = self.order["memory_bytes"]
         self._reap()  # it may have ended before we listened
         while self.status is None:
             for fd, _ in poll.poll(WATCH_SECONDS * 1000 if watch else None):
                 if fd == self._wake[0]:
                     self._signals()
+                elif fd == self.typed:
+                    self._type()
                 elif not self._read(fd):
                     poll.unregister(fd)
             if watch and self.status is None:
@@ -74,8 +93,14 @@ class Shim:
         except OSError:  # EAGAIN at the end, EIO of a terminal whose other side has closed
             chunk = b""
         if chunk:
-            self.log.feed(self.streams[fd], chunk)
+            self.log.feed(self.streams[fd], chunk, at_once=fd == self.terminal)
         return bool(chunk)
+
+    def _type(self) -> None:
+        try:
+            os.write(self.terminal, os.read(self.typed, 4096))
+        except OSError:  # nobody reads the terminal any more
+            pass
 
     def _signals(self) -> None:
         for number in os.read(self._wake[0], 256):

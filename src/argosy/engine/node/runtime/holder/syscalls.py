@@ -40,12 +40,9 @@ _NUMBERS = {
     "x86_64": {"pivot_root": 155, "capset": 126, "clone": 56},
     "aarch64": {"pivot_root": 41, "capset": 91, "clone": 220},
 }
-_OPEN_TREE, _MOVE_MOUNT, _CLOSE_RANGE, _MOUNT_SETATTR = (
-    428,
-    429,
-    436,
-    442,
-)  # the same on every architecture since Linux 5
+# The same on every architecture since Linux 5:
+_OPEN_TREE, _MOVE_MOUNT, _CLOSE_RANGE, _MOUNT_SETATTR = 428, 429, 436, 442
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 
 # PyDLL keeps the interpreter's lock across a call: no call here blocks, and a clone must not find the lock let go.
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -199,3 +196,23 @@ def install_filter(program: bytes) -> None:
     holder = _Program(len(program) // 8, program)
     address = ctypes.addressof(holder)
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address)
+
+
+def landlock_version() -> int:
+    """The ABI version of Landlock. Raises OSError where it is absent or switched off."""
+    return _call(_LANDLOCK_CREATE, "landlock", None, 0, 1)
+
+
+def landlock_create(attributes: bytes) -> int:
+    """A descriptor of a new ruleset."""
+    return _call(_LANDLOCK_CREATE, "landlock", attributes, len(attributes), 0)
+
+
+def landlock_add_path(ruleset: int, rule: bytes) -> None:
+    """Add a rule for a path and what lies below it."""
+    _call(_LANDLOCK_ADD, "landlock", ruleset, 1, rule, 0)
+
+
+def landlock_restrict(ruleset: int) -> None:
+    """Put this process under a ruleset; needs no_new_privs."""
+    _call(_LANDLOCK_RESTRICT, "landlock", ruleset, 0)
