@@ -22,6 +22,8 @@ _SIGNALS = {
     10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 15: "SIGTERM",
 }  # fmt: skip
 _FROM_OUTSIDE = (9, 15)
+_OF_THE_KERNEL = (4, 6, 7, 8, 9, 11, 15)
+"""Signals that an exit code over 128 is taken for where the container's status names none; programs choose codes too."""
 _SENTENCE_MAX = 300
 
 
@@ -98,7 +100,7 @@ def _exit(ended: Obj, code: int) -> str:
         return f"ran out of memory (exit code {code}); raise resources.limits.memory"
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
         return _clip(f"could not start: {ended.get('message') or 'no message'}")
-    number = int(ended.get("signal") or 0) or (code - 128 if 128 < code < 160 else 0)
+    number = int(ended.get("signal") or 0) or (code - 128 if code - 128 in _OF_THE_KERNEL else 0)
     if number:
         what = f"was killed by signal {number} ({_SIGNALS.get(number, 'unnamed')}, exit code {code})"
     else:
