@@ -19,9 +19,10 @@ from argosy.engine.apiserver.authz import Attributes, Authorizer, attributes_of
 from argosy.engine.apiserver.backends import NodeAccess
 from argosy.engine.apiserver.calls import ANONYMOUS, Call
 from argosy.engine.apiserver.discovery import Discovery
+from argosy.engine.apiserver.failures import no_such_method, no_such_path
 from argosy.engine.apiserver.fields import exact_name
 from argosy.engine.apiserver.openapi import OpenApi
-from argosy.engine.apiserver.routes import Target, is_true, no_such_method, no_such_path, resource_target, verb_of
+from argosy.engine.apiserver.routes import Target, is_true, resource_target, verb_of
 from argosy.engine.apiserver.schemas import Schemas
 from argosy.engine.apiserver.served import Registry, Served
 from argosy.engine.apiserver.settings import ApiSettings
@@ -41,6 +42,13 @@ from argosy.meta.json import encode
 log = logging.getLogger(__name__)
 
 _LARGEST_BODY = 3 * 1024 * 1024
+
+
+_PLAIN = {"content-type": "text/plain; charset=utf-8"}
+
+
+class NoPage(Exception):
+    """A path that nobody answers with a Status."""
 
 
 class App:
@@ -92,11 +100,12 @@ class App:
         warnings: list[str] = []
         verb = request.method.lower()
         try:
-            form = render.form_of(request.headers.get("accept", ""), request.query.get("includeObject", ""))
             target = resource_target(request.path)
+            form = render.Form()
             if target is None:
                 answer = await self._path(request)
             else:
+                form = render.form_of(request.headers.get("accept", ""), request.query.get("includeObject", ""))
                 served = self._served(target)
                 if served.deprecation:
                     warnings.append(served.deprecation)
@@ -111,6 +120,8 @@ class App:
                 response = render.Renderer(served, now, self._openapi.describe).in_process(answer, form)
             else:
                 response = render.Renderer(served, now, self._openapi.describe).on_the_wire(answer, form)
+        except NoPage:
+            response = Response(404, dict(_PLAIN), body=b"404 page not found\n")
         except ApiError as error:
             response = _failed(error, wire=wire)
         except asyncio.CancelledError:
@@ -173,6 +184,8 @@ class App:
     def _check_scope(call: Call) -> None:
         target = call.target
         if target.namespace and not call.kind.namespaced:
+            if call.served.custom:
+                raise NoPage
             raise no_such_path()
         if call.kind.namespaced and not target.namespace and (target.name or call.verb == "deletecollection"):
             if target.name:

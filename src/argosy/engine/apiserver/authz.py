@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from argosy import kinds
 from argosy.client.requests import User
+from argosy.engine.apiserver.failures import DeniedPath
 from argosy.engine.apiserver.routes import Target
 from argosy.engine.store import Store
 from argosy.errors import Forbidden
@@ -166,7 +167,7 @@ class Authorizer:
 def denial(user: User, wanted: Attributes) -> Forbidden:
     """The refusal."""
     if wanted.path:
-        return Forbidden(f'forbidden: User "{user.name}" cannot {wanted.verb} path "{wanted.path}"', details={})
+        return DeniedPath(f'forbidden: User "{user.name}" cannot {wanted.verb} path "{wanted.path}"')
     plural = wanted.resource.partition("/")[0]
     qualified = f"{plural}.{wanted.group}" if wanted.group else plural
     subject = f'{qualified} "{wanted.name}"' if wanted.name else qualified

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from argosy.engine.apiserver.served import Served
-from argosy.errors import AlreadyExists, ApiError, Cause, Conflict, Forbidden, Invalid, NotFound, Timeout
+from argosy.errors import (
+    AlreadyExists,
+    ApiError,
+    Cause,
+    Conflict,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    Timeout,
+)
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
 
@@ -26,6 +36,45 @@ class Unreasoned(ApiError):
         body = super().status()
         del body["reason"]
         return body
+
+
+class NoSuchPath(NotFound):
+    """404 for what is no resource at all; its `Status` has details that say nothing."""
+
+    def status(self) -> dict[str, Any]:
+        """The body, with empty details."""
+        return _with_details(super().status())
+
+
+class NoSuchMethod(MethodNotAllowed):
+    """405; its `Status` has details that say nothing."""
+
+    def status(self) -> dict[str, Any]:
+        """The body, with empty details."""
+        return _with_details(super().status())
+
+
+class DeniedPath(Forbidden):
+    """403 for a path that is no resource; its `Status` has details that say nothing."""
+
+    def status(self) -> dict[str, Any]:
+        """The body, with empty details."""
+        return _with_details(super().status())
+
+
+def _with_details(body: dict[str, Any]) -> dict[str, Any]:
+    code = body.pop("code")
+    return {**body, "details": {}, "code": code}
+
+
+def no_such_path() -> NotFound:
+    """The server's answer to a path that it does not serve."""
+    return NoSuchPath("the server could not find the requested resource")
+
+
+def no_such_method() -> MethodNotAllowed:
+    """The server's answer to a method that the path does not know."""
+    return NoSuchMethod("the server does not allow this method on the requested resource")
 
 
 def details_of(kind: Kind, name: str = "") -> Obj:

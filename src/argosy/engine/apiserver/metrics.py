@@ -9,8 +9,7 @@ from argosy.clock import rfc3339
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.backends import ContainerUsage, PodUsage
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import not_found
-from argosy.engine.apiserver.routes import no_such_method
+from argosy.engine.apiserver.failures import no_such_method, not_found
 from argosy.errors import ServiceUnavailable
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, labels_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from argosy.errors import MethodNotAllowed, NotFound
+from argosy.engine.apiserver.failures import no_such_method
 
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
@@ -23,16 +23,6 @@ class Target:
     subresource: str = ""
     rest: str = ""
     """What follows the subresource: the path that a proxy passes on."""
-
-
-def no_such_path() -> NotFound:
-    """The server's answer to a path that it does not serve."""
-    return NotFound("the server could not find the requested resource", details={})
-
-
-def no_such_method() -> MethodNotAllowed:
-    """The server's answer to a method that the path does not know."""
-    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
 
 
 def resource_target(path: str) -> Target | None:

@@ -88,7 +88,12 @@ def prepare_create(served: Served, obj: Obj, now: datetime) -> None:
         obj["status"] = thaw(_INITIAL_STATUS[served.storage])
     if counts_generation(served):
         obj["metadata"]["generation"] = 1
-    if served.storage is kinds.PERSISTENT_VOLUME:
+    if served.storage is kinds.NAMESPACE:
+        labels = obj["metadata"].get("labels") or {}
+        obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": obj["metadata"].get("name", "")}
+        spec = obj.setdefault("spec", {})
+        spec["finalizers"] = [*(name for name in spec.get("finalizers") or () if name != "kubernetes"), "kubernetes"]
+    elif served.storage is kinds.PERSISTENT_VOLUME:
         obj["status"]["lastPhaseTransitionTime"] = rfc3339(now)
     elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         versions = obj.get("spec", {}).get("versions") or ()
@@ -101,7 +106,11 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
         _status_only(served, obj, old)
     elif has_status(served):
         _restore(obj, old, "status")
-    _count_generation(served, obj, old)
+    if subresource == "binding":
+        # A pod's node is not what somebody wants of it.
+        obj["metadata"]["generation"] = old["metadata"].get("generation", 1)
+    else:
+        _count_generation(served, obj, old)
 
 
 _LABELS_STAY = frozenset({kinds.DEPLOYMENT})

@@ -106,7 +106,8 @@ def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
     strategy.prepare_update(served, obj, old, subresource)
     call.api.schemas.default(served, obj)
     admission.admit(call, obj, old)
-    causes = objectmeta.validate_update(obj, old)
+    # Kubernetes holds the metadata against its rules twice: as of any object, and as part of the kind's own rules.
+    causes = objectmeta.validate_update(obj, old) * 2
     causes += validation.validate_update(call, obj, old, subresource)
     if causes:
         raise invalid(served.kind, call.target.name, causes)
@@ -156,7 +157,10 @@ async def remove(call: Call, record: Record, final: Obj | None = None, *, status
         return Answer(status, obj=shown_form(call.served, shown))
     kept = await commit(call, [Remove(resource, record.key, expect=record.revision, obj=final)])
     settled(call, None, record.obj)
-    # As Kubernetes does, the object is answered at the revision that it had, not at that of its removal.
+    # As Kubernetes does, an object is answered at the revision that it had, not at that of its removal; pods, which
+    # are marked before they are removed, are not.
+    if call.served.storage is kinds.POD and call.verb in ("delete", "create", "deletecollection"):
+        return Answer(status, obj=shown_form(call.served, kept[0].obj))
     version = str(record.revision)
     last = {**kept[0].obj, "metadata": {**kept[0].obj["metadata"], "resourceVersion": version}}
     return Answer(status, obj=shown_form(call.served, last))

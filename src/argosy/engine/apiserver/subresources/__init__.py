@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.routes import no_such_method, no_such_path
+from argosy.engine.apiserver.failures import no_such_method, no_such_path
 from argosy.engine.apiserver.subresources import binding, eviction, log, proxy, scale, token
 from argosy.engine.apiserver.verbs.get import get, missing
 from argosy.engine.apiserver.verbs.patch import patch

@@ -18,6 +18,7 @@ from argosy.engine.apiserver.verbs.list import selected
 from argosy.engine.store import Put, Record
 from argosy.errors import ApiError, BadRequest, Cause, Conflict
 from argosy.meta.json import Obj, thaw
+from argosy.meta.objects import is_deleting
 
 _POLICIES = ("Foreground", "Background", "Orphan")
 _ORPHANS_BY_DEFAULT = frozenset({kinds.JOB, kinds.REPLICATION_CONTROLLER})
@@ -106,7 +107,8 @@ async def delete_with(call: Call, options: Options) -> Answer:
         crds.condemned(obj, call.now)
         held = True
     if not held:
-        answer = await _removed(call, options, record, obj)
+        final = obj if call.served.storage is kinds.POD or is_deleting(record.obj) else None
+        answer = await _removed(call, options, record, final)
         if call.served.storage in _ANSWERS_WITH_OBJECT:
             return answer
         return Answer(answer.status, obj=_success(call, record.obj))
@@ -118,9 +120,9 @@ async def delete_with(call: Call, options: Options) -> Answer:
     return _shown(call, kept[0])
 
 
-async def _removed(call: Call, options: Options, record: Record, final: Obj) -> Answer:
+async def _removed(call: Call, options: Options, record: Record, final: Obj | None) -> Answer:
     if options.dry_run:
-        return Answer(obj=writing.shown_form(call.served, final))
+        return Answer(obj=writing.shown_form(call.served, final or record.obj))
     return await writing.remove(call, record, final)
 
 
