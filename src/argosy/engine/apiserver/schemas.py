@@ -5,7 +5,8 @@ from __future__ import annotations
 from argosy.engine.apiserver.served import Served
 from argosy.errors import BadRequest, Cause
 from argosy.meta import pack, structural
-from argosy.meta.decode import decode
+from argosy.meta.decode import blank, decode
+from argosy.meta.defaults import set_defaults
 from argosy.meta.json import Obj
 from argosy.meta.schema import Schema
 
@@ -18,7 +19,7 @@ class Schemas:
         return pack.schema_for(served.kind)
 
     def read(self, served: Served, obj: Obj) -> tuple[Obj, list[str]]:
-        """The object as its schema takes it, and the paths of what it does not know. `obj` is used up.
+        """The object as its schema takes it, with its defaults, and the paths of what it does not know. `obj` is used up.
 
         Raises BadRequest when a value of a built-in object has the wrong type.
         """
@@ -33,10 +34,14 @@ class Schemas:
             raise BadRequest(
                 f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {decoded.error}'
             )
+        set_defaults(served.kind.api_version, served.kind.kind, decoded.obj)
         return decoded.obj, list(decoded.unknown)
 
-    def default(self, served: Served, obj: Obj) -> None:
-        """Fill in the defaults of a built-in object, in place; custom ones get theirs when they are read."""
+    def first_status(self, served: Served) -> Obj | None:
+        """What the status of a new object says when nobody has said anything; None for custom kinds."""
+        schema = None if served.custom else self.of(served)
+        status = schema.fields.get("status") if schema is not None else None
+        return None if status is None else dict(blank(status))
 
     def validate(self, served: Served, obj: Obj, old: Obj | None = None) -> list[Cause]:
         """What is wrong with a complete object."""

@@ -14,40 +14,12 @@ from argosy.engine.apiserver.served import Served
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
 
-_INITIAL_STATUS: dict[Kind, Obj] = {
-    kinds.POD: {"phase": "Pending"},
-    kinds.REPLICATION_CONTROLLER: {"replicas": 0},
-    kinds.NAMESPACE: {"phase": "Active"},
-    kinds.RESOURCE_QUOTA: {},
-    kinds.PERSISTENT_VOLUME: {"phase": "Pending"},
-    kinds.PERSISTENT_VOLUME_CLAIM: {"phase": "Pending"},
-    kinds.SERVICE: {"loadBalancer": {}},
-    kinds.DEPLOYMENT: {},
-    kinds.REPLICA_SET: {"replicas": 0},
-    kinds.STATEFUL_SET: {"replicas": 0, "availableReplicas": 0},
-    kinds.DAEMON_SET: {
-        "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
-    },
-    kinds.JOB: {},
-    kinds.CRON_JOB: {},
-    kinds.HORIZONTAL_POD_AUTOSCALER: {"desiredReplicas": 0, "currentMetrics": None},
-    kinds.INGRESS: {"loadBalancer": {}},
-    kinds.POD_DISRUPTION_BUDGET: {
-        "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
-    },
-    kinds.CUSTOM_RESOURCE_DEFINITION: {
-        "conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [],
-    },
-    kinds.API_SERVICE: {},
-    kinds.RESOURCE_CLAIM: {},
-    kinds.FLOW_SCHEMA: {},
-    kinds.PRIORITY_LEVEL_CONFIGURATION: {},
-    kinds.VALIDATING_ADMISSION_POLICY: {},
-    kinds.CERTIFICATE_SIGNING_REQUEST: {},
-    kinds.SERVICE_CIDR: {},
-    kinds.VOLUME_ATTACHMENT: {"attached": False},
-}  # fmt: skip
-"""A new object's status, whatever the client sent. A Node keeps what it came with."""
+_FIRST_PHASE: dict[Kind, str] = {
+    kinds.POD: "Pending",
+    kinds.NAMESPACE: "Active",
+    kinds.PERSISTENT_VOLUME: "Pending",
+    kinds.PERSISTENT_VOLUME_CLAIM: "Pending",
+}
 
 _GENERATION = frozenset({
     kinds.POD, kinds.POD_TEMPLATE, kinds.REPLICATION_CONTROLLER, kinds.DEPLOYMENT, kinds.REPLICA_SET,
@@ -79,13 +51,14 @@ def has_status(served: Served) -> bool:
     return "status" in served.kind.subresources
 
 
-def prepare_create(served: Served, obj: Obj, now: datetime) -> None:
-    """Make what a client sent into a new object."""
-    if served.custom:
-        if has_status(served):
+def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) -> None:
+    """Make what a client sent into a new object, whose status is `status`; a Node keeps the one that it came with."""
+    if has_status(served) and served.storage is not kinds.NODE:
+        if status is None:
             obj.pop("status", None)
-    elif served.storage in _INITIAL_STATUS:
-        obj["status"] = thaw(_INITIAL_STATUS[served.storage])
+        else:
+            phase = _FIRST_PHASE.get(served.storage)
+            obj["status"] = status | ({"phase": phase} if phase else {})
     if counts_generation(served):
         obj["metadata"]["generation"] = 1
     if served.storage is kinds.NAMESPACE:

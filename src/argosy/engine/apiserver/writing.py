@@ -104,7 +104,6 @@ def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
     served = call.served
     objectmeta.carry_over(obj, old)
     strategy.prepare_update(served, obj, old, subresource)
-    call.api.schemas.default(served, obj)
     admission.admit(call, obj, old)
     # Kubernetes holds the metadata against its rules twice: as of any object, and as part of the kind's own rules.
     causes = objectmeta.validate_update(obj, old) * 2

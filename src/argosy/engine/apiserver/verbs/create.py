@@ -54,10 +54,9 @@ def prepare(call: Call, obj: Obj) -> Key:
     """Everything that happens to a new object before it is stored. Raises ApiError."""
     served, meta = call.served, obj["metadata"]
     _name(call, obj)
-    call.api.schemas.default(served, obj)
     objectmeta.begin(served, obj, call.target.namespace, call.now, str(uuid4()))
     admission.admit(call, obj, None)
-    strategy.prepare_create(served, obj, call.now)
+    strategy.prepare_create(served, obj, call.now, call.api.schemas.first_status(served))
     if served.storage is kinds.SERVICE:
         services.complete(call, obj)
     elif served.storage is kinds.POD:
