@@ -1,0 +1,33 @@
+"""What to install and what to leave alone."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("argosy.meta.crd")
+
+from argosy.operators import ALL
+from argosy.operators.install import choose, manifests, missing
+
+
+def deployment(name: str, replicas: int = 1) -> dict:
+    return {"metadata": {"name": name, "namespace": "kubeflow"}, "spec": {"replicas": replicas}}
+
+
+def test_every_operator_brings_its_kind():
+    assert [crd["metadata"]["name"] for crd in manifests()] == [op.kind.resource for op in ALL]
+
+
+def test_a_definition_that_is_there_stays():
+    assert [crd["metadata"]["name"] for crd in missing({"pytorchjobs.kubeflow.org"})] == [
+        "inferenceservices.serving.kserve.io"
+    ]
+
+
+def test_the_official_operators_kinds_are_left_alone():
+    choice = choose(ALL, [deployment("training-operator"), deployment("other")])
+    assert [op.kind.kind for op in choice.operators] == ["InferenceService"]
+    assert "PyTorchJob is left to kubeflow/training-operator" in choice.left_alone[0]
+    idle = choose(ALL, [deployment("kserve-controller-manager", replicas=0)])
+    assert idle.operators == ALL
+    assert idle.left_alone == ()
