@@ -39,6 +39,23 @@ def validate(obj: Any, schema: Schema, path: str = "") -> list[Cause]:
     return found
 
 
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete"
+    " validation"
+)
+_BLOCKING = (
+    "FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid",
+)  # fmt: skip
+
+
+def validate_object(obj: Obj, schema: Schema) -> list[Cause]:
+    """Everything that is wrong with a whole custom object."""
+    found = validate(obj, schema)
+    if any(cause.reason in _BLOCKING for cause in found) and has_rules(schema.raw):
+        found.append(causes.invalid(_NO_NAME, None, _UNCHECKED))
+    return found
+
+
 def type_name(value: Any) -> str:
     """The JSON type as the validator names it."""
     if isinstance(value, bool):
