@@ -1,4 +1,4 @@
-"""Puts this folder on the path, so that its tests share `fakes`."""
+"""Puts this folder on the path, so that its tests share `gateway_fakes`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import json
 
 import aiohttp
 from aiohttp import web
-from fakes import FakeServer, answer, bench, table, until
+from gateway_fakes import FakeServer, answer, bench, table, until
 
 from argosy.programs.gateway.routes import Table
 

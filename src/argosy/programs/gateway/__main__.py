@@ -7,6 +7,8 @@ import asyncio
 import logging
 import os
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from argosy.client.client import Client
@@ -25,7 +27,7 @@ _LEAVE_SECONDS = 0.5
 def main() -> None:
     """Read the command line and serve until SIGTERM or ctrl-c."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    options = _options()
+    options = parse(sys.argv[1:])
     settings = GatewaySettings(
         host=options.host,
         port=options.port,
@@ -42,7 +44,8 @@ def main() -> None:
         pod.give_up(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port")
 
 
-def _options() -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
     usual = GatewaySettings()
     parser = argparse.ArgumentParser(prog="gateway", description="One OpenAI-compatible endpoint for all models.")
     parser.add_argument("--host", default=pod.address(), help="address to listen on (default: the pod's own)")
@@ -52,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--queue-length", type=int, default=usual.queue_length, help="requests held per model")
     parser.add_argument("--api-keys", type=Path, help="file or directory (a mounted Secret) of accepted keys")
     parser.add_argument("--kubeconfig", type=Path, help="reach the cluster with this instead of the service account")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 async def _serve(settings: GatewaySettings, kubeconfig: Path | None, namespace: str) -> None:
