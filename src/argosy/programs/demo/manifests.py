@@ -7,7 +7,7 @@ serve them at every isolation level.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy.meta.json import Obj
 from argosy.programs.demo.variants import VARIANTS
@@ -15,7 +15,7 @@ from argosy.programs.demo.variants import VARIANTS
 MLFLOW_PORT, CHAT_PORT, GATEWAY_PORT = 5000, 7860, 8000
 GATEWAY_NAMESPACE, GATEWAY_SERVICE = "argosy-system", "gateway"
 PRETRAIN, SERVED = "pretrain", "demo"
-_STORAGE = "/storage"
+_STORAGE, _TEXT = "/storage", "/data/text"
 _TRACKING = f"http://mlflow:{MLFLOW_PORT}/mlflow"
 
 
@@ -29,8 +29,8 @@ class DemoPlan:
     workers: int = 1
     """Pods beside the master."""
     max_replicas: int = 3
-    data_claim_file: str = ""
-    """A text inside the claim `storage` to train on, instead of the standard library's documentation."""
+    data: str = ""
+    """A text on the node to train on (an absolute path), instead of the standard library's documentation."""
 
 
 def foundations(plan: DemoPlan) -> list[Obj]:
@@ -65,10 +65,8 @@ def pretraining(plan: DemoPlan) -> list[Obj]:
     """The PyTorchJob that trains the base model on `1 + workers` pods."""
     checkpoints = f"{_STORAGE}/checkpoints/{plan.run}"
     command = ["python", "-m", "argosy.programs.demo.pretrain", "--steps", str(plan.steps), "--run-name", plan.run]
-    if plan.data_claim_file:
-        command += ["--data", f"{_STORAGE}/{plan.data_claim_file}"]
     env = {"CHECKPOINT_DIR": checkpoints, "OUTPUT_DIR": f"{_STORAGE}/base", "MLFLOW_EXPERIMENT_NAME": "pretrain"}
-    template = _trainer(command, env)
+    template = _trainer(plan, command, env)
     replicas = {"Master": _replica(1, template), "Worker": _replica(plan.workers, template)}
     return [_job(plan, PRETRAIN, replicas if plan.workers else {"Master": replicas["Master"]}, checkpoints)]
 
@@ -78,9 +76,7 @@ def fine_tuning(plan: DemoPlan) -> list[Obj]:
     jobs = []
     for name in VARIANTS:
         command = ["python", "-m", "argosy.programs.demo.finetune", "--variant", name, "--base", f"{_STORAGE}/base"]
-        if plan.data_claim_file:
-            command += ["--data", f"{_STORAGE}/{plan.data_claim_file}"]
-        template = _trainer(command, {"MLFLOW_EXPERIMENT_NAME": f"finetune-{plan.run}"})
+        template = _trainer(plan, command, {"MLFLOW_EXPERIMENT_NAME": f"finetune-{plan.run}"})
         jobs.append(_job(plan, f"finetune-{name}", {"Master": _replica(1, template)}))
     return jobs
 
@@ -180,17 +176,20 @@ def _claim(plan: DemoPlan, name: str, size: str) -> Obj:
     }
 
 
-def _trainer(command: Sequence[str], env: dict[str, str]) -> Obj:
-    container = {
+def _trainer(plan: DemoPlan, command: Sequence[str], env: dict[str, str]) -> Obj:
+    container: Obj = {
         "name": "pytorch",
         "image": "argosy/torch",
-        "command": list(command),
+        "command": [*command, *(["--data", _TEXT] if plan.data else [])],
         "env": [_pod_ip(), *_env({"MLFLOW_TRACKING_URI": _TRACKING, **env})],
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}},
         "volumeMounts": [{"name": "storage", "mountPath": _STORAGE}],
     }
-    volume = {"name": "storage", "persistentVolumeClaim": {"claimName": "storage"}}
-    return {"spec": {"containers": [container], "volumes": [volume]}}
+    volumes: list[Obj] = [{"name": "storage", "persistentVolumeClaim": {"claimName": "storage"}}]
+    if plan.data:
+        volumes.append({"name": "text", "hostPath": {"path": plan.data, "type": "File"}})
+        container["volumeMounts"].append({"name": "text", "mountPath": _TEXT, "readOnly": True})
+    return {"spec": {"containers": [container], "volumes": volumes}}
 
 
 def _replica(replicas: int, template: Obj) -> Obj:
@@ -208,7 +207,7 @@ def _job(plan: DemoPlan, name: str, replicas: Obj, checkpoints: str = "") -> Obj
 
 
 def _batch(plan: DemoPlan, name: str, command: Sequence[str]) -> Obj:
-    template = _trainer(command, {})
+    template = _trainer(replace(plan, data=""), command, {})
     template["spec"] |= {"restartPolicy": "Never"}
     template["spec"]["containers"][0]["name"] = name
     return {

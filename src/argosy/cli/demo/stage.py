@@ -1,0 +1,124 @@
+"""What the chapters share: the client, the clock of the story, telling, waiting, and following logs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+from argosy import kinds
+from argosy.cli.demo.story import Moment, Story
+from argosy.cli.terminal import Progress, progress, say
+from argosy.client.client import Client
+from argosy.errors import ApiError, NotFound
+from argosy.meta.json import Obj, dig
+from argosy.meta.kind import Kind
+from argosy.meta.objects import Key, uid_of
+from argosy.programs.demo.manifests import DemoPlan
+from argosy.sdk import waiting
+from argosy.sdk.apply import apply
+
+_POD_SECONDS = 900.0
+"""Environments may have to be built before a pod starts."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """One run of the demo."""
+
+    client: Client
+    plan: DemoPlan
+    ingress: str
+    story: Story
+    quiet: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """Since the demo began."""
+        return time.monotonic() - self.began
+
+    def tell(self, text: str) -> None:
+        """A line of the story, for a person."""
+        if not self.quiet:
+            say(text)
+
+    def moment(self, what: str, since: float | None = None) -> None:
+        """Mark the timeline: a point, or what lasted `since` then."""
+        now = self.seconds()
+        self.story.moments.append(Moment(now if since is None else since, what, None if since is None else now))
+
+    @asynccontextmanager
+    async def chapter(self, title: str) -> AsyncGenerator[Progress]:
+        """A titled part with a progress line; its length goes on the timeline."""
+        began = self.seconds()
+        self.tell(f"\n[{began:5.0f} s] {title}")
+        with progress(title) as shown:
+            yield shown
+        self.moment(title, began)
+
+    async def apply(self, *objects: Obj) -> None:
+        """Apply objects, all or an error."""
+        await apply(self.client, objects, namespace=self.plan.namespace)
+
+    async def until(
+        self, kind: Kind, name: str, satisfied: waiting.Verdict, shown: Progress, namespace: str = ""
+    ) -> Obj:
+        """Wait for an object to satisfy, showing what its pods wait for."""
+        key = Key(namespace or self.plan.namespace, name)
+        ticker = asyncio.create_task(self._tick(kind, key, shown))
+        try:
+            return await waiting.until(self.client, kind, key, satisfied, timeout_seconds=_POD_SECONDS)
+        finally:
+            ticker.cancel()
+
+    async def lines(self, pod: str, *, other_than: str = "") -> AsyncGenerator[str, None]:
+        """The log of a pod as it comes, from the moment it has one; with `other_than`, of a pod with another uid."""
+        key = Key(self.plan.namespace, pod)
+        await waiting.until(
+            self.client, kinds.POD, key,
+            lambda found: uid_of(found) != other_than and dig(found, "status", "phase") not in (None, "Pending"),
+            timeout_seconds=_POD_SECONDS,
+        )  # fmt: skip
+        pending = b""
+        async with aclosing(self.client.logs(kinds.POD, key, follow=True)) as chunks:
+            async for chunk in chunks:
+                *whole, pending = (pending + chunk).split(b"\n")
+                for line in whole:
+                    yield line.decode(errors="replace")
+
+    async def remove(self, kind: Kind, name: str) -> None:
+        """Delete an object of an earlier run and wait until it is gone, its pods too."""
+        key = Key(self.plan.namespace, name)
+        try:
+            await self.client.delete(kind, key, propagation="Foreground")
+            while True:
+                await self.client.get(kind, name, key.namespace)
+                await asyncio.sleep(0.1)
+        except NotFound:
+            return
+
+    async def _tick(self, kind: Kind, key: Key, shown: Progress) -> None:
+        """Every so often, the newest word about what is being waited for: pulling an image, mostly."""
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                events = await self.client.list(kinds.EVENT, key.namespace)
+            except (ApiError, ConnectionError):
+                continue
+            newest = max(events.items, key=_when, default=None)
+            if newest is not None:
+                shown.update(f"{kind.singular}/{key.name}: {str(newest.get('message'))[:120]}")
+
+
+def is_available(deployment: Obj) -> bool:
+    """Whether a Deployment has all the replicas it wants, up to date."""
+    wanted = dig(deployment, "spec", "replicas", default=1)
+    status = dig(deployment, "status", default={})
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return bool(seen and status.get("availableReplicas", 0) >= wanted and status.get("updatedReplicas", 0) >= wanted)
+
+
+def _when(event: Obj) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
