@@ -1,1 +1,7 @@
-"""Addresses, services, DNS, ingress: rules are pure, appliers act."""
+"""Services, DNS, names and Ingress: rules are pure, appliers act. `run` is all of it."""
+
+from argosy.engine.network.hosts import hosts_table
+from argosy.engine.network.run import run
+from argosy.engine.network.settings import NetworkSettings
+
+__all__ = ["NetworkSettings", "hosts_table", "run"]

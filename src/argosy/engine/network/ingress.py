@@ -1,0 +1,115 @@
+"""Where an HTTP request goes, by the rules of all Ingresses together. Pure.
+
+The most specific host wins (exact, wildcard, none), then an Exact path, then the longest prefix, then the older Ingress;
+what no rule matches goes to a default backend. As in other controllers, a host that has rules of its own does not fall
+back on the rules without a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import Key, annotations_of, key_of, namespace_of
+
+_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A port of a Service, by number or name, and the Ingress that says so."""
+
+    service: Key
+    port: int | str
+    ingress: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule. An empty host means every host; `exact` is about the path."""
+
+    host: str
+    path: str
+    exact: bool
+    target: Target
+
+    def __str__(self) -> str:
+        return f"{self.host or '*'}{self.path}{'' if self.exact else ' (prefix)'} -> {self.target.service}:{self.target.port}"
+
+
+class Router:
+    """The rules of a set of Ingresses; made anew when one changes."""
+
+    def __init__(self, ingresses: Iterable[Obj], classes: frozenset[str]) -> None:
+        self._hosts: dict[str, list[Route]] = {}
+        self._default: Target | None = None
+        accepted = sorted((i for i in ingresses if is_ours(i, classes)), key=_age)
+        for ingress in accepted:
+            self._add(ingress)
+        for routes in self._hosts.values():
+            # Stable, so among equals the older Ingress stays first.
+            routes.sort(key=lambda route: (not route.exact, -len(route.path)))
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Every rule, for people to read."""
+        return [route for host in sorted(self._hosts) for route in self._hosts[host]]
+
+    def match(self, host: str, path: str) -> Target | None:
+        """Where a request goes. `host` may carry a port."""
+        name = _bare(host)
+        candidates = self._hosts.get(name)
+        if candidates is None and "." in name:
+            candidates = self._hosts.get("*." + name.partition(".")[2])
+        if candidates is None:
+            candidates = self._hosts.get("", [])
+        for route in candidates:
+            if _matches(route, path):
+                return route.target
+        return self._default
+
+    def _add(self, ingress: Obj) -> None:
+        key, namespace = key_of(ingress), namespace_of(ingress)
+        default = _target(dig(ingress, "spec", "defaultBackend"), namespace, key)
+        if default is not None and self._default is None:
+            self._default = default
+        for rule in dig(ingress, "spec", "rules", default=()):
+            host = str(rule.get("host") or "").lower()
+            for entry in dig(rule, "http", "paths", default=()):
+                target = _target(entry.get("backend"), namespace, key)
+                if target is not None:
+                    path = str(entry.get("path") or "/")
+                    self._hosts.setdefault(host, []).append(Route(host, path, entry.get("pathType") == "Exact", target))
+
+
+def is_ours(ingress: Obj, classes: frozenset[str]) -> bool:
+    """Whether an Ingress is of one of these classes, or of none."""
+    name = dig(ingress, "spec", "ingressClassName") or annotations_of(ingress).get(_CLASS_ANNOTATION)
+    return not name or name in classes
+
+
+def _target(backend: Obj | None, namespace: str, ingress: Key) -> Target | None:
+    service = dig(backend, "service", "name")
+    port = dig(backend, "service", "port", default={})
+    number = port.get("number") or port.get("name")
+    return Target(Key(namespace, service), number, ingress) if service and number else None
+
+
+def _matches(route: Route, path: str) -> bool:
+    if route.exact:
+        return path == route.path
+    prefix = route.path.rstrip("/")
+    # By elements: /foo matches /foo and /foo/bar, never /foobar.
+    return not prefix or path == prefix or path.startswith(prefix + "/")
+
+
+def _bare(host: str) -> str:
+    name = host.lower()
+    if name.startswith("["):
+        return name.partition("]")[0][1:]
+    return name.partition(":")[0].rstrip(".")
+
+
+def _age(ingress: Obj) -> tuple[str, Key]:
+    return str(ingress["metadata"].get("creationTimestamp") or ""), key_of(ingress)

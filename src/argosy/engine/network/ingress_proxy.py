@@ -1,0 +1,267 @@
+"""Ingress: HTTP from the host into the cluster.
+
+Bodies are passed on as they come, in both directions, chunk by chunk, so that tokens stream; WebSockets are spliced. What
+cannot be routed is answered with a sentence that says why and what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import aiohttp
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from argosy.client.client import Client
+from argosy.control.informer import Informer
+from argosy.engine.network.balance import Balancer
+from argosy.engine.network.ingress import Router, Target, is_ours
+from argosy.engine.network.service_proxies import BY_SERVICE
+from argosy.engine.network.services import Backend, backends, is_external, port_name_of, why_nobody_answers
+from argosy.engine.network.settings import NetworkSettings
+from argosy.engine.network.websocket import splice_websocket
+from argosy.engine.node.runtime.spec import Network
+from argosy.errors import ApiError
+from argosy.kinds import INGRESS
+from argosy.meta.json import dig
+from argosy.meta.objects import key_of
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 3.0
+_HOP_BY_HOP = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+_OURS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+"""Headers that the HTTP client would add by itself."""
+_BALANCERS_MAX = 4096
+
+
+class _Unroutable(Exception):
+    """No upstream for a request: the status and the sentence to answer with."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class IngressProxy:
+    """Serves all Ingresses of our classes on one host port."""
+
+    def __init__(
+        self,
+        network: Network,
+        ingresses: Informer,
+        services: Informer,
+        slices: Informer,
+        *,
+        client: Client,
+        settings: NetworkSettings,
+    ) -> None:
+        self._network = network
+        self._ingresses, self._services, self._slices = ingresses, services, slices
+        self._client, self._settings = client, settings
+        self._router: Router | None = None
+        self._balancers: dict[Target, Balancer] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._port = 0
+
+    async def run(self, listener: socket.socket) -> NoReturn:
+        """Serve until cancelled."""
+        self._port = listener.getsockname()[1]
+        stop = self._ingresses.listen(self._changed)
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None, keepalive_timeout=75)
+        runner = web.ServerRunner(server)
+        connector = aiohttp.TCPConnector(
+            socket_factory=lambda info: self._network.socket(int(info[0]), int(info[1])), limit=0, keepalive_timeout=30
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        try:
+            async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+                self._session = session
+                await runner.setup()
+                await web.SockSite(runner, listener, shutdown_timeout=0.1).start()
+                await self._keep_status()
+        finally:
+            stop()
+            self._session = None
+            await runner.cleanup()
+        raise AssertionError("runs until cancelled")
+
+    def _changed(self, changes: Sequence[object]) -> None:
+        self._router = None
+
+    # -- requests
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            target, candidates, chosen = self._route(request)
+            if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+                return await self._websocket(request, candidates)
+            return await self._forward(request, target, candidates, chosen)
+        except _Unroutable as error:
+            return web.Response(status=error.status, text=f"{error}\n")
+        except (ConnectionResetError, asyncio.CancelledError):
+            raise
+        except Exception:
+            _log.exception("a request to %s %s failed", request.host, request.path)
+            return web.Response(status=502, text="the Ingress failed on this request; see the engine's log\n")
+
+    def _route(self, request: web.BaseRequest) -> tuple[Target, list[Backend], Callable[[Backend], None]]:
+        if self._router is None:
+            self._router = Router(self._ingresses.items(), self._settings.ingress_classes)
+        target = self._router.match(request.host, request.rel_url.raw_path)
+        if target is None:
+            known = "".join(f"  {route}\n" for route in self._router.routes)
+            raise _Unroutable(
+                404, f"no Ingress has a rule for {request.host}{request.path}; known routes:\n{known or '  none'}"
+            )
+        service = self._services.get(target.service)
+        if service is None:
+            raise _Unroutable(
+                503, f"Ingress {target.ingress} names Service {target.service}, which does not exist; create it"
+            )
+        if is_external(service):
+            raise _Unroutable(
+                503, f"Service {target.service} is an ExternalName; Ingress needs one with pods behind it"
+            )
+        port_name = port_name_of(service, target.port)
+        if port_name is None:
+            raise _Unroutable(503, f"Service {target.service} has no port {target.port}; mend Ingress {target.ingress}")
+        slices = self._slices.indexed(BY_SERVICE, str(target.service))
+        answering = backends(service, slices, port_name)
+        if not answering:
+            raise _Unroutable(503, why_nobody_answers(service, slices))
+        if len(self._balancers) > _BALANCERS_MAX:
+            self._balancers.clear()
+        balancer = self._balancers.setdefault(target, Balancer())
+        affinity = 10_800 if dig(service, "spec", "sessionAffinity") == "ClientIP" else 0
+        balancer.update(answering, affinity)
+        now = asyncio.get_running_loop().time()
+        client = request.remote or ""
+        return target, balancer.candidates(client, now), lambda backend: balancer.chosen(client, backend, now)
+
+    async def _forward(
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        candidates: list[Backend],
+        chosen: Callable[[Backend], None],
+    ) -> web.StreamResponse:
+        upstream = await self._ask(request, target, candidates, chosen)
+        try:
+            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+            response.headers.extend(_passed_on(upstream.headers))
+            if request.version < aiohttp.HttpVersion11 and hdrs.CONTENT_LENGTH not in upstream.headers:
+                response.force_close()
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async for chunk in upstream.content.iter_any():
+                    await response.write(chunk)
+            await response.write_eof()
+        except aiohttp.ClientError as error:
+            # The status is out already: only a broken connection can say that the body is not whole.
+            _log.info("%s broke off: %s", target.service, error)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError(str(error)) from error
+        finally:
+            upstream.close()
+        return response
+
+    async def _ask(
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        candidates: list[Backend],
+        chosen: Callable[[Backend], None],
+    ) -> aiohttp.ClientResponse:
+        """The first backend that takes the request answers it."""
+        assert self._session is not None, "serving"
+        headers = self._forwarded(request)
+        body = request.content if request.body_exists else None
+        trouble = ""
+        for backend in candidates:
+            url = URL(f"http://{backend.address}:{backend.port}{request.rel_url.raw_path_qs}", encoded=True)
+            try:
+                upstream = await self._session.request(
+                    request.method, url, headers=headers, data=body, allow_redirects=False, skip_auto_headers=_OURS
+                )
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                trouble = f"{backend.address}:{backend.port} does not accept connections ({error.__class__.__name__})"
+                continue
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                # It may have acted on the request: nobody else must be asked to do so again.
+                raise _Unroutable(
+                    502, f"a pod of Service {target.service} gave no answer ({error or type(error).__name__})"
+                ) from None
+            chosen(backend)
+            return upstream
+        raise _Unroutable(503, f"no pod of Service {target.service} accepts connections: {trouble}")
+
+    async def _websocket(self, request: web.BaseRequest, candidates: list[Backend]) -> web.StreamResponse:
+        assert self._session is not None, "serving"
+        headers = self._forwarded(request)
+        trouble = ""
+        for backend in candidates:
+            url = URL(f"http://{backend.address}:{backend.port}{request.rel_url.raw_path_qs}", encoded=True)
+            try:
+                return await splice_websocket(self._session, url, headers, request)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                trouble = str(error)
+            except aiohttp.WSServerHandshakeError as error:
+                raise _Unroutable(error.status, f"the pod refuses the WebSocket: {error.message}") from None
+        raise _Unroutable(503, f"no pod accepts the WebSocket: {trouble}")
+
+    def _forwarded(self, request: web.BaseRequest) -> CIMultiDict[str]:
+        headers = _passed_on(request.headers)
+        remote = request.remote or ""
+        before = request.headers.get("X-Forwarded-For")
+        headers["X-Forwarded-For"] = f"{before}, {remote}" if before else remote
+        headers.setdefault("X-Real-IP", remote)
+        headers.setdefault("X-Forwarded-Proto", request.scheme)
+        headers.setdefault("X-Forwarded-Host", request.host)
+        headers.setdefault("X-Forwarded-Port", str(self._port))
+        return headers
+
+    # -- status
+
+    async def _keep_status(self) -> NoReturn:
+        """Say in every Ingress of ours where it is served."""
+        await self._ingresses.synced()
+        changes = self._ingresses.subscribe()
+        pending = [key_of(ingress) for ingress in self._ingresses.items()]
+        try:
+            while True:
+                for key in dict.fromkeys(pending):
+                    ingress = self._ingresses.get(key)
+                    if ingress is None or not is_ours(ingress, self._settings.ingress_classes):
+                        continue
+                    served = [{"ip": self._settings.host_address, "ports": [{"port": self._port, "protocol": "TCP"}]}]
+                    if dig(ingress, "status", "loadBalancer", "ingress") != served:
+                        with contextlib.suppress(ApiError, ConnectionError):
+                            status = {"status": {"loadBalancer": {"ingress": served}}}
+                            await self._client.patch(INGRESS, key, status, subresource="status")
+                pending = [key_of(change.obj) for change in await anext(changes)]
+        finally:
+            changes.close()
+
+
+def _passed_on(headers: aiohttp.typedefs.LooseHeaders) -> CIMultiDict[str]:
+    """Headers that are about the message rather than about one connection."""
+    all_headers = CIMultiDict(headers)
+    named = {name.strip().lower() for value in all_headers.getall(hdrs.CONNECTION, []) for name in value.split(",")}
+    return CIMultiDict(
+        (name, value)
+        for name, value in all_headers.items()
+        if name.lower() not in _HOP_BY_HOP and name.lower() not in named
+    )

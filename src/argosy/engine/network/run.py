@@ -1,0 +1,71 @@
+"""The cluster's network, put together: what the composition root starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import NoReturn
+
+from argosy.client.client import Client
+from argosy.clock import Clock
+from argosy.control.events import EventRecorder
+from argosy.control.pool import Informers
+from argosy.engine.network.dns import DnsServer
+from argosy.engine.network.dns_forward import Forwarder
+from argosy.engine.network.ingress_proxy import IngressProxy
+from argosy.engine.network.names import Names
+from argosy.engine.network.service_proxies import BY_SERVICE, ServiceProxies, index_slices
+from argosy.engine.network.settings import NetworkSettings
+from argosy.engine.node.runtime.spec import Level, Network
+from argosy.kinds import ENDPOINT_SLICE, INGRESS, SERVICE
+
+_log = logging.getLogger(__name__)
+
+_COMPONENT = "argosy-network"
+_AGAIN_SECONDS = 5.0
+
+
+async def run(
+    client: Client,
+    network: Network,
+    settings: NetworkSettings,
+    clock: Clock,
+    *,
+    informers: Informers | None = None,
+) -> NoReturn:
+    """Serve the cluster's Services, names and Ingresses until cancelled."""
+    if informers is None:
+        async with Informers(client) as own:
+            await run(client, network, settings, clock, informers=own)
+    client = client.named(_COMPONENT)
+    recorder = EventRecorder(client, _COMPONENT, clock)
+    services, slices = informers.of(SERVICE), informers.of(ENDPOINT_SLICE)
+    index_slices(slices)
+    proxies = ServiceProxies(network, services, slices, client=client, recorder=recorder, settings=settings)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(proxies.run(), name="Service proxies")
+            if settings.level is Level.L2 and settings.dns_address:
+                names = Names(settings.cluster_domain, services.get, lambda key: slices.indexed(BY_SERVICE, str(key)))
+                server = DnsServer(names, Forwarder(settings.resolv_conf))
+                group.create_task(_keep_answering(server, network, settings.dns_address), name="DNS")
+            if settings.ingress_socket is not None:
+                ingress = IngressProxy(
+                    network, informers.of(INGRESS), services, slices, client=client, settings=settings
+                )
+                group.create_task(ingress.run(settings.ingress_socket), name="Ingress")
+    finally:
+        await recorder.close(timeout=0.5)
+    raise AssertionError("the network ends only when cancelled")
+
+
+async def _keep_answering(server: DnsServer, network: Network, address: str) -> NoReturn:
+    complaint = ""
+    while True:
+        try:
+            await server.run(network, address)
+        except OSError as error:
+            if str(error) != complaint:
+                complaint = str(error)
+                _log.warning("the cluster's DNS cannot listen on %s, trying again: %s", address, error)
+            await asyncio.sleep(_AGAIN_SECONDS)

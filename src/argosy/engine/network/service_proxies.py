@@ -1,0 +1,196 @@
+"""Keeps a socket open for every port of every Service, as Services and EndpointSlices come and go.
+
+A port that cannot be had becomes an Event on its Service, with the next step, and is tried again; the Service's other ports
+work meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import NoReturn, TypeAlias
+
+from argosy.client.client import Client
+from argosy.control.cache import Change
+from argosy.control.events import EventRecorder
+from argosy.control.informer import Informer
+from argosy.control.queue import WorkQueue
+from argosy.engine.network.proxy import TcpPort
+from argosy.engine.network.services import Frontend, Listen, Place, frontends, service_of
+from argosy.engine.network.settings import NetworkSettings
+from argosy.engine.network.udp import UdpPort
+from argosy.engine.node.runtime.spec import Network
+from argosy.errors import ApiError
+from argosy.intent import Reason
+from argosy.kinds import SERVICE
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import Key, key_of
+
+_log = logging.getLogger(__name__)
+
+BY_SERVICE = "service"
+"""The index of EndpointSlices by `namespace/name` of their Service."""
+_AGAIN_SECONDS = 5.0
+_API = Key("default", "kubernetes")
+"""The API server is at its Service's address by itself."""
+
+_Port: TypeAlias = TcpPort | UdpPort
+
+
+def index_slices(slices: Informer) -> None:
+    """Have the informer of EndpointSlices keep the index `BY_SERVICE`."""
+    slices.index(BY_SERVICE, lambda each: (str(service_of(each)),))
+
+
+class ServiceProxies:
+    """All Services' ports."""
+
+    def __init__(
+        self,
+        network: Network,
+        services: Informer,
+        slices: Informer,
+        *,
+        client: Client,
+        recorder: EventRecorder,
+        settings: NetworkSettings,
+    ) -> None:
+        self._network = network
+        self._services, self._slices = services, slices
+        self._client, self._recorder, self._settings = client, recorder, settings
+        self._ports: dict[Key, dict[Listen, _Port]] = {}
+        self._taken: dict[Listen, Key] = {}
+        self._troubles: dict[Key, frozenset[str]] = {}
+        self._queue: WorkQueue[Key] = WorkQueue()
+        index_slices(slices)
+
+    async def run(self) -> NoReturn:
+        """Follow Services and their endpoints until cancelled."""
+        stops = [self._services.listen(self._on(key_of)), self._slices.listen(self._on(service_of))]
+        try:
+            await self._services.synced()
+            await self._slices.synced()
+            for service in self._services.items():
+                self._queue.add(key_of(service))
+            while True:
+                key = await self._queue.get()
+                try:
+                    await self._reconcile(key)
+                except Exception:
+                    _log.exception("the proxy of Service %s failed", key)
+                    self._queue.add_rate_limited(key)
+                finally:
+                    self._queue.done(key)
+        finally:
+            for stop in stops:
+                stop()
+            for key in list(self._ports):
+                self._close(key, self._ports[key])
+
+    def _on(self, key: Callable[[Obj], Key]) -> Callable[[Sequence[Change]], None]:
+        def changed(changes: Sequence[Change]) -> None:
+            for change in changes:
+                self._queue.add(key(change.obj))
+
+        return changed
+
+    async def _reconcile(self, key: Key) -> None:
+        service = self._services.get(key)
+        wanted: dict[Listen, Frontend] = {}
+        if service is not None and key != _API:
+            slices = self._slices.indexed(BY_SERVICE, str(key))
+            wanted = {each.listen: each for each in frontends(service, slices, self._settings.host_address)}
+        ports = self._ports.setdefault(key, {})
+        self._close(key, [listen for listen in ports if listen not in wanted])
+        troubles = [trouble for each in wanted.values() if (trouble := await self._serve(key, each))]
+        if service is None:
+            self._ports.pop(key, None)
+            self._troubles.pop(key, None)
+            return
+        self._tell(key, service, troubles)
+        if troubles:
+            self._queue.add_after(key, _AGAIN_SECONDS)
+        await self._write_status(service, [each.listen for each in wanted.values() if each.listen in ports])
+
+    async def _serve(self, key: Key, frontend: Frontend) -> str:
+        """Have one port listen; returns what is wrong, as a sentence with the next step."""
+        listen = frontend.listen
+        holder = self._taken.get(listen)
+        if holder is not None and holder != key:
+            return f"port {listen.port} on {listen.address} is taken by Service {holder}; choose another port"
+        port = self._ports[key].get(listen)
+        if port is None:
+            port = self._open(listen)
+        try:
+            if listen.place is Place.CLUSTER:
+                self._network.add_local_address(listen.address)
+            await port.update(frontend)
+        except OSError as error:
+            port.close()
+            self._ports[key].pop(listen, None)
+            self._taken.pop(listen, None)
+            return _explain(listen, error)
+        self._ports[key][listen] = port
+        self._taken[listen] = key
+        return ""
+
+    def _open(self, listen: Listen) -> _Port:
+        inside = self._network.socket
+        listener = inside if listen.place is Place.CLUSTER else _host_socket
+        return UdpPort(listen, listener, inside) if listen.protocol == "UDP" else TcpPort(listen, listener, inside)
+
+    def _close(self, key: Key, listens: Iterable[Listen]) -> None:
+        for listen in list(listens):
+            self._ports[key].pop(listen).close()
+            if self._taken.pop(listen, None) is not None and listen.place is Place.HOST:
+                # Another Service may have waited for it.
+                for other in self._troubles:
+                    self._queue.add(other)
+
+    def _tell(self, key: Key, service: Obj, troubles: Sequence[str]) -> None:
+        before = self._troubles.get(key, frozenset())
+        for trouble in troubles:
+            if trouble not in before:
+                self._recorder.emit(SERVICE, service, Reason("PortNotServed", trouble, warning=True))
+        if troubles:
+            self._troubles[key] = frozenset(troubles)
+        else:
+            self._troubles.pop(key, None)
+
+    async def _write_status(self, service: Obj, served: Sequence[Listen]) -> None:
+        """A load balancer's address, once it has all its ports."""
+        if dig(service, "spec", "type") != "LoadBalancer":
+            return
+        outside = [listen for listen in served if listen.place is Place.HOST]
+        ports = {(p["port"], p.get("protocol") or "TCP") for p in service["spec"].get("ports") or ()}
+        complete = ports <= {(listen.port, listen.protocol) for listen in outside}
+        ingress = [{"ip": self._settings.host_address, "ipMode": "Proxy"}] if complete else []
+        if (dig(service, "status", "loadBalancer", "ingress") or []) == ingress:
+            return
+        with suppress(ApiError, ConnectionError):
+            patch = {"status": {"loadBalancer": {"ingress": ingress or None}}}
+            await self._client.patch(SERVICE, key_of(service), patch, subresource="status")
+
+
+def _host_socket(family: int, type: int) -> socket.socket:
+    made = socket.socket(family, type)
+    made.setblocking(False)
+    return made
+
+
+def _explain(listen: Listen, error: OSError) -> str:
+    where = f"port {listen.port} on {listen.address}"
+    match error.errno:
+        case errno.EACCES:
+            return (
+                f"{where} needs privileges that Argosy does not have; use a port from 1024 up,"
+                " or run where isolation L2 is possible"
+            )
+        case errno.EADDRINUSE:
+            return f"{where} is in use by another program; end that one (ss -ltnp shows it) or choose another port"
+        case errno.EADDRNOTAVAIL:
+            return f"{listen.address} is not an address of this cluster's network; let the cluster choose the clusterIP"
+    return f"{where} cannot be served ({error.strerror or error}); it will be tried again"

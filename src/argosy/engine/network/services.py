@@ -1,0 +1,148 @@
+"""What a Service listens on, and who answers. Pure.
+
+`ServiceProxies` opens the sockets; Ingress and DNS ask the same questions of the same endpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import Key, labels_of, namespace_of
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+_AFFINITY_SECONDS = 10_800
+
+
+class Place(StrEnum):
+    """In which network something listens."""
+
+    CLUSTER = "cluster"
+    HOST = "host"
+
+
+class Listen(NamedTuple):
+    """One socket that clients connect to."""
+
+    place: Place
+    address: str
+    port: int
+    protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}/{self.protocol}"
+
+
+class Backend(NamedTuple):
+    """One address that answers."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """One socket of a Service with those who answer there."""
+
+    listen: Listen
+    backends: tuple[Backend, ...]
+    affinity_seconds: int = 0
+    """How long a client stays with the backend it had; 0: no affinity."""
+
+
+def service_of(slice: Obj) -> Key:
+    """The Service that an EndpointSlice is about; its name is empty for a slice of no Service."""
+    return Key(namespace_of(slice), labels_of(slice).get(SERVICE_LABEL) or "")
+
+
+def is_headless(service: Obj) -> bool:
+    """Whether a Service has no address of its own."""
+    return (dig(service, "spec", "clusterIP") or "None") == "None"
+
+
+def is_external(service: Obj) -> bool:
+    """Whether a Service is only another name for something outside."""
+    return bool(dig(service, "spec", "type") == "ExternalName")
+
+
+def frontends(service: Obj, slices: Sequence[Obj], host_address: str = "127.0.0.1") -> tuple[Frontend, ...]:
+    """Every socket that a Service wants, none for one without an address."""
+    if is_headless(service) or is_external(service):
+        return ()
+    spec = service["spec"]
+    affinity = 0
+    if spec.get("sessionAffinity") == "ClientIP":
+        affinity = dig(spec, "sessionAffinityConfig", "clientIP", "timeoutSeconds", default=_AFFINITY_SECONDS)
+    found: dict[Listen, Frontend] = {}
+    for port in spec.get("ports") or ():
+        answering = backends(service, slices, port.get("name") or "")
+        for listen in _listens(spec, port, host_address):
+            found.setdefault(listen, Frontend(listen, answering, affinity))
+    return tuple(found.values())
+
+
+def backends(service: Obj, slices: Iterable[Obj], port_name: str) -> tuple[Backend, ...]:
+    """Who answers for one port of a Service, in order of addresses.
+
+    Endpoints that are ready; failing that, those that still serve while they terminate.
+    """
+    all_slices = list(slices)
+    early = bool(dig(service, "spec", "publishNotReadyAddresses"))
+    ready = set(_backends(all_slices, port_name, lambda conditions: early or conditions.get("ready") is not False))
+    if not ready:
+        ready = set(_backends(all_slices, port_name, _still_serves))
+    return tuple(sorted(ready))
+
+
+def port_name_of(service: Obj, port: int | str) -> str | None:
+    """The name of the Service's port with this number or name (the only port may have none); None: no such port."""
+    for entry in dig(service, "spec", "ports", default=()):
+        name = entry.get("name") or ""
+        if (port == entry["port"]) if isinstance(port, int) else (port == name):
+            return str(name)
+    return None
+
+
+def why_nobody_answers(service: Obj, slices: Iterable[Obj]) -> str:
+    """For a Service without backends: the reason, and where to look next."""
+    known = [endpoint for slice in slices for endpoint in slice.get("endpoints") or ()]
+    name = f"{namespace_of(service)}/{service['metadata']['name']}"
+    if known:
+        waiting = len(known)
+        return (
+            f"none of the {waiting} pods of Service {name} is ready; see: kubectl -n {namespace_of(service)} get pods"
+        )
+    selector = dig(service, "spec", "selector")
+    if selector:
+        wanted = ",".join(f"{k}={v}" for k, v in selector.items())
+        return f"no pod of Service {name} is there; see: kubectl -n {namespace_of(service)} get pods -l {wanted}"
+    return f"Service {name} has no selector and no EndpointSlice; give it one of them"
+
+
+def _listens(spec: Obj, port: Obj, host_address: str) -> Iterator[Listen]:
+    protocol = port.get("protocol") or "TCP"
+    yield Listen(Place.CLUSTER, spec["clusterIP"], port["port"], protocol)
+    if spec.get("type") in ("NodePort", "LoadBalancer") and port.get("nodePort"):
+        yield Listen(Place.HOST, host_address, port["nodePort"], protocol)
+    if spec.get("type") == "LoadBalancer":
+        yield Listen(Place.HOST, host_address, port["port"], protocol)
+
+
+def _backends(slices: Iterable[Obj], port_name: str, wanted: Callable[[Obj], bool]) -> Iterator[Backend]:
+    for slice in slices:
+        if slice.get("addressType", "IPv4") != "IPv4":
+            continue
+        numbers = [p["port"] for p in slice.get("ports") or () if (p.get("name") or "") == port_name and p.get("port")]
+        if not numbers:
+            continue
+        for endpoint in slice.get("endpoints") or ():
+            if wanted(endpoint.get("conditions") or {}):
+                for address in endpoint.get("addresses") or ():
+                    yield Backend(address, numbers[0])
+
+
+def _still_serves(conditions: Obj) -> bool:
+    return bool(conditions.get("serving") and conditions.get("terminating"))

@@ -1,0 +1,27 @@
+"""What the network is told when it starts; the composition root makes it."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from argosy.engine.node.runtime.spec import Level
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """Settings of one cluster's network."""
+
+    level: Level
+    dns_address: str = ""
+    """Where the cluster's DNS answers, port 53 (L2; below that, names stand in hosts files)."""
+    cluster_domain: str = "cluster.local"
+    ingress_socket: socket.socket | None = field(default=None, compare=False)
+    """A bound socket on the host for Ingress; None: no Ingress. The network closes it at the end."""
+    ingress_classes: frozenset[str] = frozenset({"argosy"})
+    """Ingresses of these classes are served, and those without a class."""
+    host_address: str = "127.0.0.1"
+    """Where NodePorts and load balancers listen on the host."""
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    """The host's resolver, for names outside the cluster."""

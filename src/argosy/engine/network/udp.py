@@ -1,0 +1,129 @@
+"""One UDP port of a Service: a client's datagrams go to one backend and the answers back, until it falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import cast
+
+from argosy.engine.network.balance import Balancer
+from argosy.engine.network.proxy import OpenSocket, bind
+from argosy.engine.network.services import Frontend, Listen
+
+_IDLE_SECONDS = 60.0
+_FLOWS_MAX = 4096
+
+
+class UdpPort(asyncio.DatagramProtocol):
+    """Holds the port as long as it lives; datagrams without a backend are dropped, as UDP is entitled to."""
+
+    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenSocket) -> None:
+        self._listen = listen
+        self._open_listener = open_listener
+        self._upstream = open_upstream
+        self._balancer = Balancer()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._flows: dict[tuple[str, int], _Flow] = {}
+
+    async def update(self, frontend: Frontend) -> None:
+        """From now on these backends answer. Raises OSError when the port cannot be had."""
+        self._balancer.update(frontend.backends, frontend.affinity_seconds)
+        for client, flow in list(self._flows.items()):
+            if flow.backend not in frontend.backends:
+                self._drop(client)
+        if self._transport is None:
+            held = bind(self._listen, self._open_listener, socket.SOCK_DGRAM)
+            await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=held)
+
+    def close(self) -> None:
+        """Give the port up."""
+        for client in list(self._flows):
+            self._drop(client)
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio: the port is open."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Called by asyncio: a client speaks."""
+        flow = self._flows.get(addr)
+        if flow is None:
+            flow = self._open(addr)
+            if flow is None:
+                return
+        flow.send(data)
+
+    def answer(self, data: bytes, client: tuple[str, int]) -> None:
+        """A backend's answer, for its client."""
+        if self._transport is not None:
+            self._transport.sendto(data, client)
+
+    def _open(self, client: tuple[str, int]) -> _Flow | None:
+        now = asyncio.get_running_loop().time()
+        candidates = self._balancer.candidates(client[0], now)
+        if not candidates:
+            return None
+        if len(self._flows) >= _FLOWS_MAX:
+            self._drop(next(iter(self._flows)))
+        try:
+            flow = _Flow(self, client, candidates[0], self._upstream(socket.AF_INET, socket.SOCK_DGRAM))
+        except OSError:
+            return None
+        self._balancer.chosen(client[0], candidates[0], now)
+        self._flows[client] = flow
+        return flow
+
+    def _drop(self, client: tuple[str, int]) -> None:
+        flow = self._flows.pop(client, None)
+        if flow is not None:
+            flow.close()
+
+    def idle(self, client: tuple[str, int]) -> None:
+        """Nothing was said for a while."""
+        self._drop(client)
+
+
+class _Flow:
+    """One client's conversation."""
+
+    def __init__(
+        self, port: UdpPort, client: tuple[str, int], backend: tuple[str, int], upstream: socket.socket
+    ) -> None:
+        self.backend = backend
+        self._port, self._client, self._socket = port, client, upstream
+        self._loop = asyncio.get_running_loop()
+        upstream.setblocking(False)
+        upstream.connect(backend)
+        self._loop.add_reader(upstream.fileno(), self._readable)
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(_IDLE_SECONDS, self._check)
+
+    def send(self, data: bytes) -> None:
+        self._last = self._loop.time()
+        try:
+            self._socket.send(data)
+        except OSError:
+            return  # full or refused: a lost datagram either way
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(65_535)
+        except OSError:
+            return
+        self._last = self._loop.time()
+        self._port.answer(data, self._client)
+
+    def _check(self) -> None:
+        quiet = self._loop.time() - self._last
+        if quiet >= _IDLE_SECONDS:
+            self._port.idle(self._client)
+        else:
+            self._timer = self._loop.call_later(_IDLE_SECONDS - quiet, self._check)
