@@ -78,10 +78,41 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
         "id": order["id"], "pod": order["pod"], "container": order["container"], "attempt": order["attempt"],
         "boot": place.boot, "pid": processes.own_pid(), "start_time": processes.start_time("self"),
         "started_at": time.time(), "confinement": order["confinement"],
+        "placed": [],
     }  # fmt: skip
-    if place.level == "L0":
-        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     close_others([line.fileno(), *place.keep, *descriptors])
+    supervisor = shim.Shim(order, state)
+    if place.host is None:
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            plain.place(order, state["placed"])
+        except OSError as error:
+            _fail(supervisor, line, confine.explain(error))
+            return
+    failure = _start_command(place, supervisor)
+    if failure:
+        os.waitpid(supervisor.command, 0)
+        _fail(supervisor, line, failure)
+        return
+    wire.send(line, state)
+    line.close()
+    supervisor.run()
+
+
+def _fail(supervisor: shim.Shim, line: socket.socket, failure: bytes) -> None:
+    plain.clear(supervisor.state["placed"])
+    supervisor.log.finish()
+    supervisor.state |= {
+        "code": 128, "signal": 0, "finished_at": time.time(), "reason": "StartError",
+        "message": failure.decode(errors="replace"),
+    }  # fmt: skip
+    statefile.write(supervisor.order["state"], supervisor.state)
+    wire.send(line, supervisor.state)
+
+
+def _start_command(place: Place, supervisor: shim.Shim) -> bytes:
+    """Fork the command and wait until it has been executed, which closes its pipe, or has said why not."""
+    order, state = supervisor.order, supervisor.state
     out, err, report = os.pipe(), os.pipe(), os.pipe()
     ours, theirs = socket.socketpair()
     command = os.fork()
@@ -90,8 +121,7 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
     for fd in (out[1], err[1], report[1]):
         os.close(fd)
     theirs.close()
-    supervisor = shim.Shim(order, state, command)
-    supervisor.listen()
+    supervisor.listen(command)
     with open(report[0], "rb") as reading:
         state["command_pid"] = int(reading.readline() or 0)
         state["command_start_time"] = processes.start_time(state["command_pid"])
@@ -103,18 +133,7 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
             supervisor.attach(err[0], b"stderr")
         failure = reading.read()
     ours.close()
-    if failure:
-        os.waitpid(command, 0)
-        state |= {
-            "code": 128, "signal": 0, "finished_at": time.time(), "reason": "StartError",
-            "message": failure.decode(errors="replace"),
-        }  # fmt: skip
-        statefile.write(order["state"], state)
-        supervisor.log.finish()
-    wire.send(line, state)
-    line.close()
-    if not failure:
-        supervisor.run()
+    return failure
 
 
 def close_others(keep: list[int]) -> None:
@@ -144,9 +163,7 @@ def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int]
         os.dup2(err, 2)
         how = order["confinement"]
         confine.limit(how)
-        if place.host is None:
-            plain.enter(order)
-        else:
+        if place.host is not None:
             layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
             layout.uid, layout.gid, layout.read_only = how["uid"], how["gid"], order["ro_root"]
             rootfs.enter(place.host, layout)

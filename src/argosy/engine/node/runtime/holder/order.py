@@ -85,6 +85,8 @@ if TYPE_CHECKING:
         reason: str
         message: str
         confinement: Confinement
+        placed: list[str]
+        """L0: symlinks and directories made on the host, to be taken away again."""
 
 else:
     Confinement = StartOrder = ExecOrder = State = Request = dict

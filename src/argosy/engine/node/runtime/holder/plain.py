@@ -1,8 +1,9 @@
 """L0: what stands in for a root file system where no namespace may be made.
 
-Called by the child that becomes the command. Volumes become symlinks where their target is free; a target that exists on
+Called by the shim around the command's life. Volumes become symlinks where their target is free; a target that exists on
 the host cannot be shadowed, and then the run fails with a sentence that says so. Every mount also appears below the run's
-own root directory, `$ARGOSY_ROOT`, for programs that know to look there. The engine removes the links after the run.
+own root directory, `$ARGOSY_ROOT`, for programs that know to look there. The links go away with the run; the state file
+names them, so that the engine can clear up after a shim that was killed.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ if TYPE_CHECKING:
     from argosy.engine.node.runtime.holder.order import StartOrder
 
 
-def enter(order: StartOrder) -> None:
-    """Place the run's mounts. Raises OSError with the next step for a target that cannot be had."""
+def place(order: StartOrder, placed: list[str]) -> None:
+    """Place the run's mounts, noting in `placed` what was made on the host outside the run's own directory.
+
+    Raises OSError with the next step for a target that cannot be had.
+    """
     root = order["root"]
     optional = set(order["optional_targets"])
+    os.makedirs(f"{root}/tmp", exist_ok=True)
     for source, target, _ in order["binds"]:
-        _link(source, root + target)
-        if target in optional:
-            continue
-        if os.path.realpath(target) == os.path.realpath(source):
+        _link(source, root + target, [])
+        if target in optional or os.path.realpath(target) == os.path.realpath(source):
             continue
         try:
-            _link(source, target)
+            _link(source, target, placed)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -34,11 +37,26 @@ def enter(order: StartOrder) -> None:
             ) from None
 
 
-def _link(source: str, target: str) -> None:
-    try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.symlink(source, target)
-    except FileExistsError:
-        if os.path.islink(target) and os.readlink(target) == source:
-            return
-        raise
+def clear(placed: list[str]) -> None:
+    """Take away what `place` made, newest first: links, and directories if nothing else is in them by now."""
+    for path in reversed(placed):
+        try:
+            if os.path.islink(path):
+                os.unlink(path)
+            else:
+                os.rmdir(path)
+        except OSError:
+            pass
+
+
+def _link(source: str, target: str, placed: list[str]) -> None:
+    missing = []
+    parent = os.path.dirname(target)
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    for directory in reversed(missing):
+        os.mkdir(directory)
+        placed.append(directory)
+    os.symlink(source, target)
+    placed.append(target)

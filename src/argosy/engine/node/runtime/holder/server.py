@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 import sys
-import traceback
+
 
 from argosy.engine.node.runtime.holder import (
     confine,
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SOCKET_NAME = "holder.sock"
 CHECK_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
+_KEPT = (("user", 4), ("net", 5), ("ipc", 6), ("uts", 7), ("mnt", 8))
+"""The holder's own namespaces, in the order to enter them, and the descriptor at which every shim keeps each open."""
 _POD_NAMESPACES = (("net", syscalls.CLONE_NEWNET), ("ipc", syscalls.CLONE_NEWIPC), ("uts", syscalls.CLONE_NEWUTS))
 
 
@@ -61,9 +63,7 @@ class Holder:
         self.kinds = [kind for kind in _POD_NAMESPACES if level == "L2" or kind[0] != "net"]
         if level != "L0":
             self.own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
-            self.place.keep = [
-                _keep_open(f"/proc/self/ns/{name}", 4 + i) for i, name in enumerate(("user", "net", "mnt"))
-            ]
+            self.place.keep = [_keep_open(f"/proc/self/ns/{name}", number) for name, number in _KEPT]
         if level == "L2":
             self.routing = bring_up_network()
         seccomp.program(syscalls.MACHINE, processes_are_apart=level != "L0")
@@ -111,7 +111,7 @@ class Holder:
         except OSError as error:
             _try_send(line, {"error": f"{type(error).__name__}: {error}", "errno": error.errno or 0})
         except Exception as error:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             _try_send(line, {"error": f"{type(error).__name__}: {error}"})
         finally:
             for fd in descriptors:
@@ -197,7 +197,7 @@ class Holder:
             for fd in self.own:
                 syscalls.setns(fd)
         except OSError:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             os._exit(1)  # in a pod's namespaces this process would do harm; the engine starts another
 
     def _rejoin(self, uid: str, pid: int) -> None:
@@ -249,8 +249,12 @@ def enter_namespaces(level: str, former: str) -> None:
     if level == "L0":
         return
     if former:
-        descriptors = [os.open(f"{former}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC) for number in (4, 5, 6)]
-        for fd in descriptors[: 2 if level == "L2" else 1] + descriptors[2:]:
+        descriptors = [
+            os.open(f"{former}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC)
+            for name, number in _KEPT
+            if level == "L2" or name != "net"
+        ]
+        for fd in descriptors:
             syscalls.setns(fd)
             os.close(fd)
         return
@@ -341,7 +345,7 @@ def main() -> NoReturn:
         started = processes.start_time("self")
         text = f"ready {processes.own_pid()} {started} {level}"
     except BaseException as error:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         os.write(1, f"error {error}".encode())
         os._exit(1)
     gc.collect()

@@ -11,7 +11,7 @@ import select
 import signal
 import time
 
-from argosy.engine.node.runtime.holder import processes, statefile, syscalls
+from argosy.engine.node.runtime.holder import plain, processes, statefile, syscalls
 from argosy.engine.node.runtime.holder.crilog import Log
 
 TYPE_CHECKING = False
@@ -26,12 +26,12 @@ _CHUNK = 1 << 16
 
 
 class Shim:
-    """Supervises the command `command` (a child of this process) until it ends."""
+    """Supervises one command, a child of this process, until it ends."""
 
-    def __init__(self, order: StartOrder, state: State, command: int) -> None:
+    def __init__(self, order: StartOrder, state: State) -> None:
         self.order = order
         self.state = state
-        self.command = command
+        self.command = 0
         self.streams: dict[int, bytes] = {}  # descriptor -> b"stdout" or b"stderr"
         self.terminal = -1
         self.typed = -1
@@ -53,8 +53,9 @@ class Shim:
         if self.order["stdin"]:
             self.typed = os.open(self.order["stdin"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def listen(self) -> None:
-        """From now on signals wake the loop up instead of ending this process."""
+    def listen(self, command: int) -> None:
+        """From now on supervise this child; signals wake the loop up instead of ending this process."""
+        self.command = command
         signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         for number in (*_FORWARDED, signal.SIGCHLD):
             signal.signal(number, _noted)
@@ -85,6 +86,7 @@ class Shim:
             while self._read(fd):
                 pass
         self.log.finish()
+        plain.clear(self.state["placed"])
         self._record()
 
     def _read(self, fd: int) -> bool:

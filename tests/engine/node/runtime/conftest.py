@@ -1,0 +1,147 @@
+"""A bench to run containers on: a runtime per test, always torn down, at every level that this machine allows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from argosy.engine.node.runtime import cgroups
+from argosy.engine.node.runtime.holder import processes
+from argosy.engine.node.runtime.limits import NoEnforcer
+from argosy.engine.node.runtime.local import LocalRuntime
+from argosy.engine.node.runtime.probe import best_level
+from argosy.engine.node.runtime.spec import ContainerSpec, Level, PodSpec
+
+T = TypeVar("T")
+SECONDS = 20.0
+_best: list[tuple[Level, dict[Level, str]]] = []
+
+
+def unavailable(level: Level) -> str:
+    if not _best:
+        _best.append(best_level())
+    return _best[0][1].get(level, "")
+
+
+class Bench:
+    def __init__(self, home: Path, level: Level) -> None:
+        self.home = home
+        self.level = level
+        self.enforce = False
+        self.pods = 0
+
+    def pod(self, name: str = "", **changes: object) -> PodSpec:
+        self.pods += 1
+        name = name or f"pod{self.pods}"
+        directory = self.home / "pods" / name
+        directory.mkdir(parents=True)
+        (directory / "hosts").write_text(f"127.0.0.1 localhost\n10.64.0.{self.pods + 1} {name}\n")
+        (directory / "resolv.conf").write_text("nameserver 10.96.0.10\n")
+        address = f"10.64.0.{self.pods + 1}" if self.level is Level.L2 else f"127.66.0.{self.pods + 1}"
+        values = {
+            "uid": f"uid-{name}", "namespace": "default", "name": name, "hostname": name, "address": address,
+            "directory": directory, "etc_hosts": directory / "hosts", "resolv_conf": directory / "resolv.conf",
+        }  # fmt: skip
+        return PodSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+    def container(self, pod: PodSpec, *argv: str, **changes: object) -> ContainerSpec:
+        values: dict[str, object] = {"name": "main", "attempt": 0, "env": {}, "working_dir": "/"}
+        values |= changes
+        values.setdefault("log_path", self.log_path(pod, str(values["name"]), values["attempt"]))
+        return ContainerSpec(pod=pod, argv=argv, **values)  # type: ignore[arg-type]
+
+    def python(self, pod: PodSpec, program: str, *arguments: str, **changes: object) -> ContainerSpec:
+        """A container that runs a program in the interpreter of the tests."""
+        base = Path(sys.base_prefix)
+        paths = () if base.is_relative_to("/usr") else (base,)
+        changes["read_only_paths"] = (*paths, *changes.get("read_only_paths", ()))  # type: ignore[misc]
+        argv = (sys._base_executable, "-I", "-S", "-c", program, *arguments)  # type: ignore[attr-defined]
+        return self.container(pod, *argv, **changes)
+
+    def log_path(self, pod: PodSpec, name: str = "main", attempt: object = 0) -> Path:
+        return self.home / "logs" / pod.name / name / f"{attempt}.log"
+
+    def output(self, pod: PodSpec, name: str = "main", attempt: int = 0, stream: str = "stdout") -> str:
+        text = ""
+        for line in self.log_path(pod, name, attempt).read_bytes().decode().split("\n")[:-1]:
+            _, of, tag, content = line.split(" ", 3)
+            if of == stream:
+                text += content + ("\n" if tag == "F" else "")
+        return text
+
+    def open(self) -> LocalRuntime:
+        return LocalRuntime(self.home, self.level, cgroups.find(self.home) if self.enforce else NoEnforcer())
+
+    def run(self, scenario: Callable[[LocalRuntime], Awaitable[T]]) -> T:
+        """Bring a runtime up, play the scenario, tear everything down whatever happens."""
+
+        async def play() -> T:
+            runtime = self.open()
+            try:
+                await runtime.start()
+                return await asyncio.wait_for(scenario(runtime), SECONDS)
+            finally:
+                await runtime.close(kill=True)
+
+        return asyncio.run(play())
+
+    async def until_logged(self, pod: PodSpec, text: str, name: str = "main") -> None:
+        path = self.log_path(pod, name)
+        while not path.exists() or text not in path.read_text():  # noqa: ASYNC110 (a file has no event of its own)
+            await asyncio.sleep(0.005)
+
+    async def play(self, runtime: LocalRuntime, spec: ContainerSpec) -> str:
+        """Run a container to its end in a pod of its own; what it wrote on stdout."""
+        await runtime.create_pod(spec.pod)
+        run = await runtime.start_container(spec)
+        ended = await runtime.wait(run.id)
+        assert ended.reason == "", ended
+        return self.output(spec.pod, spec.name, spec.attempt)
+
+    def leftovers(self) -> list[int]:
+        """Processes that have something to do with this bench's home."""
+        mark = os.fsencode(self.home)
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and int(entry.name) != os.getpid() and mark in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return [pid for pid in found if processes.start_time(pid)]
+
+
+def ready(tmp_path: Path, level: Level) -> Bench:
+    reason = unavailable(level)
+    if reason:
+        pytest.skip(f"{level} is not available here: {reason}")
+    return Bench(tmp_path / "home", level)
+
+
+@pytest.fixture(params=list(Level), ids=str)
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    """At every level."""
+    return ready(tmp_path, request.param)
+
+
+@pytest.fixture(params=[Level.L1, Level.L2], ids=str)
+def apart(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    """At the levels with namespaces."""
+    return ready(tmp_path, request.param)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Bench:
+    """At L0."""
+    return ready(tmp_path, Level.L0)
+
+
+@pytest.fixture
+def networked(tmp_path: Path) -> Bench:
+    """At L2."""
+    return ready(tmp_path, Level.L2)
