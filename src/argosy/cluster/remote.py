@@ -1,0 +1,61 @@
+"""The operators against any cluster, from outside it: what `argosy operators` runs.
+
+Nothing else of Argosy is needed there: a client, the kinds' CRDs, a lease so that one instance leads, and the operators.
+A kind whose official operator already runs in the cluster is left to it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+from argosy import kinds
+from argosy.client.client import Client
+from argosy.client.http import HttpTransport
+from argosy.client.kubeconfig import Access
+from argosy.clock import SystemClock
+from argosy.control.lease import Candidacy, lead
+from argosy.control.runner import run_operators
+from argosy.errors import AlreadyExists
+from argosy.meta.objects import name_of
+from argosy.operators import build
+from argosy.operators.install import choose, missing
+from argosy.operators.settings import OperatorSettings
+
+LEASE_NAMESPACE, LEASE_NAME = "kube-system", "argosy-operators"
+
+
+async def operate(access: Access, settings: OperatorSettings, tell: Callable[[str], None]) -> None:
+    """Install the kinds that are missing and run the operators until cancelled. `tell` hears what a person should know.
+
+    Raises ApiError or ConnectionError when the cluster cannot be prepared.
+    """
+    clock = SystemClock()
+    client = Client(HttpTransport(access), field_manager="argosy-operators")
+    try:
+        deployments = await client.list(kinds.DEPLOYMENT)
+        choice = choose(build(settings, clock), deployments.items)
+        for sentence in choice.left_alone:
+            tell(sentence)
+        await _install(client, tell)
+        identity = f"{socket.gethostname()}_{os.getpid()}"
+
+        async def body() -> None:
+            tell(f"{identity} leads; reconciling {', '.join(o.kind.resource for o in choice.operators)}")
+            await run_operators(client, choice.operators, clock=clock)
+
+        tell(f"waiting for the lease {LEASE_NAMESPACE}/{LEASE_NAME}")
+        await lead(client, Candidacy(identity, LEASE_NAMESPACE, LEASE_NAME), body, clock=clock)
+    finally:
+        await client.close()
+
+
+async def _install(client: Client, tell: Callable[[str], None]) -> None:
+    present = {name_of(crd) for crd in (await client.list(kinds.CUSTOM_RESOURCE_DEFINITION)).items}
+    for crd in missing(present):
+        try:
+            await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
+            tell(f"installed {name_of(crd)}")
+        except AlreadyExists:
+            continue  # another instance was quicker
