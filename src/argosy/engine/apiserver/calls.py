@@ -11,6 +11,7 @@ from argosy.engine.apiserver.api import Api
 from argosy.engine.apiserver.failures import invalid_options, unsupported
 from argosy.engine.apiserver.routes import Target
 from argosy.engine.apiserver.served import Served
+from argosy.engine.store import Op
 from argosy.errors import BadRequest
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
@@ -29,6 +30,8 @@ class Call:
     verb: str
     now: datetime
     warnings: list[str] = field(default_factory=list)
+    charges: list[Op] = field(default_factory=list)
+    """Writes that belong to this one and are committed with it: the quotas that a create uses up."""
 
     @property
     def user(self) -> User:

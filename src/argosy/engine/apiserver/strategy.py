@@ -77,7 +77,7 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
     """Let an update change only what its door is for."""
     if subresource == "status":
         _status_only(served, obj, old)
-    elif has_status(served):
+    elif has_status(served) and subresource != "binding":
         _restore(obj, old, "status")
     if subresource == "binding":
         # A pod's node is not what somebody wants of it.

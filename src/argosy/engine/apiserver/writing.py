@@ -137,7 +137,7 @@ async def replace(call: Call, record: Record, obj: Obj, *, status: int = 200) ->
     new = stored_form(served, ordered(obj, served))
     new["metadata"].pop("resourceVersion", None)
     if gone(new):
-        return await remove(call, record, new, status=status)
+        return await remove(call, record, status=status, shown=new)
     if same(new, record.obj):
         return Answer(status, record=record, kind=call.kind)
     if call.dry_run:
@@ -148,10 +148,12 @@ async def replace(call: Call, record: Record, obj: Obj, *, status: int = 200) ->
     return Answer(status, record=kept[0], kind=call.kind)
 
 
-async def remove(call: Call, record: Record, final: Obj | None = None, *, status: int = 200) -> Answer:
-    """Remove an object for good; the answer shows its final state."""
+async def remove(
+    call: Call, record: Record, final: Obj | None = None, *, status: int = 200, shown: Obj | None = None
+) -> Answer:
+    """Remove an object for good. Watchers are told its last stored state, or `final`; the answer shows `shown`."""
     resource = call.served.storage.resource
-    shown = final if final is not None else record.obj
+    shown = shown or final or record.obj
     if call.dry_run:
         return Answer(status, obj=shown_form(call.served, shown))
     kept = await commit(call, [Remove(resource, record.key, expect=record.revision, obj=final)])
@@ -161,7 +163,7 @@ async def remove(call: Call, record: Record, final: Obj | None = None, *, status
     if call.served.storage is kinds.POD and call.verb in ("delete", "create", "deletecollection"):
         return Answer(status, obj=shown_form(call.served, kept[0].obj))
     version = str(record.revision)
-    last = {**kept[0].obj, "metadata": {**kept[0].obj["metadata"], "resourceVersion": version}}
+    last = {**shown, "metadata": {**shown["metadata"], "resourceVersion": version}}
     return Answer(status, obj=shown_form(call.served, last))
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from argosy.engine.apiserver.admission import lifecycle, pods, storage
+from argosy.engine.apiserver.admission import escalation, jobs, lifecycle, limits, pods, podsecurity, quotas, storage
 from argosy.engine.apiserver.calls import Call
 from argosy.meta.json import Obj
 
@@ -13,10 +13,16 @@ from argosy.meta.json import Obj
 def admit(call: Call, obj: Obj, old: Obj | None) -> None:
     """Change a write as the cluster's own rules want it, in place. `old` is None for a create. Raises Forbidden."""
     if old is None:
-        lifecycle.check_namespace(call)
+        lifecycle.check_namespace(call, obj)
+        limits.admit(call, obj)
         pods.admit(call, obj)
+        jobs.admit(call, obj)
         storage.admit(call, obj)
 
 
 def review(call: Call, obj: Obj, old: Obj | None) -> None:
     """Say no to a write that is valid in itself. Raises ApiError."""
+    escalation.review(call, obj, old)
+    podsecurity.review(call, obj, old)
+    limits.review(call, obj, old)
+    quotas.review(call, obj, old)

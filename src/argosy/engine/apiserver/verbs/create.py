@@ -38,7 +38,7 @@ async def store_new(call: Call, obj: Obj) -> Answer:
         services.release(call, obj)
         return Answer(201, obj=writing.ordered(obj, served))
     new = writing.stored_form(served, writing.ordered(obj, served))
-    ops: list[Op] = [Put(served.storage.resource, key, new, expect=0)]
+    ops: list[Op] = [Put(served.storage.resource, key, new, expect=0), *call.charges]
     if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         ops += crds.established(call.api, key, new, call.now)
     try:
@@ -46,7 +46,7 @@ async def store_new(call: Call, obj: Obj) -> Answer:
     except BaseException:
         services.release(call, obj)
         raise
-    writing.settled(call, records[-1].obj, None)
+    writing.settled(call, records[-1].obj if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION else new, None)
     return Answer(201, record=records[0], kind=call.kind)
 
 

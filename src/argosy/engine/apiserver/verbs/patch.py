@@ -7,7 +7,7 @@ from argosy.engine.apiserver import patching, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import invalid_options, not_allowed
+from argosy.engine.apiserver.failures import invalid_options, no_such_method, not_allowed
 from argosy.engine.apiserver.verbs.update import check_name
 from argosy.errors import UnsupportedMediaType
 from argosy.meta.json import Obj
@@ -19,6 +19,8 @@ _APPLY_TYPES = (APPLY_PATCH, "application/apply-patch+json")
 
 async def patch(call: Call, subresource: str = "") -> Answer:
     """Change the request's object as the body says. Raises NotFound, Conflict, Invalid, …"""
+    if not call.target.name:
+        raise no_such_method()
     language = content_type(call.request)
     accepted = _CUSTOM if call.served.custom else _BUILT_IN
     if language in _APPLY_TYPES:

@@ -6,6 +6,7 @@ from argosy.engine.apiserver import strategy, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.failures import no_such_method
 from argosy.engine.apiserver.verbs.create import store_new
 from argosy.errors import BadRequest
 from argosy.meta.json import Obj
@@ -13,6 +14,8 @@ from argosy.meta.json import Obj
 
 async def update(call: Call, subresource: str = "") -> Answer:
     """Replace the request's object by the body. Raises NotFound, Conflict, Invalid, …"""
+    if not call.target.name:
+        raise no_such_method()
     problems: list[str] = []
     obj = read_object(call.request, problems)
     writing.check_body(call, obj)
