@@ -69,7 +69,7 @@ QueuingConfiguration.queues StatefulSetOrdinals.start PodFailurePolicyOnPodCondi
 -CronJobSpec.template -SelfSubjectReview.spec -IPAddress.status -StatefulSetStatus.current -ContainerRestartRule.action -ContainerRestartRuleOnExitCodes.operator
 -ImageVolumeStatus.imageRef -PodCertificateProjection.keyType -PodCertificateProjection.signerName -ParentReference.name
 -ParentReference.resource -MutatingWebhook.sideEffects -ValidatingWebhook.sideEffects -HTTPIngressPath.pathType -ValidatingAdmissionPolicyBindingSpec.policyName
--EndpointAddress.target -MetricTarget.target
+-EndpointAddress.target -MetricTarget.target -CustomResourceSubresources.status
 """
 
 NULL = """

@@ -44,7 +44,7 @@ async def running(services: Sequence[Service], failed: Callable[[str, BaseExcept
             waiter = asyncio.create_task(ready.wait())
             await asyncio.wait({waiter, task}, return_when=asyncio.FIRST_COMPLETED)
             waiter.cancel()
-            if task.done():
+            if not ready.is_set():
                 task.result()
                 raise ArgosyError(f"{service.name} ended before it was ready")
         yield

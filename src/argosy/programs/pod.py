@@ -20,8 +20,8 @@ _SENTENCE_MAX = 4000
 
 
 def address(environ: Mapping[str, str] = os.environ) -> str:
-    """The address to listen on: the pod's own, else this machine's loopback."""
-    return environ.get("POD_IP") or "127.0.0.1"
+    """The address to listen on: the pod's own; in a pod that does not know it, all; outside of pods, loopback."""
+    return environ.get("POD_IP") or ("0.0.0.0" if environ.get("KUBERNETES_SERVICE_HOST") else "127.0.0.1")
 
 
 def threads(environ: Mapping[str, str] = os.environ) -> int:

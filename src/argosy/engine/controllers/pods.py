@@ -100,11 +100,20 @@ def suffix(*parts: object, length: int = 5) -> str:
     return "".join(letters)
 
 
-def fresh_names(prefix: str, owner: Obj, now: datetime, count: int) -> list[str]:
-    """`count` distinct pod names that no earlier moment has given."""
+def fresh_names(owner: Obj, now: datetime, count: int, taken: Iterable[Obj]) -> list[str]:
+    """`count` distinct names for pods of `owner` that no earlier moment has given, nor any of the pods in `taken`."""
     stamp = now.timestamp()
-    cut = prefix[:57]
-    return [f"{cut}-{suffix(uid_of(owner), stamp, number)}" for number in range(count)]
+    prefix = name_of(owner)[:57]
+    used = {name_of(pod) for pod in taken}
+    names: list[str] = []
+    number = 0
+    while len(names) < count:
+        name = f"{prefix}-{suffix(uid_of(owner), stamp, number)}"
+        number += 1
+        if name not in used:
+            used.add(name)
+            names.append(name)
+    return names
 
 
 def template_hash(template: Obj, *, but_label: str = "pod-template-hash", salt: object = "") -> str:

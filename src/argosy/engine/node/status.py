@@ -92,7 +92,7 @@ def _container(state: PodState, pod: Obj, plan: ContainerPlan, container: Contai
         "state": current,
         "lastState": {"terminated": _terminated(container.last)} if container.last else {},
         "ready": ready,
-        "restartCount": container.attempt,
+        "restartCount": _restarts(container),
         "image": plan.image,
         "imageID": container.image_id,
     }
@@ -107,6 +107,12 @@ def _container(state: PodState, pod: Obj, plan: ContainerPlan, container: Contai
         if resources.get("requests"):
             result["allocatedResources"] = resources["requests"]
     return result
+
+
+def _restarts(container: ContainerState) -> int:
+    """The number of the newest run: while the next one is waited for, the last that ran."""
+    waits = container.stage in {Stage.WAITING, Stage.STARTING} and container.last is not None
+    return container.attempt - 1 if waits else container.attempt
 
 
 def _spec_of(pod: Obj, plan: ContainerPlan) -> Obj:

@@ -1,1 +1,1 @@
-"""Snapshot, filters, scores: pure; loop.py acts."""
+"""Which pod goes where. `snapshot`, `filters`, `scores`, `gangs`, `preemption` and `decide` are pure; `loop` acts."""

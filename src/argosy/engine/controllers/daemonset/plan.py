@@ -102,7 +102,7 @@ class _Draft:
     def make(self) -> None:
         """Make what `place` and `roll` found missing."""
         nodes = self._missing[:BURST]
-        names = fresh_names(name_of(self.set), self.set, self.now, len(nodes))
+        names = fresh_names(self.set, self.now, len(nodes), [p for pods in self._by_node.values() for p in pods])
         for name, node in zip(names, nodes, strict=True):
             action, reason = created(make_pod(self.set, name, node, self.told.update))
             self.actions.append(action)

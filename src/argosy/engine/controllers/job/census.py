@@ -68,8 +68,8 @@ class Census:
     failed_indexes: set[int] = field(default_factory=set)
     """Those that a FailIndex rule gave up."""
     gone: Released = field(default_factory=Released)
-    present: set[str] = field(default_factory=set)
-    """The uids of all pods that can be seen."""
+    everybody: Sequence[Obj] = ()
+    """All pods that can be seen."""
 
     @property
     def succeeded_count(self) -> int:
@@ -92,8 +92,9 @@ class Census:
         unwritten = {uid_of(pod) for pod in self.leaving} & outcomes.keys() - self.gone.pods.keys()
         if not unwritten:
             return None
-        vanished = [said for uid, said in self.gone.pods.items() if uid not in self.present]
-        kept = {uid: said for uid, said in self.gone.pods.items() if uid in self.present}
+        present = set(map(uid_of, self.everybody))
+        vanished = [said for uid, said in self.gone.pods.items() if uid not in present]
+        kept = {uid: said for uid, said in self.gone.pods.items() if uid in present}
         return Released(
             self.gone.succeeded + vanished.count("succeeded"),
             self.gone.failed + vanished.count("failed"),
@@ -114,10 +115,9 @@ class Census:
 
 def take(job: Obj, pods: Sequence[Obj]) -> Census:
     """Sort a Job's pods."""
-    census = Census(gone=released(job))
+    census = Census(gone=released(job), everybody=pods)
     has_policy = bool(job["spec"].get("podFailurePolicy"))
     replaces_failed_only = has_policy or job["spec"].get("podReplacementPolicy") == "Failed"
-    census.present = {uid_of(pod) for pod in pods}
     for pod in pods:
         deleting = is_deleting(pod)
         ending = deleting and not is_finished(pod) and pod["metadata"].get("deletionGracePeriodSeconds") != 0

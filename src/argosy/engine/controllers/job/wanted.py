@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from argosy.engine.controllers.job import backoff, indexes
 from argosy.engine.controllers.job.census import INDEX_FAILURES, Census
@@ -36,7 +37,7 @@ def tally(job: Obj, census: Census) -> Tallies:
     limit = spec.get("backoffLimitPerIndex")
     if limit is not None:
         failed |= census.failed_indexes
-        failed |= {i for i, count in failures_by_index(census).items() if count > int(limit)}
+        failed |= {i for i, times in failures_by_index(census).items() if times > int(limit)}
     return Tallies(frozenset(succeeded), frozenset(failed - succeeded))
 
 
@@ -70,7 +71,8 @@ def change(job: Obj, census: Census, tallies: Tallies | None, now: datetime) -> 
     left = backoff.wait_seconds(census, now)
     if left > 0:
         return Change(wait_seconds=left)
-    return Change(make=[make_pod(job, name, None) for name in fresh_names(name_of(job), job, now, missing)])
+    names = fresh_names(job, now, missing, census.everybody)
+    return Change(make=[make_pod(job, name, None) for name in names])
 
 
 def _indexed(job: Obj, census: Census, tallies: Tallies, now: datetime) -> Change:
@@ -112,6 +114,7 @@ def _fill(job: Obj, census: Census, result: Change, free: tuple[list[int], int],
         result.wait_seconds = left
         return result
     failures = failures_by_index(census) if per_index else {}
+    used = {name_of(pod) for pod in census.everybody}
     for index in candidates:
         if len(result.make) >= room:
             break
@@ -121,7 +124,8 @@ def _fill(job: Obj, census: Census, result: Change, free: tuple[list[int], int],
             if left > 0:
                 result.wait_seconds = soonest(result.wait_seconds, left)
                 continue
-        name = f"{name_of(job)[:50]}-{index}-{suffix(uid_of(job), now.timestamp(), index)}"
+        tries = (f"{name_of(job)[:50]}-{index}-{suffix(uid_of(job), now.timestamp(), n)}" for n in count())
+        name = next(name for name in tries if name not in used)
         result.make.append(make_pod(job, name, Indexed(index, failures.get(index, 0) if per_index else None)))
     return result
 

@@ -35,7 +35,7 @@ def plan(seen: Observed) -> Plan:
     reasons: list[Reason] = []
     if len(active) < wanted:
         count = min(wanted - len(active), BURST)
-        for name in fresh_names(name_of(subject), subject, seen.now, count):
+        for name in fresh_names(subject, seen.now, count, seen.of(POD)):
             action, reason = created(pod_from_template(spec.get("template") or {}, subject, REPLICA_SET, name))
             actions.append(action)
             reasons.append(reason)

@@ -19,7 +19,6 @@ import socket
 import struct
 import sys
 
-
 from argosy.engine.node.runtime.holder import (
     confine,
     enter,
