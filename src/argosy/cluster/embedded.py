@@ -32,7 +32,7 @@ from argosy.engine.controllers import service as controllers
 from argosy.engine.controllers.settings import ControllerSettings
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.node.agent import NodeAgent
-from argosy.engine.node.images import Images
+from argosy.engine.node.images.builder import Images
 from argosy.engine.node.runtime.probe import open_runtime
 from argosy.engine.node.runtime.spec import Level
 from argosy.engine.node.settings import NodeSettings
@@ -172,7 +172,13 @@ class Engine:
             api_host=self._addresses.api_service if inside else "127.0.0.1",
             api_port=443 if inside else port,
         )
-        agent = NodeAgent(self._client, self._runtime, Images(self._layout.home), settings, self._clock)
+        agent = NodeAgent(
+            self._client,
+            self._runtime,
+            Images(self._layout.images, self._layout.home / "images.yaml"),
+            settings,
+            self._clock,
+        )
         self._app.nodes = agent
         await _while_ready(ready, agent.run())
 
@@ -181,7 +187,7 @@ class Engine:
             level=self._runtime.level,
             dns_address=self._addresses.dns,
             cluster_domain=CLUSTER_DOMAIN,
-            ingress_socket=self._ingress_socket,
+            ingress_socket=self._ingress_socket.dup(),
         )
         await _while_ready(
             ready,

@@ -59,7 +59,7 @@ class Holder:
         )
         self.own: list[int] = []
         self.routing: netlink.Netlink | None = None
-        self.kinds = [kind for kind in _POD_NAMESPACES if level == "L2" or kind[0] != "net"]
+        self.kinds = [kind for kind in _POD_NAMESPACES if level == "L2" or (level == "L1" and kind[0] != "net")]
         if level != "L0":
             self.own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
             self.place.keep = [_keep_open(f"/proc/self/ns/{name}", number) for name, number in _KEPT]
