@@ -86,3 +86,13 @@ def test_own_containers_name_their_model_too():
         "spec": {"predictor": {"containers": [{"command": ["vllm"], "args": ["--served-model-name", "qwen"]}]}},
     }
     assert served_names(service) == ("qwen", [])
+
+
+def test_kserves_own_server_has_a_prefix():
+    ours, theirs, told = isvc("a"), isvc("b"), isvc("c")
+    theirs["status"] = {"clusterServingRuntimeName": "kserve-huggingfaceserver"}
+    told["spec"]["predictor"]["model"]["image"] = "kserve/huggingfaceserver:v0.17"
+    silent = isvc("d")
+    silent["status"], silent["metadata"]["annotations"] = theirs["status"], {"argosy.dev/openai-prefix": "/"}
+    backends = build([ours, theirs, told, silent], []).backends
+    assert [backends[Key("default", name)].prefix for name in "abcd"] == ["", "/openai", "/openai", ""]

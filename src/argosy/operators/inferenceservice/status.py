@@ -128,7 +128,7 @@ def status(service: Service, subject: Obj, facts: Facts, now: datetime) -> Obj:
         "modelStatus": _model_status(service, facts),
     }
     if service.own_server:
-        result["clusterServingRuntimeName"] = "kserve-huggingfaceserver"
+        result["clusterServingRuntimeName"] = "argosy-model-server"
     if facts.has_front and facts.problem is None:
         result |= {"url": host, "address": {"url": host}}
         component: Obj = {"url": host, "address": {"url": host}}

@@ -21,6 +21,7 @@ _FRAMEWORKS = (
     "model", "huggingface", "lightgbm", "onnx", "paddle", "pmml", "pytorch", "sklearn", "tensorflow", "triton",
     "xgboost",
 )  # fmt: skip
+_KSERVES_SERVER = "huggingfaceserver"
 _LORA = "--lora-modules"
 _MODEL_NAME = ("--model_name", "--model-name", "--served-model-name", "--served_model_name")
 
@@ -147,13 +148,23 @@ def _backend(
 ) -> Backend:
     key = key_of(service)
     limit = dig(service, "spec", "predictor", "containerConcurrency", default=0)
+    given = annotations_of(service).get(PREFIX_ANNOTATION)
     alive = frozenset(ready.get(key, ()))
     return Backend(
         ready=alive,
         draining=frozenset(draining.get(key, ())) - alive,
         limit=int(limit),
-        prefix=annotations_of(service).get(PREFIX_ANNOTATION, "").rstrip("/"),
+        prefix=given.rstrip("/") if given is not None else _prefix(service),
     )
+
+
+def _prefix(service: Obj) -> str:
+    """KServe's own server keeps OpenAI's paths under a prefix; every other one has them where OpenAI does."""
+    images = [dig(service, "spec", "predictor", name, "image", default="") for name in _FRAMEWORKS]
+    runtimes = [
+        dig(service, "status", name, default="") for name in ("clusterServingRuntimeName", "servingRuntimeName")
+    ]
+    return "/openai" if any(_KSERVES_SERVER in str(name) for name in (*images, *runtimes)) else ""
 
 
 def _collect(slice: Obj, ready: dict[Key, set[tuple[str, int]]], draining: dict[Key, set[tuple[str, int]]]) -> None:
