@@ -62,6 +62,25 @@ class DeniedPath(Forbidden):
         return _with_details(super().status())
 
 
+class RefusedPatch(Invalid):
+    """422 for a patch that does not apply; Kubernetes does not say why."""
+
+    def __init__(self) -> None:
+        super().__init__("the server rejected our request due to an error in our request")
+
+    def status(self) -> dict[str, Any]:
+        """The body, with empty details."""
+        return _with_details(super().status())
+
+
+class InvalidPatch(Invalid):
+    """422 for a patch whose outcome is no object of the kind."""
+
+    def __init__(self, outcome: str, why: str) -> None:
+        cause = wrong("patch", outcome, why)
+        super().__init__(f' "" is invalid: {cause.field}: {cause.message}', causes=[cause])
+
+
 def _with_details(body: dict[str, Any]) -> dict[str, Any]:
     code = body.pop("code")
     return {**body, "details": {}, "code": code}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argosy.engine.apiserver.served import Served
-from argosy.errors import BadRequest, Cause
+from argosy.errors import Cause
 from argosy.meta import pack, structural
-from argosy.meta.decode import blank, decode
+from argosy.meta.decode import Decoded, blank, decode
 from argosy.meta.defaults import set_defaults
 from argosy.meta.json import Obj
 from argosy.meta.schema import Schema
@@ -18,24 +18,18 @@ class Schemas:
         """The schema of the version that was asked for."""
         return pack.schema_for(served.kind)
 
-    def read(self, served: Served, obj: Obj) -> tuple[Obj, list[str]]:
-        """The object as its schema takes it, with its defaults, and the paths of what it does not know. `obj` is used up.
-
-        Raises BadRequest when a value of a built-in object has the wrong type.
-        """
+    def read(self, served: Served, obj: Obj) -> Decoded:
+        """The object as its schema takes it, with its defaults, and what was wrong with it. `obj` is used up."""
         schema = self.of(served)
         if schema is None:
-            return obj, []
+            return Decoded(obj)
         if served.custom:
-            return obj, structural.prepare(obj, schema)
+            unknown = structural.prepare(obj, schema)
+            return Decoded(obj, tuple(unknown))
         decoded = decode(obj, schema)
-        if decoded.error:
-            kind = served.kind
-            raise BadRequest(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {decoded.error}'
-            )
-        set_defaults(served.kind.api_version, served.kind.kind, decoded.obj)
-        return decoded.obj, list(decoded.unknown)
+        if not decoded.error:
+            set_defaults(served.kind.api_version, served.kind.kind, decoded.obj)
+        return decoded
 
     def first_status(self, served: Served) -> Obj | None:
         """What the status of a new object says when nobody has said anything; None for custom kinds."""

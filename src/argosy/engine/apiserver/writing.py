@@ -13,11 +13,11 @@ from argosy import kinds
 from argosy.engine.apiserver import admission, conversions, crds, objectmeta, strategy, validation
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import Unreasoned, conflict, invalid, not_found, qualified, wrong
+from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict, invalid, not_found, qualified, wrong
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op, Put, Record, Remove, StoreFailed
 from argosy.errors import BadRequest, InternalError
-from argosy.meta.json import Obj, thaw
+from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.objects import Key
 
 Change = Callable[[Obj], Obj]
@@ -48,21 +48,25 @@ def check_body(call: Call, obj: Obj) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def understood(call: Call, obj: Obj, problems: list[str]) -> Obj:
+def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = False) -> Obj:
     """The object as its schema takes it. Unknown and repeated fields are refused, warned of or passed over in silence,
-    as fieldValidation says. Raises BadRequest.
+    as fieldValidation says. Raises BadRequest for a body, InvalidPatch for what a patch made.
     """
     level = call.field_validation
-    read, unknown = call.api.schemas.read(call.served, obj)
-    problems = [*problems, *(f'unknown field "{path}"' for path in unknown)]
-    if problems and level == "Strict":
-        raise BadRequest(
-            f'{call.kind.kind} in version "{call.kind.version}" cannot be handled as a {call.kind.kind}: strict decoding'
-            f" error: {', '.join(problems)}"
-        )
+    sent = dict(obj) if patched else obj
+    read = call.api.schemas.read(call.served, obj)
+    problems = [*problems, *(f'unknown field "{path}"' for path in read.unknown)]
+    fault = read.error
+    if not fault and problems and level == "Strict":
+        fault = f"strict decoding error: {', '.join(problems)}"
+    if fault and patched:
+        raise InvalidPatch(encode(dict(sorted(sent.items()))).decode(), fault)
+    if fault:
+        kind = call.kind
+        raise BadRequest(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {fault}')
     if level == "Warn":
         call.warnings += problems
-    return read
+    return read.obj
 
 
 def ordered(obj: Obj, served: Served) -> Obj:

@@ -37,8 +37,9 @@ async def patch(call: Call, subresource: str = "") -> Answer:
 
     def patched(obj: Obj) -> Obj:
         made = change(obj)
+        made = writing.understood(call, made, problems, patched=True)
         writing.check_body(call, made)
         check_name(call, made)
-        return writing.understood(call, made, problems)
+        return made
 
     return await writing.modify(call, patched, subresource)
