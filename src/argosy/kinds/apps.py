@@ -11,7 +11,9 @@ from argosy.meta.objects import controller_of
 
 _STATUS = frozenset({"status"})
 _SCALABLE = frozenset({"status", "scale"})
-_SELECTOR = Column("Selector", cell=lambda obj, now: selector_text(dig(obj, "spec", "selector")), priority=1)
+_SELECTOR = Column(
+    "Selector", ".spec.selector", cell=lambda obj, now: selector_text(dig(obj, "spec", "selector")), priority=1
+)
 
 
 def _ready(obj: Obj, now: datetime) -> str:
@@ -25,7 +27,7 @@ def _number(name: str, *path: str) -> Column:
 DEPLOYMENT = Kind(
     "apps", "v1", "Deployment", "deployments", short_names=("deploy",), categories=("all",), subresources=_SCALABLE,
     columns=(
-        Column("Ready", cell=_ready),
+        Column("Ready", cell=_ready, description="How many pods are ready, of those that are wanted"),
         _number("Up-to-date", "status", "updatedReplicas"),
         _number("Available", "status", "availableReplicas"),
         AGE,
@@ -48,7 +50,7 @@ REPLICA_SET = Kind(
 
 STATEFUL_SET = Kind(
     "apps", "v1", "StatefulSet", "statefulsets", short_names=("sts",), categories=("all",), subresources=_SCALABLE,
-    columns=(Column("Ready", cell=_ready), AGE, *container_columns("spec", "template")),
+    columns=(Column("Ready", cell=_ready, description="How many pods are ready, of those that are wanted"), AGE, *container_columns("spec", "template")),
 )  # fmt: skip
 
 DAEMON_SET = Kind(
@@ -60,7 +62,7 @@ DAEMON_SET = Kind(
         count("Up-to-date", "status", "updatedNumberScheduled"),
         count("Available", "status", "numberAvailable"),
         Column(
-            "Node Selector", cell=lambda o, now: labels_text(dig(o, "spec", "template", "spec", "nodeSelector"))
+            "Node Selector", ".spec.template.spec.nodeSelector", cell=lambda o, now: labels_text(dig(o, "spec", "template", "spec", "nodeSelector"))
         ),
         AGE,
         *container_columns("spec", "template"),
@@ -80,7 +82,7 @@ def _controller(revision: Obj, now: datetime) -> str:
 
 CONTROLLER_REVISION = Kind(
     "apps", "v1", "ControllerRevision", "controllerrevisions",
-    columns=(Column("Controller", cell=_controller), count("Revision", "revision"), AGE),
+    columns=(Column("Controller", cell=_controller, description="The controller that owns the revision"), count("Revision", "revision"), AGE),
 )  # fmt: skip
 
 ALL = (CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET)

@@ -52,9 +52,9 @@ def _reference(hpa: Obj, now: datetime) -> str:
 
 
 _COLUMNS = (
-    Column("Reference", cell=_reference),
-    Column("Targets", cell=_targets),
-    Column("MinPods", cell=lambda o, now: str(dig(o, "spec", "minReplicas", default=UNSET))),
+    Column("Reference", ".spec.scaleTargetRef", cell=_reference),
+    Column("Targets", ".spec.metrics", cell=_targets),
+    Column("MinPods", ".spec.minReplicas", cell=lambda o, now: str(dig(o, "spec", "minReplicas", default=UNSET))),
     column("MaxPods", "spec", "maxReplicas", default=0),
     column("Replicas", "status", "currentReplicas", default=0),
     AGE,

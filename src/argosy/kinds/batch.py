@@ -48,12 +48,12 @@ def _duration(job: Obj, now: datetime) -> str:
 JOB = Kind(
     "batch", "v1", "Job", "jobs", categories=("all",), subresources=_STATUS,
     columns=(
-        Column("Status", cell=_state),
-        Column("Completions", cell=_completions),
-        Column("Duration", cell=_duration),
+        Column("Status", cell=_state, description="How the Job stands"),
+        Column("Completions", ".status.succeeded", cell=_completions),
+        Column("Duration", cell=_duration, description="How long the Job took, or runs already"),
         AGE,
         *container_columns("spec", "template"),
-        Column("Selector", cell=lambda o, now: selector_text(dig(o, "spec", "selector")), priority=1),
+        Column("Selector", ".spec.selector", cell=lambda o, now: selector_text(dig(o, "spec", "selector")), priority=1),
     ),
 )  # fmt: skip
 
@@ -62,13 +62,14 @@ CRON_JOB = Kind(
     columns=(
         column("Schedule", "spec", "schedule"),
         column("Timezone", "spec", "timeZone", default=NONE),
-        Column("Suspend", cell=lambda o, now: truth(dig(o, "spec", "suspend")), type="boolean"),
-        Column("Active", cell=lambda o, now: len(dig(o, "status", "active", default=())), type="integer"),
-        Column("Last Schedule", cell=lambda o, now: since(dig(o, "status", "lastScheduleTime"), now, NONE)),
+        Column("Suspend", ".spec.suspend", cell=lambda o, now: truth(dig(o, "spec", "suspend")), type="boolean"),
+        Column("Active", ".status.active", cell=lambda o, now: len(dig(o, "status", "active", default=())), type="integer"),
+        Column("Last Schedule", ".status.lastScheduleTime", cell=lambda o, now: since(dig(o, "status", "lastScheduleTime"), now, NONE)),
         AGE,
         *container_columns("spec", "jobTemplate", "spec", "template"),
         Column(
             "Selector",
+            ".spec.jobTemplate.spec.selector",
             cell=lambda o, now: selector_text(dig(o, "spec", "jobTemplate", "spec", "selector")),
             priority=1,
         ),

@@ -65,15 +65,17 @@ def age(obj: Obj, now: datetime) -> str:
     return since(dig(obj, "metadata", "creationTimestamp"), now)
 
 
-AGE = Column("Age", cell=age)
+_CREATED = ".metadata.creationTimestamp"
+AGE = Column("Age", _CREATED, cell=age)
 CREATED_AT = Column(
-    "Created At", cell=lambda obj, now: dig(obj, "metadata", "creationTimestamp", default=""), type="date"
+    "Created At", _CREATED, cell=lambda obj, now: dig(obj, "metadata", "creationTimestamp", default=""), type="date"
 )
 
 
 def column(name: str, *path: str | int, default: Any = "", wide: bool = False, type: str = "string") -> Column:
     """A column that shows the value at a path."""
-    return Column(name, cell=lambda obj, now: dig(obj, *path, default=default), type=type, priority=int(wide))
+    place = "".join(f".{step}" for step in path if isinstance(step, str))
+    return Column(name, place, cell=lambda obj, now: dig(obj, *path, default=default), type=type, priority=int(wide))
 
 
 def count(name: str, *path: str | int, wide: bool = False) -> Column:
@@ -112,7 +114,9 @@ def container_columns(*template: str) -> tuple[Column, Column]:
         def cell(obj: Obj, now: datetime) -> str:
             return ",".join(str(c.get(of, "")) for c in dig(obj, *template, "spec", "containers", default=()))
 
-        return Column("Containers" if of == "name" else "Images", cell=cell, priority=1)
+        what = "Names" if of == "name" else "Images"
+        text = f"{what} of the containers that the pod template has"
+        return Column("Containers" if of == "name" else "Images", cell=cell, priority=1, description=text)
 
     return joined("name"), joined("image")
 

@@ -23,17 +23,17 @@ def _entries(*fields: str) -> Callable[[Obj, datetime], int]:
 
 CONFIG_MAP = Kind(
     "", "v1", "ConfigMap", "configmaps", short_names=("cm",),
-    columns=(Column("Data", cell=_entries("data", "binaryData")), AGE),
+    columns=(Column("Data", ".data", cell=_entries("data", "binaryData")), AGE),
 )  # fmt: skip
 
 SECRET = Kind(
     "", "v1", "Secret", "secrets",
-    columns=(column("Type", "type"), Column("Data", cell=_entries("data"), type="integer"), AGE),
+    columns=(column("Type", "type"), Column("Data", ".data", cell=_entries("data")), AGE),
 )  # fmt: skip
 
 SERVICE_ACCOUNT = Kind(
     "", "v1", "ServiceAccount", "serviceaccounts", short_names=("sa",), subresources=frozenset({"token"}),
-    columns=(Column("Secrets", cell=_entries("secrets")), AGE),
+    columns=(Column("Secrets", ".secrets", cell=_entries("secrets")), AGE),
 )  # fmt: skip
 
 LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges", short_names=("limits",), columns=(CREATED_AT,))

@@ -46,18 +46,19 @@ def _address(type: str) -> Callable[[Obj, datetime], str]:
 NODE = Kind(
     "", "v1", "Node", "nodes", namespaced=False, short_names=("no",), subresources=frozenset({"proxy", "status"}),
     columns=(
-        Column("Status", cell=_status),
-        Column("Roles", cell=_roles),
+        Column("Status", cell=_status, description="Whether the node is ready, and takes pods"),
+        Column("Roles", cell=_roles, description="What the node is for, by its labels"),
         AGE,
         column("Version", "status", "nodeInfo", "kubeletVersion"),
-        Column("Internal-IP", cell=_address("InternalIP"), priority=1),
-        Column("External-IP", cell=_address("ExternalIP"), priority=1),
-        Column("OS-Image", cell=lambda o, now: dig(o, "status", "nodeInfo", "osImage") or UNKNOWN, priority=1),
+        Column("Internal-IP", ".status.addresses", cell=_address("InternalIP"), priority=1),
+        Column("External-IP", ".status.addresses", cell=_address("ExternalIP"), priority=1),
+        Column("OS-Image", ".status.nodeInfo.osImage", cell=lambda o, now: dig(o, "status", "nodeInfo", "osImage") or UNKNOWN, priority=1),
         Column(
-            "Kernel-Version", cell=lambda o, now: dig(o, "status", "nodeInfo", "kernelVersion") or UNKNOWN, priority=1
+            "Kernel-Version", ".status.nodeInfo.kernelVersion", cell=lambda o, now: dig(o, "status", "nodeInfo", "kernelVersion") or UNKNOWN, priority=1
         ),
         Column(
             "Container-Runtime",
+            ".status.nodeInfo.containerRuntimeVersion",
             cell=lambda o, now: dig(o, "status", "nodeInfo", "containerRuntimeVersion") or UNKNOWN,
             priority=1,
         ),

@@ -140,14 +140,14 @@ POD = Kind(
         "status",
     }),
     columns=(
-        Column("Ready", cell=_ready),
-        Column("Status", cell=lambda pod, now: summarize(pod).status),
-        Column("Restarts", cell=_restarts),
+        Column("Ready", cell=_ready, description="How many containers are ready, of those that the pod has"),
+        Column("Status", cell=lambda pod, now: summarize(pod).status, description="How the containers stand, in one word"),
+        Column("Restarts", cell=_restarts, description="How often containers were restarted, and when last"),
         AGE,
         column("IP", "status", "podIP", default=NONE, wide=True),
         column("Node", "spec", "nodeName", default=NONE, wide=True),
         column("Nominated Node", "status", "nominatedNodeName", default=NONE, wide=True),
-        Column("Readiness Gates", cell=_gates, priority=1),
+        Column("Readiness Gates", ".spec.readinessGates", cell=_gates, priority=1),
     ),
 )  # fmt: skip
 
@@ -168,7 +168,7 @@ REPLICATION_CONTROLLER = Kind(
         count("Ready", "status", "readyReplicas"),
         AGE,
         *container_columns("spec", "template"),
-        Column("Selector", cell=lambda obj, now: labels_text(dig(obj, "spec", "selector")), priority=1),
+        Column("Selector", ".spec.selector", cell=lambda obj, now: labels_text(dig(obj, "spec", "selector")), priority=1),
     ),
 )  # fmt: skip
 

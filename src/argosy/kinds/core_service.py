@@ -35,11 +35,11 @@ SERVICE = Kind(
     subresources=frozenset({"status", "proxy"}),
     columns=(
         column("Type", "spec", "type"),
-        Column("Cluster-IP", cell=lambda obj, now: dig(obj, "spec", "clusterIP", default="") or NONE),
-        Column("External-IP", cell=_external),
-        Column("Port(s)", cell=_ports),
+        Column("Cluster-IP", ".spec.clusterIP", cell=lambda obj, now: dig(obj, "spec", "clusterIP", default="") or NONE),
+        Column("External-IP", ".spec.externalIPs", cell=_external),
+        Column("Port(s)", ".spec.ports", cell=_ports),
         AGE,
-        Column("Selector", cell=lambda obj, now: labels_text(dig(obj, "spec", "selector")), priority=1),
+        Column("Selector", ".spec.selector", cell=lambda obj, now: labels_text(dig(obj, "spec", "selector")), priority=1),
     ),
 )  # fmt: skip
 
@@ -57,7 +57,7 @@ def _addresses(endpoints: Obj, now: datetime) -> str:
 
 ENDPOINTS = Kind(
     "", "v1", "Endpoints", "endpoints", short_names=("ep",),
-    columns=(Column("Endpoints", cell=_addresses), AGE),
+    columns=(Column("Endpoints", ".subsets", cell=_addresses), AGE),
 )  # fmt: skip
 
 
@@ -75,8 +75,8 @@ ENDPOINT_SLICE = Kind(
     "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices",
     columns=(
         column("AddressType", "addressType"),
-        Column("Ports", cell=_slice_ports),
-        Column("Endpoints", cell=_slice_addresses),
+        Column("Ports", ".ports", cell=_slice_ports),
+        Column("Endpoints", ".endpoints", cell=_slice_addresses),
         AGE,
     ),
 )  # fmt: skip

@@ -42,16 +42,18 @@ def _count(event: Obj, now: datetime) -> int:
 
 
 _COLUMNS = (
-    Column("Last Seen", cell=_last),
+    Column("Last Seen", ".lastTimestamp", cell=_last),
     column("Type", "type"),
     column("Reason", "reason"),
-    Column("Object", cell=_object),
-    Column("Subobject", cell=lambda event, now: _about(event).get("fieldPath", ""), priority=1),
-    Column("Source", cell=_source, priority=1),
-    Column("Message", cell=lambda e, now: str(e.get("message") or e.get("note") or "").strip()),
-    Column("First Seen", cell=_first, priority=1),
-    Column("Count", cell=_count, priority=1),
-    Column("Name", cell=lambda event, now: event["metadata"]["name"], priority=1, format="name"),
+    Column("Object", ".involvedObject", cell=_object),
+    Column(
+        "Subobject", ".involvedObject.fieldPath", cell=lambda event, now: _about(event).get("fieldPath", ""), priority=1
+    ),
+    Column("Source", ".source", cell=_source, priority=1),
+    Column("Message", ".message", cell=lambda e, now: str(e.get("message") or e.get("note") or "").strip()),
+    Column("First Seen", ".firstTimestamp", cell=_first, priority=1),
+    Column("Count", ".count", cell=_count, priority=1),
+    Column("Name", ".metadata.name", cell=lambda event, now: event["metadata"]["name"], priority=1, format="name"),
 )
 
 EVENT = Kind("", "v1", "Event", "events", short_names=("ev",), columns=_COLUMNS)

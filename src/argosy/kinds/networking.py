@@ -28,9 +28,9 @@ INGRESS = Kind(
     _GROUP, "v1", "Ingress", "ingresses", short_names=("ing",), subresources=frozenset({"status"}),
     columns=(
         column("Class", "spec", "ingressClassName", default=NONE),
-        Column("Hosts", cell=_hosts),
-        Column("Address", cell=_address),
-        Column("Ports", cell=lambda o, now: "80, 443" if dig(o, "spec", "tls") else "80"),
+        Column("Hosts", ".spec.rules", cell=_hosts),
+        Column("Address", ".status.loadBalancer", cell=_address),
+        Column("Ports", ".spec.tls", cell=lambda o, now: "80, 443" if dig(o, "spec", "tls") else "80"),
         AGE,
     ),
 )  # fmt: skip
@@ -46,12 +46,12 @@ def _parameters(obj: Obj, now: datetime) -> str:
 
 INGRESS_CLASS = Kind(
     _GROUP, "v1", "IngressClass", "ingressclasses", namespaced=False,
-    columns=(column("Controller", "spec", "controller"), Column("Parameters", cell=_parameters), AGE),
+    columns=(column("Controller", "spec", "controller"), Column("Parameters", ".spec.parameters", cell=_parameters), AGE),
 )  # fmt: skip
 
 NETWORK_POLICY = Kind(
     _GROUP, "v1", "NetworkPolicy", "networkpolicies", short_names=("netpol",),
-    columns=(Column("Pod-Selector", cell=lambda o, now: selector_text(dig(o, "spec", "podSelector"))), AGE),
+    columns=(Column("Pod-Selector", ".spec.podSelector", cell=lambda o, now: selector_text(dig(o, "spec", "podSelector"))), AGE),
 )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ POD_DISRUPTION_BUDGET = Kind(
     "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", short_names=("pdb",),
     subresources=frozenset({"status"}),
     columns=(
-        Column("Min Available", cell=lambda o, now: str(dig(o, "spec", "minAvailable", default="N/A"))),
-        Column("Max Unavailable", cell=lambda o, now: str(dig(o, "spec", "maxUnavailable", default="N/A"))),
+        Column("Min Available", ".spec.minAvailable", cell=lambda o, now: str(dig(o, "spec", "minAvailable", default="N/A"))),
+        Column("Max Unavailable", ".spec.maxUnavailable", cell=lambda o, now: str(dig(o, "spec", "maxUnavailable", default="N/A"))),
         count("Allowed Disruptions", "status", "disruptionsAllowed"),
         AGE,
     ),
@@ -24,7 +24,7 @@ PRIORITY_CLASS = Kind(
     "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", namespaced=False, short_names=("pc",),
     columns=(
         count("Value", "value"),
-        Column("Global-Default", cell=lambda o, now: bool(o.get("globalDefault")), type="boolean"),
+        Column("Global-Default", ".globalDefault", cell=lambda o, now: bool(o.get("globalDefault")), type="boolean"),
         AGE,
         column("PreemptionPolicy", "preemptionPolicy"),
     ),

@@ -25,11 +25,18 @@ def _subjects(kind: str) -> Callable[[Obj, datetime], str]:
 
 
 _BINDING_COLUMNS = (
-    Column("Role", cell=lambda o, now: f"{dig(o, 'roleRef', 'kind', default='')}/{dig(o, 'roleRef', 'name')}"),
+    Column(
+        "Role", ".roleRef", cell=lambda o, now: f"{dig(o, 'roleRef', 'kind', default='')}/{dig(o, 'roleRef', 'name')}"
+    ),
     AGE,
-    Column("Users", cell=_subjects("User"), priority=1),
-    Column("Groups", cell=_subjects("Group"), priority=1),
-    Column("ServiceAccounts", cell=_subjects("ServiceAccount"), priority=1),
+    Column("Users", cell=_subjects("User"), priority=1, description="The users that are given the role"),
+    Column("Groups", cell=_subjects("Group"), priority=1, description="The groups that are given the role"),
+    Column(
+        "ServiceAccounts",
+        cell=_subjects("ServiceAccount"),
+        priority=1,
+        description="The service accounts that are given the role",
+    ),
 )
 
 ROLE = Kind(_GROUP, "v1", "Role", "roles", columns=(CREATED_AT,))

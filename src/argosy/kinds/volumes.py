@@ -27,10 +27,10 @@ def _claim_modes(claim: Obj, now: datetime) -> str:
 PERSISTENT_VOLUME_CLAIM = Kind(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", short_names=("pvc",), subresources=_STATUS,
     columns=(
-        Column("Status", cell=_phase),
+        Column("Status", ".status.phase", cell=_phase),
         column("Volume", "spec", "volumeName"),
-        Column("Capacity", cell=lambda o, now: _bound(o, "capacity", "storage")),
-        Column("Access Modes", cell=_claim_modes),
+        Column("Capacity", ".status.capacity", cell=lambda o, now: _bound(o, "capacity", "storage")),
+        Column("Access Modes", ".status.accessModes", cell=_claim_modes),
         column("StorageClass", "spec", "storageClassName"),
         column("VolumeAttributesClass", "spec", "volumeAttributesClassName", default=UNSET),
         AGE,
@@ -47,11 +47,11 @@ def _holder(volume: Obj, now: datetime) -> str:
 PERSISTENT_VOLUME = Kind(
     "", "v1", "PersistentVolume", "persistentvolumes", namespaced=False, short_names=("pv",), subresources=_STATUS,
     columns=(
-        column("Capacity", "spec", "capacity", "storage"),
-        Column("Access Modes", cell=lambda o, now: access_modes(dig(o, "spec", "accessModes"))),
+        Column("Capacity", ".spec.capacity", cell=lambda o, now: dig(o, "spec", "capacity", "storage", default="")),
+        Column("Access Modes", ".spec.accessModes", cell=lambda o, now: access_modes(dig(o, "spec", "accessModes"))),
         column("Reclaim Policy", "spec", "persistentVolumeReclaimPolicy"),
-        Column("Status", cell=_phase),
-        Column("Claim", cell=_holder),
+        Column("Status", ".status.phase", cell=_phase),
+        Column("Claim", ".spec.claimRef", cell=_holder),
         column("StorageClass", "spec", "storageClassName"),
         column("VolumeAttributesClass", "spec", "volumeAttributesClassName", default=UNSET),
         column("Reason", "status", "reason"),
@@ -69,11 +69,11 @@ def _class_name(obj: Obj, now: datetime) -> str:
 STORAGE_CLASS = Kind(
     "storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False, short_names=("sc",),
     columns=(
-        Column("Name", cell=_class_name, format="name"),
+        Column("Name", ".metadata.name", cell=_class_name, format="name"),
         column("Provisioner", "provisioner"),
         column("ReclaimPolicy", "reclaimPolicy", default="Delete"),
         column("VolumeBindingMode", "volumeBindingMode", default="Immediate"),
-        Column("AllowVolumeExpansion", cell=lambda o, now: bool(o.get("allowVolumeExpansion"))),
+        Column("AllowVolumeExpansion", ".allowVolumeExpansion", cell=lambda o, now: bool(o.get("allowVolumeExpansion"))),
         AGE,
     ),
 )  # fmt: skip

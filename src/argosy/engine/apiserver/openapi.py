@@ -10,6 +10,7 @@ import hashlib
 
 from argosy.client.requests import Request
 from argosy.engine.apiserver.served import Registry, Served
+from argosy.meta import pack
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Column, Kind
 
@@ -30,8 +31,19 @@ class OpenApi:
         self._documents: dict[str, bytes] = {}
 
     def describe(self, kind: Kind, column: Column) -> str:
-        """What a column of a Table is about."""
-        return ""
+        """What a column of a Table is about: the documentation of the field that it shows."""
+        if column.format == "name":
+            return pack.descriptions(pack.OBJECT_META).get("name", "")
+        steps = [step for step in column.path.split(".") if step]
+        if steps[:1] == ["metadata"]:
+            return pack.descriptions(pack.OBJECT_META).get(steps[-1], "")
+        name = "" if kind.schema is not None else pack.definition_name(kind.api_version, kind.kind)
+        for step in steps[:-1]:
+            if not name:
+                return ""
+            child = pack.raw_definition(name).get("properties", {}).get(step, {})
+            name = child.get("$ref") or child.get("items", {}).get("$ref", "")
+        return pack.descriptions(name).get(steps[-1], "") if name and steps else ""
 
     def answer(self, path: str, request: Request) -> tuple[bytes, str] | None:
         """Body and content type, None for a path that is not ours."""
