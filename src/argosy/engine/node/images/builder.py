@@ -47,17 +47,17 @@ class Pulled:
 
 
 class Images:
-    """The images of one engine, under `<home>/images`."""
+    """The images of one engine, under `<home>/images`; the user's own mappings are in `<home>/images.yaml`."""
 
-    def __init__(self, directory: Path, user_file: Path) -> None:
-        self._directory = directory
-        self._files = CatalogueFiles(user_file)
+    def __init__(self, home: Path) -> None:
+        self._directory = home / "images"
+        self._files = CatalogueFiles(home / "images.yaml")
         self._platform: Platform | None = None
         self._ready: dict[str, Pulled] = {}
         self._ready_of: object = None
         self._builds: dict[str, asyncio.Task[environments.Built]] = {}
         self._progress: dict[str, Progress] = {}
-        self._threads = ThreadPoolExecutor(AT_ONCE, "image")
+        self._threads: ThreadPoolExecutor | None = None
         self._compilers: dict[str, subprocess.Popen[bytes]] = {}
 
     def present(self, reference: str) -> Pulled | None:
@@ -102,7 +102,10 @@ class Images:
         for process in self._compilers.values():
             process.kill()
             process.wait()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._compilers.clear()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
 
     def _resolve(self, reference: str) -> tuple[Entry, tuple[Environment, ...]]:
         try:
@@ -126,6 +129,8 @@ class Images:
     async def _run_build(self, line: tuple[Environment, ...], progress: Progress) -> environments.Built:
         loop = asyncio.get_running_loop()
         self._directory.mkdir(parents=True, exist_ok=True)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(AT_ONCE, "image")
         try:
             built = await loop.run_in_executor(
                 self._threads, environments.build, self._directory, line, self._here(), progress

@@ -1,0 +1,266 @@
+"""The node agent: this machine as one or several Nodes of the cluster.
+
+It presents the Node objects, follows the pods that are bound to them, gives each a `worker`, adopts what an earlier engine
+left running, and is the API server's way to logs and sockets. Restarting it changes nothing for pods that run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+
+from argosy import kinds
+from argosy.client.client import Client
+from argosy.clock import Clock
+from argosy.control.cache import Change
+from argosy.control.events import EventRecorder
+from argosy.control.informer import Informer
+from argosy.control.pool import Informers
+from argosy.engine.apiserver.backends import LogOptions, PodUsage
+from argosy.engine.node import launch
+from argosy.engine.node.addresses import Addresses
+from argosy.engine.node.adoption import adopted
+from argosy.engine.node.images.builder import Images
+from argosy.engine.node.logs import Reader, Selection, since_of
+from argosy.engine.node.nodes import Nodes
+from argosy.engine.node.plan import plan_of
+from argosy.engine.node.records import Records
+from argosy.engine.node.references import References
+from argosy.engine.node.runtime.spec import Level, Run, Runtime
+from argosy.engine.node.settings import NodeSettings
+from argosy.engine.node.shared import Shared
+from argosy.engine.node.state import ContainerState, Stage, Termination
+from argosy.engine.node.statuses import Statuses
+from argosy.engine.node.usage import UsageMeter
+from argosy.engine.node.worker import PodWorker
+from argosy.errors import ArgosyError, BadRequest
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import name_of, uid_of
+
+_log = logging.getLogger(__name__)
+
+Names = Callable[[str], Mapping[str, str]]
+
+
+def _no_names(_: str) -> Mapping[str, str]:
+    return {}
+
+
+class NodeAgent:
+    """Runs the pods of this machine. Implements the API server's `NodeAccess`."""
+
+    def __init__(self, client: Client, runtime: Runtime, images: Images, settings: NodeSettings, clock: Clock) -> None:
+        self._client = client.named("kubelet")
+        self._runtime = runtime
+        self._images = images
+        self._settings = settings
+        self._clock = clock
+        self._workers: dict[str, PodWorker] = {}
+        self._records = Records(settings.home / "pods")
+        self._addresses = Addresses(settings.pod_cidr)
+        self._events = EventRecorder(self._client, "kubelet", clock, host=settings.node_names[0])
+        self._usage = UsageMeter(runtime)
+        self._nodes = Nodes(self._client, settings, runtime.level, clock)
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._shared: Shared | None = None
+        self._names: Names = _no_names
+
+    async def run(self, *, informers: Informers | None = None, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until cancelled; pods keep running then. `ready` is called when the nodes are registered."""
+        async with AsyncExitStack() as stack:
+            pool = informers if informers is not None else await stack.enter_async_context(Informers(self._client))
+            pods = self._pods(pool, own=informers is None)
+            references = References(self._client, pool)
+            stack.callback(references.close)
+            stack.push_async_callback(self._close)
+            registering = asyncio.create_task(self._nodes.register())
+            await asyncio.gather(registering, pods.synced(), references.synced())
+            self._shared = self._share(references)
+            await self._adopt(pods)
+            stack.callback(pods.listen(self._follow))
+            for pod in list(pods.items()):
+                self._meet(pod)
+            ready()
+            await self._nodes.run()
+
+    def name_with(self, names: Names) -> None:
+        """Use these host names (namespace -> name -> address) where the level has no DNS. Call `renamed` on changes."""
+        self._names = names
+
+    def renamed(self) -> None:
+        """The host names have changed: rewrite the pods' /etc/hosts."""
+        if self._runtime.level is Level.L1:
+            for worker in self._workers.values():
+                worker.write_hosts()
+
+    def _host_names(self, namespace: str) -> Mapping[str, str]:
+        return self._names(namespace)
+
+    @property
+    def images(self) -> Images:
+        """The images of this machine: progress of pulls, building ahead."""
+        return self._images
+
+    # -- NodeAccess
+
+    async def logs(self, pod: Obj, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+        """A container's log. Raises BadRequest when it has none (yet)."""
+        worker = self._workers.get(uid_of(pod))
+        attempt = self._attempt(worker, pod, container, previous=options.previous)
+
+        def ended() -> bool:
+            current = worker.state.containers.get(container) if worker else None
+            runs = current is not None and current.stage is Stage.RUNNING and current.attempt == attempt
+            return not runs
+
+        path = launch.log_path(self._records.place(uid_of(pod)), container, attempt)
+        try:
+            since = since_of(self._clock.now(), options.since_seconds, options.since_time)
+        except ValueError:
+            raise BadRequest(f"sinceTime {options.since_time!r} is no RFC 3339 time") from None
+        selection = Selection(
+            options.tail_lines, since, options.timestamps, options.limit_bytes, options.follow and not options.previous
+        )
+        async with aclosing(Reader(path, ended).read(selection)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def socket(self, family: int, type: int) -> socket.socket:
+        """A socket in the cluster's network."""
+        return self._runtime.network.socket(family, type)
+
+    async def usage(self) -> Sequence[PodUsage]:
+        """What every running pod uses now."""
+        states = [worker.state for worker in list(self._workers.values())]
+        return await self._usage.measure(states, self._clock.now().timestamp())
+
+    # -- pods come and go
+
+    def _pods(self, informers: Informers, *, own: bool) -> Informer:
+        """The pods of our nodes: the shared informer of all, or a narrower one of our own."""
+        names = self._settings.node_names
+        if own and len(names) == 1:
+            return informers.of(kinds.POD, fields=f"spec.nodeName={names[0]}")
+        return informers.of(kinds.POD)
+
+    def _is_ours(self, pod: Obj) -> bool:
+        return dig(pod, "spec", "nodeName") in self._settings.node_names
+
+    def _follow(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.type == "DELETED":
+                worker = self._workers.get(uid_of(change.obj))
+                if worker is not None:
+                    worker.vanish()
+            elif self._is_ours(change.obj):
+                self._meet(change.obj)
+
+    def _meet(self, pod: Obj) -> None:
+        worker = self._workers.get(uid_of(pod))
+        if worker is not None:
+            worker.update(pod)
+            return
+        if dig(pod, "status", "startTime"):
+            self._take_over(pod, ())
+            return
+        assert self._shared is not None, "pods are met after the agent has begun"
+        worker = PodWorker(self._shared, pod)
+        self._workers[worker.uid] = worker
+        worker.begin()
+
+    def _gone(self, uid: str) -> None:
+        """Nothing of the pod runs and its object is gone: forget it and its files."""
+        self._workers.pop(uid, None)
+        self._addresses.take_back(uid)
+        task = asyncio.create_task(asyncio.to_thread(self._records.remove, uid))
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+    def _share(self, references: References) -> Shared:
+        return Shared(
+            client=self._client,
+            runtime=self._runtime,
+            images=self._images,
+            settings=self._settings,
+            clock=self._clock,
+            references=references,
+            addresses=self._addresses,
+            records=self._records,
+            statuses=Statuses(self._client),
+            events=self._events,
+            allocatable=self._nodes.allocatable,
+            names=self._host_names,
+            gone=self._gone,
+        )
+
+    async def _adopt(self, pods: Informer) -> None:
+        """Take over what an earlier engine left; end what belongs to no pod any more."""
+        runs: dict[str, list[Run]] = {}
+        for run in await self._runtime.adopt():
+            runs.setdefault(run.pod_uid, []).append(run)
+        ours = {uid_of(pod): pod for pod in pods.items() if self._is_ours(pod)}
+        records = self._records.all()
+        for uid, record in records.items():
+            if uid in ours and record is not None:
+                self._addresses.claim(uid, record.address)
+        for uid in (runs.keys() | records.keys()) - ours.keys():
+            await self._end_orphan(uid)
+        for uid, pod in ours.items():
+            if uid in records or uid in runs:
+                self._take_over(pod, runs.get(uid, ()))
+
+    async def _end_orphan(self, uid: str) -> None:
+        try:
+            await self._runtime.remove_pod(uid)
+        except (ArgosyError, OSError) as error:
+            _log.warning("cannot end the orphaned pod %s: %s", uid, error)
+            return
+        await asyncio.to_thread(self._records.remove, uid)
+
+    def _take_over(self, pod: Obj, runs: Sequence[Run]) -> None:
+        assert self._shared is not None, "pods are adopted after the agent has begun"
+        now = self._clock.now().timestamp()
+        plan = plan_of(pod)
+        worker = PodWorker(self._shared, pod)
+        ends: dict[str, Termination] = {
+            run.id: worker.termination(run.container, run.attempt, run.id, run.exit) for run in runs if run.exit
+        }
+        worker.resume(adopted(plan, pod, runs, ends, now), [run for run in runs if run.exit is None])
+        self._workers[worker.uid] = worker
+        worker.begin()
+
+    def _attempt(self, worker: PodWorker | None, pod: Obj, container: str, *, previous: bool) -> int:
+        """Which run's log is meant. Raises BadRequest in the kubelet's words."""
+        state = worker.state.containers.get(container) if worker is not None else None
+        title = f'container "{container}" in pod "{name_of(pod)}"'
+        if state is None:
+            raise BadRequest(f"{title} is waiting to start: ContainerCreating")
+        latest = _latest_run(state)
+        if previous:
+            if latest is None or latest == 0:
+                raise BadRequest(f'previous terminated container "{container}" in pod "{name_of(pod)}" not found')
+            return latest - 1
+        if latest is None:
+            raise BadRequest(f"{title} is waiting to start: {state.wait_reason or 'ContainerCreating'}")
+        return latest
+
+    async def _close(self) -> None:
+        workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            await worker.close()
+        if self._shared is not None:
+            await self._shared.statuses.close()
+        await self._events.close()
+        if self._cleaning:
+            await asyncio.wait(self._cleaning)
+        await self._images.close()
+
+
+def _latest_run(state: ContainerState) -> int | None:
+    """The newest attempt that has a log."""
+    if state.stage in {Stage.RUNNING, Stage.EXITED}:
+        return state.attempt
+    return state.attempt - 1 if state.last is not None else None

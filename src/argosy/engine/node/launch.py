@@ -1,0 +1,139 @@
+"""From a Pod and an image to the values that the runtime takes. Pure but for the paths it composes.
+
+Everything that Kubernetes says about how a process starts is decided here: argv, user, limits, working directory,
+environment. `worker` calls it when a container starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from argosy.engine.node.environment import Sources, environment, expand, replace_names, with_addresses
+from argosy.engine.node.etc_files import hostname_of
+from argosy.engine.node.runtime.spec import ContainerSpec, Image, Level, Limits, Mount, PodSpec
+from argosy.engine.node.sources import Missing
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import name_of, namespace_of, uid_of
+from argosy.meta.quantity import parse
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NON_ROOT_USER = 65532
+"""Images have no user of their own here: a container that may not be root gets this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a launch depends on besides the pod and the image."""
+
+    sources: Sources
+    level: Level
+    names: Mapping[str, str]
+    """The cluster's host names, where nothing resolves them (L0)."""
+
+
+def pod_spec(pod: Obj, address: str, directory: Path) -> PodSpec:
+    """The sandbox of a pod."""
+    return PodSpec(
+        uid=uid_of(pod),
+        namespace=namespace_of(pod),
+        name=name_of(pod),
+        hostname=hostname_of(pod),
+        address=address,
+        directory=directory,
+        etc_hosts=directory / "etc-hosts",
+        resolv_conf=directory / "resolv.conf",
+        host_network=bool(pod["spec"].get("hostNetwork")),
+    )
+
+
+def container_of(pod: Obj, name: str) -> Obj:
+    """The spec of a container, whichever list it stands in."""
+    for group in ("containers", "initContainers"):
+        for container in pod["spec"].get(group) or ():
+            if container.get("name") == name:
+                return dict(container)
+    raise Missing(f"the pod has no container {name}")
+
+
+def log_path(directory: Path, container: str, attempt: int) -> Path:
+    """Where a run's log lies."""
+    return directory / "logs" / container / f"{attempt}.log"
+
+
+def env_of(pod: Obj, container: Obj, image: Image, situation: Situation) -> dict[str, str]:
+    """The container's environment. Raises Missing."""
+    env = environment(pod, container, situation.sources, image.env)
+    if image.path_entries and "PATH" not in env:
+        env["PATH"] = ":".join((*image.path_entries, DEFAULT_PATH))
+    if situation.level is Level.L0:
+        env.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the host name resolves to no address that gloo could use
+        env = replace_names(env, situation.names)
+    return env
+
+
+def container_spec(
+    pod: Obj,
+    container: Obj,
+    attempt: int,
+    image: Image,
+    sandbox: PodSpec,
+    env: Mapping[str, str],
+) -> ContainerSpec:
+    """One run of a container, without mounts. Raises Missing when it says nothing to run."""
+    argv = _argv(container, image, env)
+    if not argv:
+        raise Missing(f"no command specified: the image {image.reference} has none, give the container a command")
+    context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+    user, group = context.get("runAsUser"), context.get("runAsGroup")
+    if context.get("runAsNonRoot"):
+        if user == 0:
+            raise Missing(
+                f"container's runAsUser breaks non-root policy (pod: {name_of(pod)}, container: {container['name']})"
+            )
+        user = NON_ROOT_USER if user is None else user
+    return ContainerSpec(
+        pod=sandbox,
+        name=str(container["name"]),
+        attempt=attempt,
+        argv=tuple(argv),
+        env=env,
+        working_dir=str(container.get("workingDir") or image.working_dir),
+        log_path=log_path(sandbox.directory, str(container["name"]), attempt),
+        read_only_paths=image.read_only_paths,
+        limits=_limits(container),
+        run_as_user=None if user is None else int(user),
+        run_as_group=None if group is None else int(group),
+        read_only_root=bool(context.get("readOnlyRootFilesystem")),
+        add_capabilities=tuple(str(c) for c in dig(context, "capabilities", "add", default=())),
+        tty=bool(container.get("tty")),
+        stdin=bool(container.get("stdin")),
+        termination_message_path=str(container.get("terminationMessagePath") or "/dev/termination-log"),
+    )
+
+
+def at_level(spec: ContainerSpec, mounts: tuple[Mount, ...], situation: Situation) -> ContainerSpec:
+    """The run with its mounts; below name resolution, with addresses for names in its arguments too."""
+    if situation.level is Level.L0 and situation.names:
+        spec = replace(spec, argv=tuple(with_addresses(arg, situation.names) for arg in spec.argv))
+    return replace(spec, mounts=mounts)
+
+
+def _argv(container: Obj, image: Image, env: Mapping[str, str]) -> list[str]:
+    """Kubernetes' rule: `command` replaces the entrypoint and drops the image's command, `args` replaces the latter."""
+    command, args = container.get("command"), container.get("args")
+    if command:
+        words = [*command, *(args or ())]
+    else:
+        words = [*image.entrypoint, *(args or image.command)]
+    return [expand(str(word), env) for word in words]
+
+
+def _limits(container: Obj) -> Limits:
+    limits = dig(container, "resources", "limits", default={})
+    memory, cpu = limits.get("memory"), limits.get("cpu")
+    return Limits(
+        memory_bytes=parse(str(memory)).value if memory else None,
+        cpu_millis=parse(str(cpu)).millis if cpu else None,
+    )

@@ -1,0 +1,159 @@
+"""Everything a pod needs before its containers start: volumes, tokens, the files in /etc, the sandbox.
+
+One `Preparation` per pod, owned by its `worker`. What is missing is told as an event and waited for through a watch; what
+was mounted is kept up to date while the pod runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from argosy import kinds
+from argosy.clock import parse_time
+from argosy.engine.node import launch, volumes
+from argosy.engine.node.environment import Sources
+from argosy.engine.node.etc_files import hosts, resolv_conf
+from argosy.engine.node.projection import TokenWanted, references_of
+from argosy.engine.node.records import PodRecord
+from argosy.engine.node.runtime.spec import Level
+from argosy.engine.node.shared import Shared
+from argosy.engine.node.sources import ClusterFacts, Missing, PodFacts, Reference
+from argosy.errors import ArgosyError
+from argosy.intent import Reason
+from argosy.meta.json import Obj
+from argosy.meta.objects import Key, name_of, namespace_of, uid_of
+
+RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.5, 120.0
+_RENEW_MIN_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class Preparation:
+    """What one pod stands on. `pod` is replaced by the worker when the API object changes."""
+
+    def __init__(self, shared: Shared, pod: Obj, address: str = "") -> None:
+        self.pod = pod
+        self.address = address
+        self.directory = shared.records.place(uid_of(pod))
+        self.mounted: volumes.Volumes | None = None
+        self._shared = shared
+        self._stops: list[Callable[[], None]] = []
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> str:
+        """Make it all, waiting for what is missing; returns the pod's address."""
+        shared, pod = self._shared, self.pod
+        settings = shared.settings
+        host_network = bool(pod["spec"].get("hostNetwork"))
+        self.address = settings.host_address if host_network else shared.addresses.give(uid_of(pod))
+        shared.records.write(PodRecord(uid_of(pod), namespace_of(pod), name_of(pod), self.address))
+        self.write_hosts()
+        text = resolv_conf(pod, settings.dns_address, settings.cluster_domain)
+        (self.directory / "resolv.conf").write_text(text or _host_resolv_conf())
+        self.mounted = await self._insist(self._set_up, "FailedMount")
+        await self._insist(self._make_sandbox, "FailedCreatePodSandBox")
+        self._keep_fresh()
+        return self.address
+
+    def write_hosts(self) -> None:
+        """Write the pod's /etc/hosts, in place: it is bound into containers that run."""
+        shared = self._shared
+        table: Mapping[str, str] = {}
+        if shared.runtime.level is not Level.L2:
+            table = shared.names(namespace_of(self.pod))
+        text = hosts(self.pod, self.address, shared.settings.cluster_domain, table)
+        (self.directory / "etc-hosts").write_text(text)
+
+    def sources(self) -> Sources:
+        """What environments and projected files are made from."""
+        shared, settings = self._shared, self._shared.settings
+        facts = PodFacts(self.address, settings.host_address, str(self.pod["spec"].get("nodeName")), shared.allocatable)
+        services = shared.references.services(namespace_of(self.pod))
+        cluster = ClusterFacts(settings.api_host, settings.api_port, settings.cluster_domain, services)
+        return Sources(shared.references.lookup, facts, cluster)
+
+    def close(self) -> None:
+        """Keep nothing fresh any more."""
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
+        if self._renewing is not None:
+            self._renewing.cancel()
+
+    async def _make_sandbox(self) -> None:
+        async with self._shared.turns:
+            await self._shared.runtime.create_pod(launch.pod_spec(self.pod, self.address, self.directory))
+
+    async def _set_up(self) -> volumes.Volumes:
+        return await volumes.set_up(self.pod, self.directory, self.sources(), self._token)
+
+    async def _insist(self, what: Callable[[], Coroutine[Any, Any, T]], code: str) -> T:
+        """Try until it works; say why it does not; try again when what was missing appears."""
+        pause = RETRY_FIRST_SECONDS
+        asked: set[Reference] = set()
+        while True:
+            reference: Reference | None = None
+            try:
+                return await what()
+            except Missing as missing:
+                reference = missing.reference
+                message = str(missing)
+            except (ArgosyError, OSError) as error:
+                message = str(error)
+            if reference is not None and reference not in asked:
+                asked.add(reference)
+                if self._shared.references.lookup(reference) is None and await self._shared.references.ask(reference):
+                    continue
+            self.say(Reason(code, message, warning=True))
+            await self._shared.references.change(reference, pause if reference is None else RETRY_LAST_SECONDS)
+            pause = min(pause * 2, RETRY_LAST_SECONDS)
+
+    def say(self, reason: Reason) -> None:
+        """Tell why, as an event about the pod."""
+        self._shared.events.emit(kinds.POD, self.pod, reason)
+
+    async def _token(self, pod: Obj, wanted: TokenWanted) -> tuple[str, float]:
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": name_of(pod), "uid": uid_of(pod)}
+        spec: Obj = {"expirationSeconds": wanted.expiration_seconds, "boundObjectRef": bound}
+        if wanted.audience:
+            spec["audiences"] = [wanted.audience]
+        request: Obj = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": spec}
+        account = Key(namespace_of(pod), str(pod["spec"].get("serviceAccountName") or "default"))
+        answer = await self._shared.client.create_subresource(kinds.SERVICE_ACCOUNT, account, "token", request)
+        return str(answer["status"]["token"]), parse_time(answer["status"]["expirationTimestamp"]).timestamp()
+
+    def _keep_fresh(self) -> None:
+        """Follow the ConfigMaps and Secrets in volumes, and renew tokens in time."""
+        for reference in references_of(self.pod):
+            self._stops.append(self._shared.references.watch(reference, lambda _: self._renew_soon()))
+        self._renew_later()
+
+    def _renew_later(self) -> None:
+        if self.mounted is not None and self.mounted.renew_at is not None:
+            delay = max(_RENEW_MIN_SECONDS, self.mounted.renew_at - self._shared.clock.now().timestamp())
+            self._stops.append(asyncio.get_running_loop().call_later(delay, self._renew_soon).cancel)
+
+    def _renew_soon(self) -> None:
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        await asyncio.sleep(0)  # several changes at once are one renewal
+        try:
+            self.mounted = await self._set_up()
+        except (ArgosyError, OSError) as error:
+            self.say(Reason("FailedMount", str(error), warning=True))
+            self._stops.append(asyncio.get_running_loop().call_later(RETRY_LAST_SECONDS, self._renew_soon).cancel)
+            return
+        self._renew_later()
+
+
+def _host_resolv_conf() -> str:
+    try:
+        return Path("/etc/resolv.conf").read_text()
+    except OSError:
+        return ""

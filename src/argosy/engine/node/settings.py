@@ -1,0 +1,37 @@
+"""What the composition root tells the node agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from argosy.meta.json import Obj
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """One machine's settings; every Node object it presents shares them."""
+
+    home: Path
+    """`$ARGOSY_HOME`: pods live in `<home>/pods`."""
+    pod_cidr: str
+    api_host: str
+    """What pods are told as KUBERNETES_SERVICE_HOST."""
+    api_port: int
+    nodes: int = 1
+    dns_address: str = ""
+    """The cluster's DNS server, for pods that have a network of their own."""
+    cluster_domain: str = "cluster.local"
+    host_address: str = "127.0.0.1"
+    """The nodes' InternalIP, and `status.hostIP` of their pods."""
+    extra_resources: Mapping[str, str] = field(default_factory=dict)
+    """Extended resources that each node has (or pretends to have), `nvidia.com/gpu: "2"`."""
+    node_labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Obj, ...] = ()
+    pods_max: int = 1000
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """`argosy-1`, `argosy-2`, …"""
+        return tuple(f"argosy-{n}" for n in range(1, self.nodes + 1))

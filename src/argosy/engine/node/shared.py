@@ -1,0 +1,43 @@
+"""What all pod workers of an engine share: one value, made by the agent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from argosy.client.client import Client
+from argosy.clock import Clock
+from argosy.control.events import EventRecorder
+from argosy.engine.node.addresses import Addresses
+from argosy.engine.node.images.builder import Images
+from argosy.engine.node.records import Records
+from argosy.engine.node.references import References
+from argosy.engine.node.runtime.spec import Runtime
+from argosy.engine.node.settings import NodeSettings
+from argosy.engine.node.statuses import Statuses
+
+STARTS_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Shared:
+    """The agent's own parts, as its workers use them."""
+
+    client: Client
+    runtime: Runtime
+    images: Images
+    settings: NodeSettings
+    clock: Clock
+    references: References
+    addresses: Addresses
+    records: Records
+    statuses: Statuses
+    events: EventRecorder
+    allocatable: Mapping[str, str]
+    names: Callable[[str], Mapping[str, str]]
+    """The cluster's host names as pods of a namespace know them, for levels without DNS."""
+    gone: Callable[[str], None]
+    """Told when nothing of a pod (its uid) is left."""
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
+    """A flood of pods starts one after the other rather than all slowly at once."""

@@ -1,0 +1,417 @@
+"""Drives one pod: feeds its machine with what happens and carries out what the machine says.
+
+`post` is synchronous and cheap; whatever takes time (volumes, images, processes, probes) is a task of its own whose end is
+the next event. The decisions are all in `machine`; here is only how things are done. The agent owns the workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from argosy import kinds
+from argosy.clock import parse_time
+from argosy.engine.node import actions, launch, machine, status, volumes
+from argosy.engine.node.images.resolve import ImageError
+from argosy.engine.node.logs import last_words
+from argosy.engine.node.nodes import refusal
+from argosy.engine.node.plan import plan_of
+from argosy.engine.node.preparation import RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS, Preparation
+from argosy.engine.node.runtime.spec import Exit, Image, Level, Run
+from argosy.engine.node.shared import Shared
+from argosy.engine.node.sources import Missing, Reference
+from argosy.engine.node.state import (
+    Abandon,
+    DeleteRequested,
+    Exited,
+    Forget,
+    HookDone,
+    Instruction,
+    PodEvent,
+    PodState,
+    Prepare,
+    Prepared,
+    Probed,
+    Rejected,
+    Remove,
+    Removed,
+    RetryNow,
+    RunHook,
+    RunProbe,
+    Say,
+    Signal,
+    Start,
+    Started,
+    StartFailed,
+    Termination,
+    Tick,
+)
+from argosy.errors import ApiError, ArgosyError, NotFound
+from argosy.intent import Reason
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import key_of, namespace_of, uid_of
+
+_log = logging.getLogger(__name__)
+
+_MESSAGE_MAX = 4096
+
+__MESSAGE_MAX = 4096
+
+
+class PodWorker:
+    """One pod of this machine."""
+
+    def __init__(self, shared: Shared, pod: Obj, state: PodState | None = None) -> None:
+        self.shared = shared
+        self.pod = pod
+        self.uid = uid_of(pod)
+        self.state = state or machine.begin(plan_of(pod), shared.clock.now().timestamp())
+        self.deleted = False
+        """The API object is gone."""
+        self._ground = Preparation(shared, pod, self.state.address)
+        self._directory = self._ground.directory
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing: asyncio.Task[None] | None = None
+        self._pulling: dict[str, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._stops: list[Callable[[], None]] = []
+        self._reported: Obj = pod.get("status") or {}
+
+    # -- what comes in
+
+    def post(self, event: PodEvent) -> None:
+        """Something has happened."""
+        now = self.shared.clock.now().timestamp()
+        before = self.state
+        self.state, instructions = machine.handle(before, event, now)
+        for instruction in instructions:
+            self._carry_out(instruction)
+        self._arm(now)
+        if self.state is not before:
+            self._report()
+
+    def begin(self) -> None:
+        """Look at the pod for the first time."""
+        self.post(Tick())
+        self.update(self.pod)
+
+    def resume(self, state: PodState, running: Sequence[Run]) -> None:
+        """Go on where an earlier engine left the pod, with its runs that still run."""
+        self.state = state
+        self._ground.address = state.address
+        for run in running:
+            self._spawn(self._wait(run.container, run.attempt, run.id))
+
+    def update(self, pod: Obj) -> None:
+        """The API object has changed."""
+        self.pod = self._ground.pod = pod
+        meta = pod["metadata"]
+        if int(meta.get("generation") or 0) != self.state.plan.generation:
+            self.state = replace(self.state, plan=replace(self.state.plan, generation=int(meta["generation"])))
+            self._report()
+        if meta.get("deletionTimestamp") and not self.state.deleting:
+            self.post(DeleteRequested(self._grace_left(meta)))
+        elif meta.get("deletionTimestamp"):
+            self._hasten(meta)
+
+    def vanish(self) -> None:
+        """The API object is gone, whoever removed it: end what runs and leave nothing."""
+        self.deleted = True
+        if self.state.forgotten:
+            self._let_go()
+        else:
+            self.post(DeleteRequested(machine.KILL_MIN_SECONDS))
+
+    async def close(self) -> None:
+        """Let go of the pod without ending it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ground.close()
+        for stop in self._stops:
+            stop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    # -- what statuses asks (a Reporter)
+
+    def status(self) -> Obj | None:
+        """The status to be reported; None once a final phase has been, or the object is gone."""
+        if self.deleted or dig(self.pod, "status", "phase") in {"Succeeded", "Failed"}:
+            return None
+        return self._render()
+
+    def write_hosts(self) -> None:
+        """The cluster's names have changed."""
+        if self.state.prepared:
+            self._ground.write_hosts()
+
+    def written(self, pod: Obj) -> None:
+        """The server has taken a status, or shows a newer object."""
+        self.pod = pod
+        self._reported = pod.get("status") or {}
+
+    def _render(self) -> Obj:
+        now = self.shared.clock.now().timestamp()
+        return status.render(self.state, self.pod, status.Where(self.shared.settings.host_address), now)
+
+    def _report(self) -> None:
+        if self.deleted:
+            return
+        urgent = status.urgent(self._reported, self._render())
+        self.shared.statuses.changed(self, urgent=urgent)
+
+    # -- carrying out
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        match instruction:
+            case Say(reason):
+                self._say(reason)
+            case Prepare():
+                self._preparing = self._spawn(self._prepare())
+            case Start(container, attempt):
+                task = self._spawn(self._start(container, attempt))
+                self._pulling[container] = task
+            case Abandon(container, attempt):
+                self._abandon(container, attempt)
+            case Signal(container, attempt, number):
+                self._spawn(self._signal(container, attempt, number))
+            case RunProbe():
+                self._spawn(self._probe(instruction))
+            case RunHook():
+                self._spawn(self._hook(instruction))
+            case Remove():
+                self._spawn(self._remove())
+            case Forget():
+                self._spawn(self._forget())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("pod %s: %s", key_of(self.pod), task.exception(), exc_info=task.exception())
+
+    def _arm(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake = machine.next_wake(self.state, now)
+        if wake is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(wake - now, 0.001), self.post, Tick())
+
+    def _say(self, reason: Reason) -> None:
+        self.shared.events.emit(kinds.POD, self.pod, reason)
+
+    def _grace_left(self, meta: Obj) -> float:
+        return max(0.0, parse_time(meta["deletionTimestamp"]).timestamp() - self.shared.clock.now().timestamp())
+
+    def _hasten(self, meta: Obj) -> None:
+        stop_by = parse_time(meta["deletionTimestamp"]).timestamp()
+        if self.state.stop_by is not None and stop_by < self.state.stop_by - 1.0:
+            self.post(DeleteRequested(self._grace_left(meta)))
+
+    async def _prepare(self) -> None:
+        refused = refusal(self.pod, self.shared.runtime.level)
+        if refused is not None:
+            self.post(Rejected(*refused))
+        else:
+            self.post(Prepared(await self._ground.prepare()))
+
+    # -- containers
+
+    async def _start(self, name: str, attempt: int) -> None:
+        try:
+            container = launch.container_of(self.pod, name)
+            try:
+                image = await self._image(container)
+            finally:
+                self._pulling.pop(name, None)
+            run = await self._launch(container, attempt, image)
+        except ImageError as error:
+            self.post(StartFailed(name, attempt, error.reason, error.message))
+        except Missing as missing:
+            self._retry_when_there(name, missing)
+            self.post(StartFailed(name, attempt, "CreateContainerConfigError", str(missing)))
+        except (ArgosyError, OSError) as error:
+            self.post(StartFailed(name, attempt, "RunContainerError", str(error)))
+        else:
+            if run.exit is None:
+                self.post(Started(name, attempt, run.started_at, run.id, image.digest))
+            await self._wait(name, attempt, run.id)
+
+    async def _image(self, container: Obj) -> Image:
+        reference = str(container.get("image") or "")
+        policy = str(container.get("imagePullPolicy") or "")
+        images = self.shared.images
+        pulled = images.present(reference)
+        if pulled is None:
+            if policy == "Never":
+                raise ImageError(
+                    f'Container image "{reference}" is not present with pull policy of Never', "ErrImageNeverPull"
+                )
+            self._say(Reason("Pulling", f'Pulling image "{reference}"'))
+            pulled = await images.get(reference)
+            self._say(
+                Reason(
+                    "Pulled",
+                    f'Successfully pulled image "{reference}" in {pulled.seconds:.3g}s '
+                    f"({pulled.seconds:.3g}s including waiting). Image size: {pulled.bytes} bytes.",
+                )
+            )
+        if pulled.note:
+            self._say(Reason("ImageStandIn", pulled.note))
+        return pulled.image
+
+    async def _launch(self, container: Obj, attempt: int, image: Image) -> Run:
+        mounted = self._ground.mounted
+        assert mounted is not None, "a container starts after its pod is prepared"
+        shared, pod = self.shared, self.pod
+        names = shared.names(namespace_of(pod)) if shared.runtime.level is Level.L0 else {}
+        situation = launch.Situation(self._ground.sources(), shared.runtime.level, names)
+        try:
+            env = launch.env_of(pod, container, image, situation)
+        except Missing as missing:
+            if missing.reference is None or not await shared.references.ask(missing.reference):
+                raise
+            env = launch.env_of(pod, container, image, situation)
+        sandbox = launch.pod_spec(pod, self.state.address, self._directory)
+        spec = launch.container_spec(pod, container, attempt, image, sandbox, env)
+        spec = launch.at_level(spec, volumes.mounts(container, mounted, env), situation)
+        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._forget_old_logs(str(container["name"]), attempt)
+        async with shared.turns:
+            return await shared.runtime.start_container(spec)
+
+    def _forget_old_logs(self, name: str, attempt: int) -> None:
+        """Only the present run's log and the one before can be asked for."""
+        if attempt >= 2:
+            old = launch.log_path(self._directory, name, attempt - 2)
+            old.unlink(missing_ok=True)
+            old.with_name(old.name + ".1").unlink(missing_ok=True)
+
+    def _retry_when_there(self, name: str, missing: Missing) -> None:
+        if missing.reference is None:
+            return
+        stops: list[Callable[[], None]] = []
+
+        def changed(_: Reference) -> None:
+            for stop in stops:
+                stop()
+            self.post(RetryNow(name))
+
+        stops.append(self.shared.references.watch(missing.reference, changed))
+        self._stops.extend(stops)
+
+    async def _wait(self, name: str, attempt: int, run_id: str) -> None:
+        try:
+            end = await self.shared.runtime.wait(run_id)
+        except NotFound:
+            now = self.shared.clock.now().timestamp()
+            end = Exit(137, 9, now, now, status.UNKNOWN, "the run could not be found")
+        self.post(Exited(name, attempt, self.termination(name, attempt, run_id, end)))
+
+    def termination(self, name: str, attempt: int, run_id: str, end: Exit) -> Termination:
+        """How a run ended, with the message that it left."""
+        message = end.message
+        if not message:
+            path = self._directory / "runtime" / f"{name}-{attempt}.termination"
+            message = _head(path)
+            container = launch.container_of(self.pod, name)
+            if not message and end.code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+                message = last_words(launch.log_path(self._directory, name, attempt))
+        code = 128 if end.reason == "StartError" else end.code
+        return Termination(code, end.reason, message, end.signal, end.started_at, end.finished_at, run_id)
+
+    def _abandon(self, name: str, attempt: int) -> None:
+        task = self._pulling.pop(name, None)
+        if task is not None:
+            task.cancel()
+            asyncio.get_running_loop().call_soon(self.post, StartFailed(name, attempt, "", "abandoned"))
+
+    async def _signal(self, name: str, attempt: int, number: int) -> None:
+        container = self.state.containers[name]
+        if container.attempt == attempt and container.run_id:
+            try:
+                await self.shared.runtime.signal(container.run_id, number)
+            except ArgosyError as error:
+                _log.info("signal %s to %s: %s", number, container.run_id, error)
+
+    async def _probe(self, ask: RunProbe) -> None:
+        plan = next(c for c in self.state.plan.containers if c.name == ask.container)
+        probe = plan.probe(ask.kind)
+        assert probe is not None, "only probes that exist are asked"
+        outcome = await self._act(probe.action, ask.container, probe.timeout_seconds)
+        self.post(Probed(ask.container, ask.attempt, ask.kind, outcome.ok, outcome.message))
+
+    async def _hook(self, run: RunHook) -> None:
+        plan = next(c for c in self.state.plan.containers if c.name == run.container)
+        action = plan.pre_stop if run.hook == "preStop" else plan.post_start
+        outcome = await self._act(action or {}, run.container, run.timeout_seconds)
+        error = "" if outcome.ok else f"{run.hook[0].upper()}{run.hook[1:]}Hook failed: {outcome.message}"
+        self.post(HookDone(run.container, run.attempt, run.hook, error))
+
+    async def _act(self, action: Obj, name: str, timeout_seconds: float) -> actions.Outcome:
+        run_id = self.state.containers[name].run_id
+        target = actions.Target(run_id, self.state.address, launch.container_of(self.pod, name))
+        return await actions.perform(action, target, self.shared.runtime, timeout_seconds)
+
+    # -- the end
+
+    async def _remove(self) -> None:
+        if self._preparing is not None:
+            self._preparing.cancel()
+            self._preparing = None
+        pause = RETRY_FIRST_SECONDS
+        while True:
+            try:
+                await self.shared.runtime.remove_pod(self.uid)
+                break
+            except (ArgosyError, OSError) as error:
+                self._say(Reason("FailedKillPod", str(error), warning=True))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_LAST_SECONDS)
+        self._ground.close()
+        self.shared.addresses.take_back(self.uid)
+        self.post(Removed())
+
+    async def _forget(self) -> None:
+        while not self.deleted:
+            await self.shared.statuses.flush(self)
+            try:
+                await self.shared.client.delete(kinds.POD, key_of(self.pod), uid=self.uid, grace_seconds=0)
+            except ApiError as error:
+                if error.code in {404, 409}:
+                    break
+                _log.warning("cannot delete pod %s: %s", key_of(self.pod), error)
+                await asyncio.sleep(1.0)
+            except ConnectionError:
+                await asyncio.sleep(1.0)
+            else:
+                return  # finalizers may hold the object; `vanish` comes when it is gone
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._ground.close()
+        for stop in self._stops:
+            stop()
+        self.shared.statuses.forget(self.uid)
+        self.shared.gone(self.uid)
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MESSAGE_MAX).decode(errors="replace")
+    except OSError:
+        return ""
