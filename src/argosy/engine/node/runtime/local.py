@@ -57,7 +57,7 @@ class LocalRuntime:
         self._pods: dict[str, PodRecord] = {}
         self._runs: dict[str, runs.Followed] = {}
         self._starting = asyncio.Lock()
-        self._cleaning: set[asyncio.Task[None]] = set()
+        self._cleaning: dict[str, asyncio.Task[None]] = {}
 
     # -- life
 
@@ -85,8 +85,7 @@ class LocalRuntime:
                 await asyncio.to_thread(shutil.rmtree, connection.directory, ignore_errors=True)
             await asyncio.to_thread(shutil.rmtree, self._index, ignore_errors=True)
             await asyncio.to_thread(self._enforcer.close)
-        if self._cleaning:
-            await asyncio.gather(*self._cleaning, return_exceptions=True)
+        await asyncio.gather(*self._cleaning.values(), return_exceptions=True)
         for followed in self._runs.values():
             followed.let_go()
         self.network.close()
@@ -115,6 +114,8 @@ class LocalRuntime:
         await asyncio.gather(*(self._kill(followed) for followed in mine))
         with contextlib.suppress(HolderGone):
             await self._connection(record).ask({"op": "unpod", "uid": uid})
+        cleaning = [task for f in mine if (task := self._cleaning.get(f.state.id))]
+        await asyncio.gather(*cleaning, return_exceptions=True)
         await asyncio.to_thread(remove_tree, Path(record.directory) / "runtime")
         for followed in mine:
             self._enforcer.remove(followed.state.id)
@@ -233,8 +234,8 @@ class LocalRuntime:
         root = followed.path.with_suffix(".root")
         if root.exists():
             task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_tree, root))
-            self._cleaning.add(task)
-            task.add_done_callback(self._cleaning.discard)
+            self._cleaning[followed.state.id] = task
+            task.add_done_callback(lambda _: self._cleaning.pop(followed.state.id, None))
 
     async def _kill(self, followed: runs.Followed) -> None:
         """Kill the command, so that the shim can still write down the end; failing that, the shim."""
@@ -298,4 +299,4 @@ def remove_tree(path: Path) -> None:
                 inner = Path(directory, name)
                 if not inner.is_symlink():
                     inner.chmod(0o700)
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path)

@@ -142,10 +142,12 @@ def _mount_sys(*, own_network: bool) -> None:
             pass
         else:
             return
+    syscalls.mount("tmpfs", "sys", "tmpfs", _QUIET, "mode=755,size=4k")
     for name in ("devices", "bus", "class", "block", "module"):
         if os.path.isdir(f"/sys/{name}"):
             os.mkdir(f"sys/{name}")
-            _bind(f"/sys/{name}", f"sys/{name}", syscalls.MOUNT_ATTR_RDONLY)
+            _bind(f"/sys/{name}", f"sys/{name}", 0)
+    syscalls.mount_setattr("sys", syscalls.MOUNT_ATTR_RDONLY)
 
 
 def _bind(source: str, target: str, attributes: int) -> None:
