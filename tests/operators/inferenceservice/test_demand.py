@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 from argosy.errors import ServiceUnavailable
@@ -49,6 +50,8 @@ def test_the_probe_remembers_and_shares_its_reading():
     clock, paths = Hands(), []
 
     async def fetch(path: str) -> bytes:
+        if "endpointslices" in path:
+            return b'{"items": []}'
         paths.append(path)
         return METRICS
 
@@ -63,6 +66,22 @@ def test_the_probe_remembers_and_shares_its_reading():
     assert asyncio.run(probe(fetch, isvc(maxReplicas=1))) == {}
 
 
+def test_several_gateways_are_asked_each_by_itself():
+    endpoints = [{"targetRef": {"kind": "Pod", "name": name}, "conditions": {"ready": True}} for name in ("a", "b")]
+    paths = []
+
+    async def fetch(path: str) -> bytes:
+        if "endpointslices" in path:
+            assert path.endswith("?labelSelector=kubernetes.io/service-name=gateway")
+            return json.dumps({"items": [{"endpoints": endpoints}]}).encode()
+        paths.append(path)
+        return METRICS
+
+    found = asyncio.run(Demand(OperatorSettings(), Hands())(fetch, isvc()))
+    assert found["samples"][0]["demand"] == 18
+    assert paths == [f"/api/v1/namespaces/argosy-system/pods/{name}:8000/proxy/metrics" for name in ("a", "b")]
+
+
 def test_an_absent_gateway_is_not_silence():
     async def fetch(path: str) -> bytes:
         raise ServiceUnavailable("no endpoints")
@@ -74,6 +93,8 @@ def test_requests_per_second():
     clock, total = Hands(), 0
 
     async def fetch(path: str) -> bytes:
+        if "endpointslices" in path:
+            return b"{}"
         return b'argosy_gateway_requests_total{namespace="default",service="llm",code="200"} %d\n' % total
 
     probe = Demand(OperatorSettings(), clock)

@@ -14,7 +14,7 @@ from datetime import datetime
 from argosy.clock import Clock, parse_time, rfc3339_micro
 from argosy.errors import ApiError
 from argosy.intent import Fetch
-from argosy.meta.json import Obj, dig
+from argosy.meta.json import Obj, decode, dig
 from argosy.meta.objects import Key, key_of
 from argosy.operators.inferenceservice.autoscale import Sample, trimmed
 from argosy.operators.inferenceservice.service import read
@@ -24,6 +24,7 @@ IN_FLIGHT = "argosy_gateway_requests_in_flight"
 QUEUED = "argosy_gateway_requests_queued"
 TOTAL = "argosy_gateway_requests_total"
 _FRESH_SECONDS = 0.3
+_LOOK_AROUND_SECONDS = 5.0
 _RATE_SECONDS = 10.0
 _LINE = re.compile(r"^([a-z_]+)\{([^}]*)\} ([0-9.e+]+)$", re.MULTILINE)
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
@@ -36,6 +37,8 @@ class Demand:
         self._settings, self._clock = settings, clock
         self._read_at: datetime | None = None
         self._reading: Mapping[tuple[str, str, str], float] = {}
+        self._paths: list[str] = []
+        self._looked_at: datetime | None = None
         self._samples: dict[Key, list[Sample]] = {}
         self._totals: dict[Key, list[Sample]] = {}
 
@@ -58,11 +61,39 @@ class Demand:
         return {"samples": [{"at": rfc3339_micro(s.at), "demand": s.demand} for s in self._samples[key]]}
 
     async def _metrics(self, fetch: Fetch) -> Mapping[tuple[str, str, str], float]:
-        now = self._clock.now()
-        if self._read_at is None or not 0 <= (now - self._read_at).total_seconds() < _FRESH_SECONDS:
-            self._reading = parse(await fetch(metrics_path(self._settings)))
+        if not self._recent(self._read_at, _FRESH_SECONDS):
+            if not self._recent(self._looked_at, _LOOK_AROUND_SECONDS):
+                self._paths = await self._gateways(fetch)
+                self._looked_at = self._clock.now()
+            try:
+                texts = [await fetch(path) for path in self._paths]
+            except (ApiError, ConnectionError, TimeoutError):
+                self._looked_at = None  # it may have moved
+                raise
+            self._reading = parse(b"\n".join(texts))
             self._read_at = self._clock.now()
         return self._reading
+
+    async def _gateways(self, fetch: Fetch) -> list[str]:
+        """Where metrics are read: at the Service, or at each pod where there are several, for each knows its own."""
+        place = self._settings
+        slices = f"/apis/discovery.k8s.io/v1/namespaces/{place.gateway_namespace}/endpointslices"
+        try:
+            listing = decode(await fetch(f"{slices}?labelSelector=kubernetes.io/service-name={place.gateway_service}"))
+        except ApiError:
+            listing = {}
+        endpoints = [endpoint for item in listing.get("items") or () for endpoint in item.get("endpoints") or ()]
+        alive = [endpoint for endpoint in endpoints if dig(endpoint, "conditions", "ready", default=True)]
+        names = [
+            dig(endpoint, "targetRef", "name") for endpoint in alive if dig(endpoint, "targetRef", "kind") == "Pod"
+        ]
+        if len(names) < 2:
+            return [metrics_path(place)]
+        pods = f"/api/v1/namespaces/{place.gateway_namespace}/pods"
+        return [f"{pods}/{name}:{place.gateway_port}/proxy/metrics" for name in names]
+
+    def _recent(self, moment: datetime | None, seconds: float) -> bool:
+        return moment is not None and 0 <= (self._clock.now() - moment).total_seconds() < seconds
 
     def _rate(self, key: Key, reading: Mapping[tuple[str, str, str], float], now: datetime) -> float:
         """Requests per second over the last ten seconds."""
