@@ -39,8 +39,6 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     kind: Kind | None = None
     """The kind in the version that was asked for: how records are shown. None: as they are."""
-    warnings: list[str] = field(default_factory=list)
-    """Become `Warning: 299` headers."""
 
     @classmethod
     def text(cls, text: str, status: int = 200) -> Answer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.authz import Authorizer
 from argosy.engine.apiserver.backends import NodeAccess
+from argosy.engine.apiserver.background import Background
 from argosy.engine.apiserver.schemas import Schemas
 from argosy.engine.apiserver.served import Registry
 from argosy.engine.apiserver.settings import ApiSettings
@@ -25,4 +26,8 @@ class Api:
     authorizer: Authorizer
     addresses: ServiceAddresses
     tokens: Tokens
-    nodes: NodeAccess | None = None
+    nodes: NodeAccess | None
+    reaper: Background
+    """Removes the objects of CustomResourceDefinitions that are being deleted."""
+    aggregator: Background
+    """Keeps aggregated cluster roles up to date."""

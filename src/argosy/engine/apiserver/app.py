@@ -11,12 +11,13 @@ import logging
 
 from argosy import kinds
 from argosy.client.requests import Request, Response
-from argosy.engine.apiserver import about, bootstrap, crds, metrics, render, reviews
+from argosy.engine.apiserver import about, aggregation, bootstrap, crds, metrics, render, reviews
 from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.api import Api
 from argosy.engine.apiserver.authz import Attributes, Authorizer, attributes_of
 from argosy.engine.apiserver.backends import NodeAccess
+from argosy.engine.apiserver.background import Background
 from argosy.engine.apiserver.calls import ANONYMOUS, Call
 from argosy.engine.apiserver.discovery import Discovery
 from argosy.engine.apiserver.failures import no_such_method, no_such_path
@@ -65,11 +66,12 @@ class App:
             addresses=ServiceAddresses(settings.service_cidr, settings.node_ports),
             tokens=Tokens(store, settings.signing_key_pem),
             nodes=nodes,
+            reaper=Background("reaper", self._reap),
+            aggregator=Background("aggregator", self._aggregate),
         )
         self._discovery = Discovery(registry, settings.server_address)
         self._openapi = OpenApi(registry)
         self._counters = about.Counters()
-        self._reaper = crds.Reaper(self.api)
         self.ready = True
         """What /readyz says; the composition root clears it while stopping."""
         self.api.addresses.keep(record.obj for record in store.list(kinds.SERVICE.resource))
@@ -87,11 +89,19 @@ class App:
     async def start(self) -> None:
         """Make the objects that every cluster has: namespaces, roles, the Service `kubernetes`. Idempotent."""
         await bootstrap.run(self.api)
-        self._reaper.wake()
+        self.api.reaper.wake()
+        self.api.aggregator.wake()
 
     async def close(self) -> None:
         """End background work. The store is closed by who opened it."""
-        await self._reaper.close()
+        await self.api.reaper.close()
+        await self.api.aggregator.close()
+
+    async def _reap(self) -> bool:
+        return await crds.reap(self.api)
+
+    async def _aggregate(self) -> bool:
+        return await aggregation.run(self.api)
 
     async def handle(self, request: Request, *, wire: bool = False) -> Response:
         """Answer a request; as bytes where `wire` is set. Never raises."""
@@ -107,14 +117,13 @@ class App:
             else:
                 form = render.form_of(request.headers.get("accept", ""), request.query.get("includeObject", ""))
                 served = self._served(target)
-                if served.deprecation:
-                    warnings.append(served.deprecation)
                 verb = verb_of(request.method, target, request.query)
+                if served.deprecation and verb in served.kind.verbs:
+                    warnings.append(served.deprecation)
                 call = Call(self.api, request, target, served, verb, now, warnings)
                 answer = await self._resource(call)
                 if target.subresource in ("scale", "token", "binding", "eviction", "log", "proxy"):
                     served = None
-            answer.warnings = warnings
             if not wire:
                 form = render.Form() if served is None else form
                 response = render.Renderer(served, now, self._openapi.describe).in_process(answer, form)
@@ -207,10 +216,7 @@ class App:
             return await update(call)
         if verb == "patch":
             return await patch(call)
-        answer = await (delete(call) if verb == "delete" else delete_collection(call))
-        if call.served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
-            self._reaper.wake()
-        return answer
+        return await (delete(call) if verb == "delete" else delete_collection(call))
 
     async def _created(self, call: Call) -> Answer:
         if call.kind.namespaced and not call.target.namespace:

@@ -6,8 +6,6 @@ it deletes its objects first: the finalizer that Kubernetes uses holds it up unt
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,12 +13,10 @@ from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.apiserver.api import Api
 from argosy.engine.apiserver.served import served_by
-from argosy.engine.store import Mismatch, Op, Put, Remove, StoreFailed
+from argosy.engine.store import Op, Put, Remove
 from argosy.meta.conditions import is_true, with_condition
 from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import Key, is_deleting
-
-log = logging.getLogger(__name__)
 
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _CRD = kinds.CUSTOM_RESOURCE_DEFINITION
@@ -121,66 +117,39 @@ def dying(api: Api) -> list[Obj]:
     ]
 
 
-class Reaper:
-    """Removes the objects of definitions that are being deleted, then lets the definitions go."""
+async def reap(api: Api) -> bool:
+    """Remove the objects of definitions that are being deleted, then let the definitions go. Objects that finalizers
+    hold up are left; whoever removes one wakes this again.
+    """
+    for crd in dying(api):
+        await _reap(api, crd)
+    return False
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self._task: asyncio.Task[None] | None = None
-        self._again = False
 
-    def wake(self) -> None:
-        """Some definition may be dying."""
-        self._again = True
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop; what is unfinished goes on at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while self._again:
-            self._again = False
-            for crd in dying(self._api):
-                try:
-                    await self._reap(crd)
-                except (StoreFailed, Mismatch) as error:
-                    log.warning("%s: its objects could not all be removed: %s", crd["metadata"]["name"], error)
-
-    async def _reap(self, crd: Obj) -> None:
-        store, resource = self._api.store, resource_of(crd)
-        records = store.list(resource)
-        now = rfc3339(self._api.settings.clock.now())
-        ops: list[Op] = []
-        for record in records:
-            meta = record.obj["metadata"]
-            if not meta.get("finalizers"):
-                ops.append(Remove(resource, record.key, expect=record.revision))
-            elif not meta.get("deletionTimestamp"):
-                marked = {**record.obj, "metadata": {**meta, "deletionTimestamp": now, "deletionGracePeriodSeconds": 0}}
-                ops.append(Put(resource, record.key, marked, expect=record.revision))
-        if ops:
-            await store.commit(ops)
-        if store.count(resource):
-            # Finalizers hold some of them up: their controllers will write, and we look again.
-            watch = store.watch(resource, store.revision)
-            try:
-                await anext(watch, None)
-            finally:
-                watch.close()
-            self._again = True
-            return
-        key = Key("", crd["metadata"]["name"])
-        last = store.newest(_CRD.resource, key)
-        if last is None:
-            return
-        left = [f for f in last.obj["metadata"].get("finalizers") or () if f != FINALIZER]
-        final = {**last.obj, "metadata": {**last.obj["metadata"], "finalizers": left}}
-        if left:
-            await store.commit([Put(_CRD.resource, key, final, expect=last.revision)])
-        else:
-            await store.commit([Remove(_CRD.resource, key, expect=last.revision, obj=final)])
-            settled(self._api, None, last.obj)
+async def _reap(api: Api, crd: Obj) -> None:
+    store, resource = api.store, resource_of(crd)
+    records = store.list(resource)
+    now = rfc3339(api.settings.clock.now())
+    ops: list[Op] = []
+    for record in records:
+        meta = record.obj["metadata"]
+        if not meta.get("finalizers"):
+            ops.append(Remove(resource, record.key, expect=record.revision))
+        elif not meta.get("deletionTimestamp"):
+            marked = {**record.obj, "metadata": {**meta, "deletionTimestamp": now, "deletionGracePeriodSeconds": 0}}
+            ops.append(Put(resource, record.key, marked, expect=record.revision))
+    if ops:
+        await store.commit(ops)
+    if store.count(resource):
+        return
+    key = Key("", crd["metadata"]["name"])
+    last = store.newest(_CRD.resource, key)
+    if last is None:
+        return
+    left = [f for f in last.obj["metadata"].get("finalizers") or () if f != FINALIZER]
+    final = {**last.obj, "metadata": {**last.obj["metadata"], "finalizers": left}}
+    if left:
+        await store.commit([Put(_CRD.resource, key, final, expect=last.revision)])
+    else:
+        await store.commit([Remove(_CRD.resource, key, expect=last.revision, obj=final)])
+        settled(api, None, last.obj)

@@ -16,6 +16,12 @@ _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "deletecollection", "patch", "update")
 _AGGREGATE = f"{_RBAC}/aggregate-to-"
 
+_FORMER = (
+    "daemonsets", "deployments", "deployments/scale", "ingresses", "networkpolicies", "replicasets",
+    "replicasets/scale", "replicationcontrollers/scale",
+)  # fmt: skip
+"""What stood in the group `extensions` once, and still does in roles."""
+
 _VIEWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", (
         "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods",
@@ -27,6 +33,10 @@ _VIEWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     )),
     ("", ("namespaces",)),
     ("discovery.k8s.io", ("endpointslices",)),
+    ("events.k8s.io", ("events",)),
+    ("extensions", (
+        *_FORMER, "daemonsets/status", "deployments/status", "ingresses/status", "replicasets/status",
+    )),
     ("apps", (
         "controllerrevisions", "daemonsets", "daemonsets/status", "deployments", "deployments/scale",
         "deployments/status", "replicasets", "replicasets/scale", "replicasets/status", "statefulsets",
@@ -52,6 +62,7 @@ _EDITED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("autoscaling", ("horizontalpodautoscalers",)),
     ("batch", ("cronjobs", "jobs")),
     ("policy", ("poddisruptionbudgets",)),
+    ("extensions", (*_FORMER, "deployments/rollback")),
     ("networking.k8s.io", ("ingresses", "networkpolicies")),
     ("resource.k8s.io", ("resourceclaims", "resourceclaimtemplates")),
 )  # fmt: skip

@@ -214,10 +214,15 @@ def settled(call: Call, new: Obj | None, old: Obj | None) -> None:
     kind = call.served.storage
     if kind in _RBAC:
         call.api.authorizer.forget()
+        if kind is kinds.CLUSTER_ROLE:
+            call.api.aggregator.wake()
     elif kind is kinds.SERVICE and old is not None:
         call.api.addresses.give_back(old, new)
     elif kind is kinds.CUSTOM_RESOURCE_DEFINITION:
         crds.settled(call.api, new, old)
+        call.api.reaper.wake()
+    elif call.served.custom and new is None:
+        call.api.reaper.wake()
 
 
 def key_for(call: Call, obj: Obj) -> Key:
