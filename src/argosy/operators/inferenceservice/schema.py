@@ -58,6 +58,7 @@ def _extended(builtin: str, additions: dict[str, Obj]) -> Obj:
 _STORAGE = _object(key=_STRING, path=_STRING, parameters=_map(_STRING), schemaPath=_STRING)
 _STORAGE_URIS = _atomic(
     _object(
+        ("uri",),
         uri=_STRING | {"minLength": 1},
         mountPath=_STRING | {"default": MODEL_DIR, "maxLength": 255, "pattern": "^/.*"},
     )
@@ -73,7 +74,7 @@ _FRAMEWORK = _extended("io.k8s.api.core.v1.Container", _MODEL_FIELDS)
 _MODEL = _extended(
     "io.k8s.api.core.v1.Container",
     _MODEL_FIELDS | {"modelFormat": _object(("name",), name=_STRING, version=_STRING), "runtime": _STRING},
-) | {"required": ["modelFormat"]}
+)
 _METRIC_TARGET = _object(
     type=_enum("Utilization", "Value", "AverageValue"),
     value=_QUANTITY,
@@ -83,19 +84,23 @@ _METRIC_TARGET = _object(
 _METRIC = _object(
     ("type",),
     type=_enum("Resource", "External", "PodMetric"),
-    resource=_object(("name", "target"), name=_STRING, target=_METRIC_TARGET),
+    resource=_object(("name", "target"), name=_enum("cpu", "memory"), target=_METRIC_TARGET),
     external=_object(
         ("metric", "target"),
         metric=_object(
-            backend=_STRING, serverAddress=_STRING, query=_STRING, namespace=_STRING, operationOverTime=_STRING
+            backend=_enum("prometheus", "graphite"), serverAddress=_STRING, query=_STRING, namespace=_STRING
         ),
-        authenticationRef=_object(name=_STRING, authModes=_STRING, authenticationRef=_object(name=_STRING)),
+        authenticationRef=_object(
+            ("authenticationRef",),
+            authModes=_STRING,
+            authenticationRef=_object(("name",), name=_STRING),
+        ),
         target=_METRIC_TARGET,
     ),
     podmetric=_object(
         ("metric", "target"),
         metric=_object(
-            backend=_STRING,
+            backend=_enum("opentelemetry"),
             metricNames=_array(_STRING),
             operationOverTime=_STRING,
             query=_STRING,
@@ -136,7 +141,7 @@ _COMPONENT_FIELDS: dict[str, Obj] = {
 COMPONENT_FIELDS = frozenset(_COMPONENT_FIELDS)
 """The fields of a component that are not its pod's."""
 _POD = "io.k8s.api.core.v1.PodSpec"
-_WORKER = _extended(_POD, {"pipelineParallelSize": _INT, "tensorParallelSize": _INT, "size": _INT})
+_WORKER = _extended(_POD, {"pipelineParallelSize": _INT, "tensorParallelSize": _INT})
 _PREDICTOR = _extended(
     _POD,
     _COMPONENT_FIELDS
@@ -148,7 +153,16 @@ _PREDICTOR = _extended(
         "name": _STRING | {"pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$"},
     },
 )
-_EXPLAINER_KIND = _extended("io.k8s.api.core.v1.Container", _MODEL_FIELDS | {"type": _STRING, "config": _map(_STRING)})
+_EXPLAINER_KIND = _extended(
+    "io.k8s.api.core.v1.Container",
+    {
+        "storageUri": _STRING,
+        "storage": _STORAGE,
+        "runtimeVersion": _STRING,
+        "type": _STRING,
+        "config": _map(_STRING),
+    },
+)
 _TRANSFORMER = _extended(_POD, _COMPONENT_FIELDS)
 _EXPLAINER = _extended(_POD, _COMPONENT_FIELDS | {"art": _EXPLAINER_KIND})
 
@@ -206,7 +220,15 @@ _CONDITION = _object(
 _STATUS = _object(
     address=_ADDRESS,
     annotations=_map(_STRING),
-    canaryStatuses=_atomic(_object(name=_STRING, ready=_BOOL, trafficPercent=_INT32, modelStatus=_MODEL_STATUS)),
+    canaryStatuses=_atomic(
+        _object(
+            ("name", "ready", "trafficPercent"),
+            name=_STRING,
+            ready=_BOOL,
+            trafficPercent=_INT32,
+            modelStatus=_MODEL_STATUS,
+        )
+    ),
     clusterServingRuntimeName=_STRING,
     components=_map(_COMPONENT_STATUS),
     conditions=_array(_CONDITION),
@@ -226,7 +248,7 @@ SCHEMA: Obj = _object(
         transformer=_TRANSFORMER,
         explainer=_EXPLAINER,
         canary=_atomic(
-            _object(predictor=_PREDICTOR, trafficPercent=_INT32 | {"minimum": 0, "maximum": 100})
+            _object(("predictor", "trafficPercent"), predictor=_PREDICTOR, trafficPercent=_INT32 | {"minimum": 0, "maximum": 100})
         ),
     ),
     status=_STATUS | {"x-kubernetes-preserve-unknown-fields": True},
