@@ -74,6 +74,7 @@ class App:
         self._counters = about.Counters()
         self.ready = True
         """What /readyz says; the composition root clears it while stopping."""
+        registry.measure(nodes is not None)
         self.api.addresses.keep(record.obj for record in store.list(kinds.SERVICE.resource))
         crds.load(self.api)
 
@@ -85,6 +86,7 @@ class App:
     @nodes.setter
     def nodes(self, nodes: NodeAccess | None) -> None:
         self.api.nodes = nodes
+        self.api.registry.measure(nodes is not None)
 
     async def start(self) -> None:
         """Make the objects that every cluster has: namespaces, roles, the Service `kubernetes`. Idempotent."""

@@ -12,6 +12,7 @@ from argosy.engine.apiserver.failures import InvalidPatch, RefusedPatch, Unreaso
 from argosy.engine.apiserver.writing import Change
 from argosy.errors import BadRequest, UnsupportedMediaType
 from argosy.meta import pack, patches, strategic
+from argosy.meta.causes import go_value
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.schema import Schema
@@ -64,7 +65,7 @@ def _strategic(body: Obj, schema: Schema) -> Change:
             raise Unreasoned(str(error)) from None
         fault = strategic.restore_error(made, schema)
         if fault:
-            raise InvalidPatch(strategic.go_value(body), fault)
+            raise InvalidPatch(go_value(body), fault)
         return _whole(made)
 
     return change

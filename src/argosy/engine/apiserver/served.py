@@ -69,6 +69,9 @@ class Served:
         return self.list_kind or self.kind.list_kind
 
 
+_METRICS = kinds.POD_METRICS.group
+
+
 class Registry:
     """Every served kind, by path."""
 
@@ -78,6 +81,7 @@ class Registry:
         self._found: dict[tuple[str, str, str], Served] = {}
         self.version = 0
         """Grows with every change."""
+        self._measured = False
         for kind in kinds.ALL:
             place = (kind.group, kind.version, kind.plural)
             served = Served(kind, _STORED_ELSEWHERE.get(place, kind), deprecation=_DEPRECATED.get(kind, ""))
@@ -107,7 +111,7 @@ class Registry:
 
     def groups(self) -> list[str]:
         """Every named group, the built-in ones first."""
-        built_in = [g for g in _GROUPS if any(group == g for group, _ in self._built_in)]
+        built_in = [*_GROUPS, *([_METRICS] if self._measured else [])]
         return built_in + sorted({s.kind.group for s in self._customs()} - set(built_in))
 
     def versions(self, group: str) -> list[str]:
@@ -123,6 +127,12 @@ class Registry:
     def stored(self) -> list[Kind]:
         """Every kind that has objects, once."""
         return list({s.storage.resource: s.storage for s in self.all() if "list" in s.kind.verbs}.values())
+
+    def measure(self, measured: bool) -> None:
+        """Whether the metrics of nodes and pods are told of: only where something measures them."""
+        if measured != self._measured:
+            self._measured = measured
+            self.version += 1
 
     def define(self, name: str, served: Iterable[Served]) -> None:
         """Serve the kinds of the CustomResourceDefinition `name` in place of what it brought before."""
