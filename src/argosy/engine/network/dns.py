@@ -50,6 +50,8 @@ class DnsServer:
     def __init__(self, names: Names, forwarder: Forwarder) -> None:
         self._names = names
         self._forwarder = forwarder
+        self.listening = asyncio.Event()
+        """Set while questions are answered."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
 
@@ -62,8 +64,10 @@ class DnsServer:
         transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagrams)
         try:
             async with await asyncio.start_server(self._serve_stream, sock=stream):
+                self.listening.set()
                 await asyncio.Event().wait()
         finally:
+            self.listening.clear()
             transport.close()
             for task in self._tasks:
                 task.cancel()

@@ -140,7 +140,7 @@ def parse_reply(message: bytes) -> Reply:
             found.append(Answer(name, A, ttl, str(IPv4Address(message[start:position]))))
         elif type in (CNAME, PTR):
             found.append(Answer(name, type, ttl, _read_name(message, start)[0]))
-        elif type == SRV:
+        elif type == SRV and length > 6:
             priority, weight, port = struct.unpack_from("!HHH", message, start)
             found.append(Answer(name, SRV, ttl, (priority, weight, port, _read_name(message, start + 6)[0])))
     return Reply(flags & 0xF, tuple(found), bool(flags & _AA))

@@ -80,7 +80,7 @@ class IngressProxy:
         self._port = listener.getsockname()[1]
         stop = self._ingresses.listen(self._changed)
         server = web.Server(self._handle, handler_cancellation=True, access_log=None, keepalive_timeout=75)
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
         connector = aiohttp.TCPConnector(
             socket_factory=lambda info: self._network.socket(int(info[0]), int(info[1])), limit=0, keepalive_timeout=30
         )
@@ -89,7 +89,7 @@ class IngressProxy:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
                 self._session = session
                 await runner.setup()
-                await web.SockSite(runner, listener, shutdown_timeout=0.1).start()
+                await web.SockSite(runner, listener).start()
                 await self._keep_status()
         finally:
             stop()

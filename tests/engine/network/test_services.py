@@ -1,0 +1,87 @@
+import pytest
+from network_world import endpoint, service, slice_of
+
+from argosy.engine.network.services import (
+    Backend,
+    Listen,
+    Place,
+    backends,
+    frontends,
+    port_name_of,
+    why_nobody_answers,
+)
+
+
+def listens(found):
+    return [(f.listen.place.value, f.listen.address, f.listen.port, f.listen.protocol) for f in found]
+
+
+def test_a_cluster_ip_listens_on_its_ports():
+    svc = service(
+        clusterIP="10.96.0.5", ports=[{"name": "a", "port": 80}, {"name": "b", "port": 53, "protocol": "UDP"}]
+    )
+    slices = [slice_of("web", [endpoint("10.64.0.1"), endpoint("10.64.0.2")], {"a": 8080, "b": 5353})]
+    found = frontends(svc, slices)
+    assert listens(found) == [("cluster", "10.96.0.5", 80, "TCP"), ("cluster", "10.96.0.5", 53, "UDP")]
+    assert found[0].backends == (Backend("10.64.0.1", 8080), Backend("10.64.0.2", 8080))
+    assert found[1].backends == (Backend("10.64.0.1", 5353), Backend("10.64.0.2", 5353))
+    assert found[0].affinity_seconds == 0
+
+
+@pytest.mark.parametrize(
+    "spec", [{"clusterIP": "None"}, {"type": "ExternalName", "externalName": "example.org"}, {}], ids=str
+)
+def test_without_an_address_nothing_listens(spec):
+    assert frontends(service(**spec), []) == ()
+
+
+def test_node_ports_and_load_balancers_listen_on_the_host():
+    port = {"port": 80, "nodePort": 30080}
+    assert listens(frontends(service(clusterIP="10.96.0.5", type="NodePort", ports=[port]), []))[1:] == [
+        ("host", "127.0.0.1", 30080, "TCP")
+    ]
+    assert listens(frontends(service(clusterIP="10.96.0.5", type="LoadBalancer", ports=[port]), []))[1:] == [
+        ("host", "127.0.0.1", 30080, "TCP"),
+        ("host", "127.0.0.1", 80, "TCP"),
+    ]
+
+
+def test_affinity():
+    svc = service(clusterIP="10.96.0.5", sessionAffinity="ClientIP")
+    assert frontends(svc, [])[0].affinity_seconds == 10800
+    svc["spec"]["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 60}}
+    assert frontends(svc, [])[0].affinity_seconds == 60
+
+
+def test_who_answers():
+    svc = service()
+    mixed = [endpoint("10.64.0.1"), endpoint("10.64.0.2", ready=False), {"addresses": ["10.64.0.3"]}]
+    # A condition that is not given counts as ready.
+    assert backends(svc, [slice_of("web", mixed, {"": 80})], "") == (Backend("10.64.0.1", 80), Backend("10.64.0.3", 80))
+    early = service(publishNotReadyAddresses=True)
+    assert len(backends(early, [slice_of("web", mixed, {"": 80})], "")) == 3
+    leaving = [endpoint("10.64.0.4", ready=False, serving=True, terminating=True), endpoint("10.64.0.5", ready=False)]
+    assert backends(svc, [slice_of("web", leaving, {"": 80})], "") == (Backend("10.64.0.4", 80),)
+    # Slices whose ports differ: each endpoint answers on its own slice's.
+    two = [slice_of("web", [endpoint("10.64.0.1")], {"": 80}), slice_of("web", [endpoint("10.64.0.2")], {"": 90})]
+    assert backends(svc, two, "") == (Backend("10.64.0.1", 80), Backend("10.64.0.2", 90))
+    six = {**slice_of("web", [endpoint("fd00::1")], {"": 80}), "addressType": "IPv6"}
+    assert backends(svc, [six], "") == ()
+
+
+def test_ports_by_number_and_name():
+    svc = service(ports=[{"name": "http", "port": 80}, {"name": "grpc", "port": 9000}])
+    assert port_name_of(svc, 9000) == "grpc"
+    assert port_name_of(svc, "http") == "http"
+    assert port_name_of(svc, 81) is None
+    assert port_name_of(service(), 80) == ""
+
+
+def test_why_nobody_answers():
+    assert "get pods -l app=web" in why_nobody_answers(service(), [])
+    assert "none of the 1 pods" in why_nobody_answers(service(), [slice_of("web", [endpoint("1.1.1.1", False)], {})])
+    assert "no selector" in why_nobody_answers(service(selector=None), [])
+
+
+def test_a_listen_reads_well():
+    assert str(Listen(Place.HOST, "127.0.0.1", 80, "TCP")) == "127.0.0.1:80/TCP"
