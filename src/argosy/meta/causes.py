@@ -79,3 +79,16 @@ def error_for(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
         details={key: value for key, value in details.items() if value},
         causes=causes,
     )
+
+
+def go_value(value: Any) -> str:
+    """A JSON value as Go's %v prints it: `map[a:1 b:[x y]]`."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_value(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(go_value(item) for item in value)}]"
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -43,6 +43,8 @@ class Kind:
     categories: tuple[str, ...] = ()
     subresources: frozenset[str] = frozenset()
     """Of `status`, `scale`, `log`, `binding`, `eviction`, `token`, …"""
+    scale: tuple[str, str, str] | None = None
+    """For a kind with the subresource `scale`: the paths of spec replicas, status replicas and label selector."""
     verbs: tuple[str, ...] = (
         "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
     )  # fmt: skip

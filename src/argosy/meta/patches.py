@@ -201,10 +201,8 @@ def _replace(holder: Obj, operation: Obj) -> None:
         if index >= len(where):
             raise _missing_key("replace", str(path))
         where[index] = _value(operation)
-    elif key not in where:
-        raise _missing_key("replace", str(path))
     else:
-        where[key] = _value(operation)
+        where[key] = _value(operation)  # kube-apiserver lets a replace add what is not there
 
 
 def _read(holder: Obj, path: Any, name: str) -> Any:

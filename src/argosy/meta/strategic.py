@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from argosy.meta.causes import go_value
 from argosy.meta.json import Obj, thaw
 from argosy.meta.schema import (
     BOOLEAN,
@@ -255,19 +256,6 @@ def _arrange(
 
 def _unknown_directive(item: Obj) -> StrategicError:
     return StrategicError(f"unknown patch type: {item[_DIRECTIVE]} in map: {go_value(item)}")
-
-
-def go_value(value: Any) -> str:
-    """A JSON value as Go's %v prints it: `map[a:1 b:[x y]]`."""
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{go_value(value[key])}' for key in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(go_value(item) for item in value)}]"
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 _GO_KINDS = {dict: "map", list: "slice", str: "string", int: "int64", float: "float64", bool: "bool"}

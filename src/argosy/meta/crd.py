@@ -1,0 +1,137 @@
+"""CustomResourceDefinitions made from our own kinds, so that any cluster can be taught them.
+
+An operator writes its schema by hand and names built-in definitions where it embeds them
+(`{"$builtin": "io.k8s.api.core.v1.PodTemplateSpec"}`); here they are written out as a structural schema, for a CRD may not
+refer. `argosy up` and `argosy operators` apply what comes out.
+"""
+
+from __future__ import annotations
+
+from argosy.meta import pack
+from argosy.meta.json import Obj
+from argosy.meta.kind import Column, Kind
+
+_KEPT = (
+    "type", "format", "enum", "required", "default", "minimum", "maximum", "pattern", "nullable",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type",
+)  # fmt: skip
+_OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_DEFAULTED_KEYS = {"protocol": "TCP"}
+"""Keys of list maps that the built-in API defaults: a structural schema must make them required or default them."""
+
+
+def crd_for(kind: Kind) -> Obj:
+    """The CustomResourceDefinition of a kind that carries its schema."""
+    schema = expand(dict(kind.schema or _OPEN))
+    schema.setdefault("type", "object")
+    properties = schema.setdefault("properties", {})
+    properties.setdefault("apiVersion", {"type": "string"})
+    properties.setdefault("kind", {"type": "string"})
+    properties["metadata"] = {"type": "object"}
+    version: Obj = {
+        "name": kind.version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    columns = [_column(column) for column in kind.columns if column.path]
+    if columns:
+        version["additionalPrinterColumns"] = columns
+    subresources = _subresources(kind)
+    if subresources:
+        version["subresources"] = subresources
+    names: Obj = {"plural": kind.plural, "singular": kind.singular, "kind": kind.kind, "listKind": kind.list_kind}
+    if kind.short_names:
+        names["shortNames"] = list(kind.short_names)
+    if kind.categories:
+        names["categories"] = list(kind.categories)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.resource},
+        "spec": {
+            "group": kind.group,
+            "names": names,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "versions": [version],
+        },
+    }
+
+
+def expand(schema: Obj) -> Obj:
+    """A schema with every `$builtin` written out; the rest is left as it is."""
+    if "$builtin" in schema:
+        rest = {key: value for key, value in schema.items() if key != "$builtin"}
+        return {**_builtin(str(schema["$builtin"]), ()), **rest}
+    expanded: Obj = {}
+    for key, value in schema.items():
+        if key in ("properties", "patternProperties") and isinstance(value, dict):
+            expanded[key] = {name: expand(part) for name, part in value.items()}
+        elif key in ("items", "additionalProperties", "not") and isinstance(value, dict):
+            expanded[key] = expand(value)
+        elif key in ("allOf", "anyOf", "oneOf"):
+            expanded[key] = [expand(part) for part in value]
+        else:
+            expanded[key] = value
+    return expanded
+
+
+def _builtin(name: str, above: tuple[str, ...]) -> Obj:
+    """A definition written out. One that contains itself (JSONSchemaProps) ends as an open object."""
+    if name in above:
+        return dict(_OPEN)
+    return _written_out(pack.raw_definition(name), (*above, name))
+
+
+def _written_out(raw: Obj, above: tuple[str, ...]) -> Obj:
+    if "$ref" in raw:
+        named = _builtin(str(raw["$ref"]).rpartition("/")[2], above)
+        return {**named, **{key: raw[key] for key in _KEPT if key in raw}}
+    format_ = raw.get("format")
+    if format_ == "int-or-string":
+        return {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+    if format_ == "quantity":
+        return {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+    made: Obj = {key: raw[key] for key in _KEPT if key in raw}
+    if "properties" in raw:
+        made["type"] = "object"
+        made["properties"] = {name: _written_out(part, above) for name, part in raw["properties"].items()}
+    elif isinstance(raw.get("additionalProperties"), dict):
+        made["type"] = "object"
+        made["additionalProperties"] = _written_out(raw["additionalProperties"], above)
+    elif "items" in raw:
+        made["type"] = "array"
+        made["items"] = _written_out(raw["items"], above)
+        _complete_keys(made)
+    elif made.get("type", "object") == "object":
+        return {**made, **_OPEN}
+    return made
+
+
+def _complete_keys(made: Obj) -> None:
+    """Keys of a list map must be required or have a default in a structural schema."""
+    item = made["items"]
+    for key in made.get("x-kubernetes-list-map-keys", ()):
+        field = item.get("properties", {}).get(key)
+        if field is None or key in item.get("required", ()):
+            continue
+        if key in _DEFAULTED_KEYS:
+            field.setdefault("default", _DEFAULTED_KEYS[key])
+        else:
+            item["required"] = sorted({*item.get("required", ()), key})
+
+
+def _column(column: Column) -> Obj:
+    made: Obj = {"name": column.name, "type": column.type, "jsonPath": column.path}
+    rest = {"priority": column.priority, "format": column.format, "description": column.description}
+    return made | {key: value for key, value in rest.items() if value}
+
+
+def _subresources(kind: Kind) -> Obj:
+    made: Obj = {}
+    if "status" in kind.subresources:
+        made["status"] = {}
+    if "scale" in kind.subresources and kind.scale is not None:
+        spec, status, selector = kind.scale
+        made["scale"] = {"specReplicasPath": spec, "statusReplicasPath": status, "labelSelectorPath": selector}
+    return made
