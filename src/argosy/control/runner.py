@@ -26,7 +26,7 @@ from argosy.control.pool import Informers
 from argosy.control.queue import QueueClosed, WorkQueue
 from argosy.errors import ApiError, Conflict, NotFound, Retry, ServiceUnavailable, Terminal, TooManyRequests
 from argosy.intent import Capabilities, Observed, Operator, Plan, Reason
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, encode
 from argosy.meta.objects import Key, is_deleting, key_of, uid_of
 
 _log = logging.getLogger(__name__)
@@ -259,7 +259,7 @@ class Runner:
         response = await self._client.raw(Request("GET", target, parameters))
         if response.chunks is not None:
             return b"".join([chunk async for chunk in response.chunks])
-        return response.body
+        return encode(response.obj) if response.obj is not None else response.body
 
 
 async def run_operators(
