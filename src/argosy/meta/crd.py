@@ -59,10 +59,13 @@ def crd_for(kind: Kind) -> Obj:
 
 
 def expand(schema: Obj) -> Obj:
-    """A schema with every `$builtin` written out; the rest is left as it is."""
+    """A schema with every `$builtin` written out. What stands beside it goes before it; `properties` are added to its."""
     if "$builtin" in schema:
-        rest = {key: value for key, value in schema.items() if key != "$builtin"}
-        return {**_builtin(str(schema["$builtin"]), ()), **rest}
+        named = _builtin(str(schema["$builtin"]), ())
+        rest = expand({key: value for key, value in schema.items() if key != "$builtin"})
+        if "properties" in rest:
+            rest["properties"] = {**named.get("properties", {}), **rest["properties"]}
+        return {**named, **rest}
     expanded: Obj = {}
     for key, value in schema.items():
         if key in ("properties", "patternProperties") and isinstance(value, dict):
@@ -88,9 +91,7 @@ def _written_out(raw: Obj, above: tuple[str, ...]) -> Obj:
         named = _builtin(str(raw["$ref"]).rpartition("/")[2], above)
         return {**named, **{key: raw[key] for key in _KEPT if key in raw}}
     format_ = raw.get("format")
-    if format_ == "int-or-string":
-        return {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
-    if format_ == "quantity":
+    if format_ in ("int-or-string", "quantity"):
         return {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
     made: Obj = {key: raw[key] for key in _KEPT if key in raw}
     if "properties" in raw:

@@ -119,6 +119,11 @@ PYTORCH_JOB = Kind(
     kind="PyTorchJob",
     plural="pytorchjobs",
     subresources=frozenset({"status", "scale"}),
+    scale=(
+        ".spec.pytorchReplicaSpecs.Worker.replicas",
+        ".status.replicaStatuses.Worker.active",
+        ".status.replicaStatuses.Worker.selector",
+    ),
     columns=(
         Column("State", path=".status.conditions[-1:].type"),
         Column("Age", path=".metadata.creationTimestamp", type="date"),
