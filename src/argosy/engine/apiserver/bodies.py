@@ -85,7 +85,7 @@ def _keys(value: Any) -> int:
     return 0
 
 
-class _Repeated(dict[str, Any]):
+class _Repeated(Obj):
     """A JSON object that had keys twice, and which."""
 
     repeated: list[str]

@@ -31,7 +31,7 @@ class Unreasoned(ApiError):
     code: ClassVar[int] = 500
     reason: ClassVar[str] = ""
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Obj:
         """The body, without a reason."""
         body = super().status()
         del body["reason"]
@@ -41,7 +41,7 @@ class Unreasoned(ApiError):
 class NoSuchPath(NotFound):
     """404 for what is no resource at all; its `Status` has details that say nothing."""
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Obj:
         """The body, with empty details."""
         return _with_details(super().status())
 
@@ -49,7 +49,7 @@ class NoSuchPath(NotFound):
 class NoSuchMethod(MethodNotAllowed):
     """405; its `Status` has details that say nothing."""
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Obj:
         """The body, with empty details."""
         return _with_details(super().status())
 
@@ -57,7 +57,7 @@ class NoSuchMethod(MethodNotAllowed):
 class DeniedPath(Forbidden):
     """403 for a path that is no resource; its `Status` has details that say nothing."""
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Obj:
         """The body, with empty details."""
         return _with_details(super().status())
 
@@ -68,7 +68,7 @@ class RefusedPatch(Invalid):
     def __init__(self) -> None:
         super().__init__("the server rejected our request due to an error in our request")
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Obj:
         """The body, with empty details."""
         return _with_details(super().status())
 
@@ -81,7 +81,7 @@ class InvalidPatch(Invalid):
         super().__init__(f' "" is invalid: {cause.field}: {cause.message}', causes=[cause])
 
 
-def _with_details(body: dict[str, Any]) -> dict[str, Any]:
+def _with_details(body: Obj) -> Obj:
     code = body.pop("code")
     return {**body, "details": {}, "code": code}
 
