@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,9 +31,10 @@ def unavailable(level: Level) -> str:
 
 
 class Bench:
-    def __init__(self, home: Path, level: Level) -> None:
+    def __init__(self, home: Path, level: Level, *, shared: bool = False) -> None:
         self.home = home
         self.level = level
+        self.shared = shared
         self.enforce = False
         self.pods = 0
 
@@ -88,7 +89,9 @@ class Bench:
                 await runtime.start()
                 return await asyncio.wait_for(scenario(runtime), SECONDS)
             finally:
-                await runtime.close(kill=True)
+                if self.shared:
+                    await asyncio.gather(*(runtime.remove_pod(uid) for uid in list(runtime._pods)))
+                await runtime.close(kill=not self.shared)
 
         return asyncio.run(play())
 
@@ -116,32 +119,62 @@ class Bench:
         return [pid for pid in found if processes.start_time(pid)]
 
 
-def ready(tmp_path: Path, level: Level) -> Bench:
+class Site:
+    """One home, and so one holder, per level for all tests of a session: starting one costs more than a container."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.benches: dict[Level, Bench] = {}
+
+    def bench(self, level: Level) -> Bench:
+        require(level)
+        return self.benches.setdefault(level, Bench(self.root / level, level, shared=True))
+
+    def close(self) -> None:
+        for bench in self.benches.values():
+            bench.shared = False
+            bench.run(lambda runtime: runtime.adopt())
+
+
+def require(level: Level) -> None:
     reason = unavailable(level)
     if reason:
         pytest.skip(f"{level} is not available here: {reason}")
-    return Bench(tmp_path / "home", level)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"))
+    yield site
+    site.close()
 
 
 @pytest.fixture(params=list(Level), ids=str)
-def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+def bench(site: Site, request: pytest.FixtureRequest) -> Bench:
     """At every level."""
-    return ready(tmp_path, request.param)
+    return site.bench(request.param)
 
 
 @pytest.fixture(params=[Level.L1, Level.L2], ids=str)
-def apart(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+def apart(site: Site, request: pytest.FixtureRequest) -> Bench:
     """At the levels with namespaces."""
-    return ready(tmp_path, request.param)
+    return site.bench(request.param)
 
 
 @pytest.fixture
-def plain(tmp_path: Path) -> Bench:
+def plain(site: Site) -> Bench:
     """At L0."""
-    return ready(tmp_path, Level.L0)
+    return site.bench(Level.L0)
 
 
 @pytest.fixture
-def networked(tmp_path: Path) -> Bench:
+def networked(site: Site) -> Bench:
     """At L2."""
-    return ready(tmp_path, Level.L2)
+    return site.bench(Level.L2)
+
+
+@pytest.fixture(params=list(Level), ids=str)
+def alone(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    """At every level, with a home and a holder of the test's own."""
+    require(request.param)
+    return Bench(tmp_path / "home", request.param)

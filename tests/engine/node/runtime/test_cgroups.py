@@ -32,13 +32,13 @@ print(time.process_time() - cpu)
 
 
 @pytest.fixture
-def enforced(bench, tmp_path):
+def enforced(alone, tmp_path):
     found = cgroups.find(tmp_path)
     found.close()
     if isinstance(found, NoEnforcer):
         pytest.skip("no control groups may be written here")
-    bench.enforce = True
-    return bench
+    alone.enforce = True
+    return alone
 
 
 def run(bench, program: str, limits: Limits):

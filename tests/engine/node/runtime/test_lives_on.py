@@ -50,9 +50,9 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
 
 
-def killed_engine(bench) -> None:
+def killed_engine(alone) -> None:
     """Start an engine that runs three containers, and kill it."""
-    command = [sys.executable, "-c", ENGINE, str(bench.home), bench.level]
+    command = [sys.executable, "-c", ENGINE, str(alone.home), alone.level]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
         assert engine.stdout is not None
         assert engine.stdout.readline() == "up\n"
@@ -75,8 +75,8 @@ async def kill_holder(runtime) -> int:
     return pid
 
 
-def test_containers_outlive_the_engine(bench):
-    killed_engine(bench)
+def test_containers_outlive_the_engine(alone):
+    killed_engine(alone)
 
     async def scenario(runtime):
         runs = {run.container: run for run in await runtime.adopt()}
@@ -87,16 +87,16 @@ def test_containers_outlive_the_engine(bench):
         said = await runtime.exec(runs["stays"].id, ["echo", "still here"])
         return runs["ends"].exit.code, ended.code, said.output
 
-    assert bench.run(scenario) == (42, 9, b"still here\n")
-    assert bench.leftovers() == []
+    assert alone.run(scenario) == (42, 9, b"still here\n")
+    assert alone.leftovers() == []
 
 
-def test_containers_outlive_the_holder(bench):
-    pod, later = bench.pod(), bench.pod()
+def test_containers_outlive_the_holder(alone):
+    pod, later = alone.pod(), alone.pod()
 
     async def scenario(runtime):
         await runtime.create_pod(pod)
-        run = await runtime.start_container(bench.container(pod, "sleep", "600"))
+        run = await runtime.start_container(alone.container(pod, "sleep", "600"))
         first = await kill_holder(runtime)
         with pytest.raises(HolderGone):
             await holder_pid(runtime)
@@ -104,50 +104,50 @@ def test_containers_outlive_the_holder(bench):
         await runtime.create_pod(later)
         assert await holder_pid(runtime) != first
         said = await runtime.exec(run.id, ["hostname"])
-        sidecar = await runtime.start_container(bench.container(pod, "sh", "-c", "hostname", name="sidecar"))
+        sidecar = await runtime.start_container(alone.container(pod, "sh", "-c", "hostname", name="sidecar"))
         await runtime.wait(sidecar.id)
-        other = await bench.play(runtime, bench.container(later, "echo", "hello"))
+        other = await alone.play(runtime, alone.container(later, "echo", "hello"))
         await runtime.signal(run.id, signal.SIGTERM)
-        return said.output.decode(), bench.output(pod, "sidecar"), other, (await runtime.wait(run.id)).code
+        return said.output.decode(), alone.output(pod, "sidecar"), other, (await runtime.wait(run.id)).code
 
-    said, sidecar, other, code = bench.run(scenario)
-    if bench.level is not Level.L0:
+    said, sidecar, other, code = alone.run(scenario)
+    if alone.level is not Level.L0:
         assert said == sidecar == f"{pod.hostname}\n"
     assert (other, code) == ("hello\n", 143)
-    assert bench.leftovers() == []
+    assert alone.leftovers() == []
 
 
-def test_containers_outlive_engine_and_holder(bench):
-    killed_engine(bench)
+def test_containers_outlive_engine_and_holder(alone):
+    killed_engine(alone)
     # A runtime that was never started knows the way to the holder all the same.
-    asyncio.run(kill_holder(bench.open()))
+    asyncio.run(kill_holder(alone.open()))
 
     async def scenario(runtime):
         runs = {run.container: run for run in await runtime.adopt()}
         return (await runtime.exec(runs["stays"].id, ["echo", "still here"])).output
 
-    assert bench.run(scenario) == b"still here\n"
-    assert bench.leftovers() == []
+    assert alone.run(scenario) == b"still here\n"
+    assert alone.leftovers() == []
 
 
-def test_a_killed_shim_is_noticed(bench):
-    pod = bench.pod()
+def test_a_killed_shim_is_noticed(alone):
+    pod = alone.pod()
 
     async def scenario(runtime):
         await runtime.create_pod(pod)
-        run = await runtime.start_container(bench.container(pod, "sleep", "600"))
+        run = await runtime.start_container(alone.container(pod, "sleep", "600"))
         command = runtime._runs[run.id].state.command_pid
         os.kill(run.pid, signal.SIGKILL)
         return await runtime.wait(run.id), command
 
-    ended, command = bench.run(scenario)
+    ended, command = alone.run(scenario)
     assert (ended.code, ended.signal) == (137, 9)
     assert not processes.start_time(command)
 
 
-def test_runs_of_another_boot_have_ended(bench):
-    killed_engine(bench)
-    state = bench.home / "pods" / "one" / "runtime" / "stays-0.json"
+def test_runs_of_another_boot_have_ended(alone):
+    killed_engine(alone)
+    state = alone.home / "pods" / "one" / "runtime" / "stays-0.json"
     text = state.read_text()
     boot = processes.boot_id()
     assert boot in text
@@ -159,42 +159,42 @@ def test_runs_of_another_boot_have_ended(bench):
         os.kill(pid, signal.SIGKILL)  # the test's doing: on a real new boot there is no such process
         return runs["stays"].exit, runs["ends"].exit
 
-    lost, ended = bench.run(scenario)
+    lost, ended = alone.run(scenario)
     assert (lost.code, lost.signal) == (137, 9)
     assert ended.code == 42
 
 
-def test_nothing_is_left(bench):
-    pods = [bench.pod() for _ in range(3)]
+def test_nothing_is_left(alone):
+    pods = [alone.pod() for _ in range(3)]
 
     async def scenario(runtime):
         for pod in pods:
             await runtime.create_pod(pod)
             program = "mkdir -p deep/er && touch deep/er/file && chmod 0 deep/er deep; setsid sleep 600 & sleep 600"
-            await runtime.start_container(bench.container(pod, "sh", "-c", program))
-        await runtime.start_container(bench.container(pods[0], "true", name="second"))
+            await runtime.start_container(alone.container(pod, "sh", "-c", program))
+        await runtime.start_container(alone.container(pods[0], "true", name="second"))
         await runtime.remove_pod(pods[0].uid)
         await runtime.remove_pod(pods[0].uid)  # idempotent
         assert not (pods[0].directory / "runtime").exists()
         await runtime.create_pod(pods[0])  # the same uid may come again
-        await runtime.start_container(bench.container(pods[0], "sleep", "600"))
+        await runtime.start_container(alone.container(pods[0], "sleep", "600"))
 
-    bench.run(scenario)
-    assert bench.leftovers() == []
+    alone.run(scenario)
+    assert alone.leftovers() == []
     for pod in pods:
         assert not (pod.directory / "runtime").exists()
-    assert [str(path) for path in (bench.home / "run").rglob("*")] == []
-    assert str(bench.home) not in Path("/proc/self/mountinfo").read_text()
+    assert [str(path) for path in (alone.home / "run").rglob("*")] == []
+    assert str(alone.home) not in Path("/proc/self/mountinfo").read_text()
 
 
-def test_an_engine_that_lets_go_leaves_its_pods(bench):
-    pod = bench.pod()
+def test_an_engine_that_lets_go_leaves_its_pods(alone):
+    pod = alone.pod()
 
     async def first():
-        runtime = bench.open()
+        runtime = alone.open()
         await runtime.start()
         await runtime.create_pod(pod)
-        run = await runtime.start_container(bench.container(pod, "sleep", "600"))
+        run = await runtime.start_container(alone.container(pod, "sleep", "600"))
         await runtime.close(kill=False)
         return run
 
@@ -202,10 +202,10 @@ def test_an_engine_that_lets_go_leaves_its_pods(bench):
 
     async def scenario(runtime):
         (found,) = await runtime.adopt()
-        assert (await runtime.start_container(bench.container(pod, "sleep", "600"))) == found, "it runs already"
+        assert (await runtime.start_container(alone.container(pod, "sleep", "600"))) == found, "it runs already"
         return found
 
-    assert bench.run(scenario) == run
+    assert alone.run(scenario) == run
 
 
 def test_the_holder_stays_small_and_light():
