@@ -34,7 +34,7 @@ def command(
 
 async def _images(references: list[str], pull: bool) -> list[Obj]:
     layout = Layout(home_directory())
-    images = Images(layout.images, layout.home / "images.yaml")
+    images = Images(layout.home)
     try:
         if pull:
             await _pull(images, references)

@@ -175,7 +175,7 @@ class Engine:
         agent = NodeAgent(
             self._client,
             self._runtime,
-            Images(self._layout.images, self._layout.home / "images.yaml"),
+            Images(self._layout.home),
             settings,
             self._clock,
         )

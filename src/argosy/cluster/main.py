@@ -29,6 +29,7 @@ def main() -> None:
     """Run until told to end. Exit code 1 when the engine could not start."""
     options = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line a request would be most of the log
     settings = Settings(
         home=options.home,
         isolation=Level(options.isolation) if options.isolation else None,

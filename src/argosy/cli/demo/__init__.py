@@ -71,7 +71,7 @@ async def _tell(plan: DemoPlan, state: process.EngineState, layout: Layout, quie
 
 async def _pull(layout: Layout) -> None:
     """Build what later chapters need while the first ones run; the engine would do it when the pods come."""
-    images = Images(layout.images, layout.home / "images.yaml")
+    images = Images(layout.home)
     try:
         await images.prebuild(["argosy/torch", "argosy/gradio"])
     except ImageError:

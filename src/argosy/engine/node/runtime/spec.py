@@ -164,9 +164,13 @@ class Runtime(Protocol):
     """What the node agent asks of the machine."""
 
     level: Level
-    network: Network
     enforces: frozenset[str]
     """Of `memory`, `cpu`, `pids`: limits enforced by the kernel. The rest is watched (memory) or approximated (cpu)."""
+
+    @property
+    def network(self) -> Network:
+        """The cluster's network; usable once started."""
+        ...
 
     async def start(self) -> None:
         """Bring up, or find again, whatever outlives the engine (the holder of the pod network)."""
