@@ -9,11 +9,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import aiohttp
-import pytest
 from aiohttp import web
-
-pytest.importorskip("argosy.meta.crd")
-
 from served import cluster, until
 
 from argosy import kinds

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("argosy.meta.crd")
-
 from argosy.operators import ALL
 from argosy.operators.install import choose, manifests, missing
 

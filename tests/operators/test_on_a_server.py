@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-pytest.importorskip("argosy.meta.crd")
-
 from served import cluster, until
 
 from argosy import kinds
