@@ -1,6 +1,6 @@
 """The simple JSONPaths of printer columns, selectable fields and scale subresources.
 
-Understands fields, quoted fields, indices, `[*]` and filters `[?(@.type=="Ready")]`; anything else finds nothing. Parsed
+Understands fields, quoted fields, indices, slices, `[*]` and filters `[?(@.type=="Ready")]`; anything else finds nothing. Parsed
 once, then called for every object. Pure.
 """
 
@@ -15,6 +15,7 @@ _STEP = re.compile(
     r"""\.(?P<field>(?:[^.\[\\]|\\.)+)"""
     r"""|\[(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\]"""
     r"""|\[(?P<index>-?\d+)\]"""
+    r"""|\[(?P<from>-?\d*):(?P<to>-?\d*)\]"""
     r"""|(?P<all>\[\*\]|\.\*)"""
     r"""|\[\?\(@\.(?P<left>[\w.]+)\s*(?P<op>==|!=)\s*(?P<right>'[^']*'|"[^"]*"|[^)\s]+)\s*\)\]"""
 )
@@ -61,6 +62,8 @@ def _step(match: re.Match[str]) -> Step:
         return _every
     if match["index"] is not None:
         return _index(int(match["index"]))
+    if match["from"] is not None:
+        return _slice(slice(*(int(end) if end else None for end in (match["from"], match["to"]))))
     if match["left"]:
         return _filter(match["left"], match["op"] == "==", _literal(match["right"]))
     name = match["quoted"] if match["quoted"] is not None else re.sub(r"\\(.)", r"\1", match["field"])
@@ -73,6 +76,10 @@ def _field(name: str) -> Step:
 
 def _index(at: int) -> Step:
     return lambda value: (value[at],) if isinstance(value, list) and -len(value) <= at < len(value) else ()
+
+
+def _slice(part: slice) -> Step:
+    return lambda value: value[part] if isinstance(value, list) else ()
 
 
 def _every(value: Any) -> Iterable[Any]:
