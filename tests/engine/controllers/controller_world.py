@@ -162,11 +162,11 @@ class World:
     def settle(self, *work: tuple[Operator, str], between: Callable[[], None] = lambda: None, steps: int = 60) -> None:
         """Plan until nothing changes any more."""
         for _ in range(steps):
-            before = thaw(list(self.objects.items()))
+            before = thaw(self.objects)
             for operator, name in work:
                 for _ in range(2):
                     self.step(operator, name)
             between()
-            if before == list(self.objects.items()):
+            if before == self.objects:
                 return
         raise AssertionError("the plans do not come to rest")

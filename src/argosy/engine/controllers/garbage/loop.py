@@ -15,8 +15,8 @@ from argosy.client.transport import Transport
 from argosy.control.cache import Change
 from argosy.control.pool import Informers
 from argosy.control.queue import WorkQueue
-from argosy.engine.controllers.garbage.graph import Disown, Entry, Free, Graph, Remove, Step, Verify
-from argosy.errors import ApiError, Conflict, NotFound
+from argosy.engine.controllers.garbage.graph import Disown, Entry, Free, Graph, Owner, Remove, Step, Verify
+from argosy.errors import ApiError, Conflict, NotFound, ServiceUnavailable
 from argosy.kinds import CUSTOM_RESOURCE_DEFINITION
 from argosy.meta.kind import Kind
 from argosy.meta.objects import uid_of
@@ -113,9 +113,10 @@ class Collector:
         while True:
             uid = await self._queue.get()
             try:
-                for step in self._graph.judge(uid):
-                    await self._carry_out(step)
-                self._queue.forget(uid)
+                if all([await self._carry_out(step) for step in self._graph.judge(uid)]):
+                    self._queue.forget(uid)
+                else:
+                    self._queue.add_rate_limited(uid)
             except (ApiError, ConnectionError, TimeoutError) as error:
                 _log.debug("garbage collector: %s; it will be tried again", error)
                 self._queue.add_rate_limited(uid)
@@ -125,30 +126,31 @@ class Collector:
             finally:
                 self._queue.done(uid)
 
-    async def _carry_out(self, step: Step) -> None:
+    async def _carry_out(self, step: Step) -> bool:
+        """Do it; False when the object has to be looked at again although nothing may happen to it."""
         entry = step.entry
         try:
             match step:
                 case Verify(owner=owner):
-                    await self._verify(entry, owner.api_version, owner.kind, owner.name, owner.uid)
+                    return await self._verify(entry, owner)
                 case Remove(propagation=propagation):
-                    if not await self._owners_are_gone(entry):
-                        return
-                    await self._client.delete(entry.kind, entry.key, uid=entry.uid, propagation=propagation)
+                    if await self._owners_are_gone(entry):
+                        await self._client.delete(entry.kind, entry.key, uid=entry.uid, propagation=propagation)
                 case Disown(owners=owners):
                     await self._strip(entry, "ownerReferences", owners)
                 case Free(finalizer=finalizer):
                     await self._strip(entry, "finalizers", {finalizer})
         except NotFound:
-            return
+            pass
+        return True
 
-    async def _verify(self, entry: Entry, api_version: str, kind: str, name: str, uid: str) -> None:
-        if await self._is_gone(entry, api_version, kind, name, uid):
-            self._graph.confirm_gone(uid)
+    async def _verify(self, entry: Entry, owner: Owner) -> bool:
+        if await self._is_gone(entry, owner):
+            self._graph.confirm_gone(owner.uid)
             self._queue.add(entry.uid)
-        elif uid not in self._graph.entries:
-            # It is there and will be seen; or its kind is not watched, and it is asked for again in a while.
-            self._queue.add_after(entry.uid, 30.0)
+            return True
+        # It is there and not seen: its kind is watched only from now on, or not at all. Ask again, less and less often.
+        return owner.uid in self._graph.entries
 
     async def _owners_are_gone(self, entry: Entry) -> bool:
         """Asked of the server before anything is deleted: a watch that lost sight of a kind must not cost its dependents."""
@@ -156,19 +158,19 @@ class Collector:
             known = self._graph.entries.get(owner.uid)
             if known is not None and not known.waits:
                 return False
-            if known is None and not await self._is_gone(entry, owner.api_version, owner.kind, owner.name, owner.uid):
+            if known is None and not await self._is_gone(entry, owner):
                 return False
         return True
 
-    async def _is_gone(self, entry: Entry, api_version: str, kind: str, name: str, uid: str) -> bool:
-        served = find(self._served, api_version, kind)
+    async def _is_gone(self, entry: Entry, owner: Owner) -> bool:
+        served = find(self._served, owner.api_version, owner.kind)
         if served is None:
-            raise NotFound(f"the cluster serves no {kind} in {api_version}")
+            raise ServiceUnavailable(f"the cluster serves no {owner.kind} in {owner.api_version}, or not yet")
         try:
-            found = await self._metadata.get(served, name, entry.key.namespace if served.namespaced else "")
+            found = await self._metadata.get(served, owner.name, entry.key.namespace if served.namespaced else "")
         except NotFound:
             return True
-        return uid_of(found) != uid
+        return uid_of(found) != owner.uid
 
     async def _strip(self, entry: Entry, field: str, unwanted: Iterable[str]) -> None:
         """Take items out of a list in an object's metadata."""

@@ -174,7 +174,7 @@ class _Draft:
         if not changed <= _UNHURRIED or parallel != 1 or self.job["spec"].get("activeDeadlineSeconds") is not None:
             return status, None
         pod = self.census.active[0] if self.census.active else None
-        left = _READY_SECONDS if pod is None else (_settles_at(pod, self.now) - self.now).total_seconds()
+        left = _PENDING_SECONDS if pod is None else (_settles_at(pod, self.now) - self.now).total_seconds()
         return (None, max(left, 0.05)) if left > 0 else (status, None)
 
     def _first_pod(self) -> datetime:

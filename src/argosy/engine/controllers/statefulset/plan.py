@@ -154,13 +154,17 @@ class _Draft:
                 )
 
     def _revision_for(self, ordinal: int) -> Obj:
-        """Below the partition, or not yet reached by a rollout, a pod comes back as it was."""
-        if not self._rolls() or self._current == name_of(self.told.update):
-            return self.told.update
-        partition = dig(self.set, "spec", "updateStrategy", "rollingUpdate", "partition")
-        kept = int(partition) if partition else int(dig(self.set, "status", "currentReplicas", default=0))
+        """Below the partition, or below a pod that the rollout has not reached, a pod comes back as it was."""
         old = self.told.by_name(self._current)
-        return old if old is not None and ordinal < self._start + kept else self.told.update
+        if not self._rolls() or old is None or old is self.told.update:
+            return self.told.update
+        partition = int(dig(self.set, "spec", "updateStrategy", "rollingUpdate", "partition", default=0))
+        behind = [
+            o
+            for o, pod in self._pods.items()
+            if identity.revision_name(self.set, pod) == self._current and not is_deleting(pod)
+        ]
+        return old if ordinal < self._start + partition or ordinal < max(behind, default=-1) else self.told.update
 
     def _rolls(self) -> bool:
         return bool(dig(self.set, "spec", "updateStrategy", "type", default="RollingUpdate") == "RollingUpdate")

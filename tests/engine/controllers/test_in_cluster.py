@@ -1,0 +1,289 @@
+"""The controllers and the scheduler on the real API server, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from small_cluster import Cluster, in_cluster
+
+from argosy.errors import NotFound
+from argosy.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    JOB,
+    NAMESPACE,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    STATEFUL_SET,
+)
+from argosy.meta.conditions import is_true
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import Key, key_of, name_of
+
+
+def template(app: str, **facts: object) -> Obj:
+    annotations = facts.pop("annotations", {})
+    return {
+        "metadata": {"labels": {"app": app}, "annotations": annotations},
+        "spec": {"containers": [{"name": "main", "image": "busybox", **facts.pop("container", {})}], **facts},  # type: ignore[dict-item]
+    }
+
+
+def deployment(name: str = "web", replicas: int = 3, namespace: str = "default") -> Obj:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": template(name),
+        },
+    }
+
+
+def job(name: str = "job", **spec: object) -> Obj:
+    code = spec.pop("code", "0")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"template": template(name, annotations={"test/exit": code}, restartPolicy="Never"), **spec},
+    }
+
+
+async def ready(cluster: Cluster) -> None:
+    await cluster.until(SERVICE_ACCOUNT, "default", lambda _: True)
+
+
+def test_a_deployment_rolls_out_and_back_in(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(DEPLOYMENT, deployment())
+        service = {
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+        }
+        await client.create(SERVICE, {"apiVersion": "v1", "kind": "Service", **service})
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 3)
+        await cluster.count(
+            ENDPOINT_SLICE, 1, lambda s: sum(e["conditions"]["ready"] for e in s["endpoints"] or ()) == 3
+        )
+        patch = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "other"}]}}}}
+        await client.patch(DEPLOYMENT, Key("default", "web"), patch)
+        done = await cluster.until(
+            DEPLOYMENT,
+            "web",
+            lambda d: (
+                dig(d, "status", "updatedReplicas") == dig(d, "status", "replicas") == 3
+                and d["status"].get("availableReplicas") == 3
+                and d["status"]["observedGeneration"] == d["metadata"]["generation"]
+            ),
+        )
+        assert is_true(done, "Progressing")
+        await cluster.count(REPLICA_SET, 2)
+        await client.delete(DEPLOYMENT, Key("default", "web"))
+        await cluster.count(REPLICA_SET, 0)
+        await cluster.count(POD, 0)
+
+    in_cluster(tmp_path, test, nodes=("n1", "n2"))
+
+
+def test_jobs_succeed_and_fail(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(JOB, job("good", completions=3, parallelism=2))
+        await client.create(JOB, job("bad", code="1", backoffLimit=0))
+        await client.create(JOB, job("indexed", completions=3, parallelism=3, completionMode="Indexed"))
+        good = await cluster.until(JOB, "good", lambda j: is_true(j, "Complete"))
+        assert good["status"]["succeeded"] == 3
+        assert good["status"]["completionTime"]
+        bad = await cluster.until(JOB, "bad", lambda j: is_true(j, "Failed"))
+        assert bad["status"]["failed"] == 1
+        indexed = await cluster.until(JOB, "indexed", lambda j: is_true(j, "Complete"))
+        assert indexed["status"]["completedIndexes"] == "0-2"
+        for name in ("good", "bad", "indexed"):
+            await client.delete(JOB, Key("default", name))
+        await cluster.count(JOB, 0)
+        await cluster.count(POD, 0)
+
+    in_cluster(tmp_path, test)
+
+
+def test_a_stateful_set_with_claims(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        claim = {
+            "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+        await client.create(
+            STATEFUL_SET,
+            {
+                "apiVersion": "apps/v1",
+                "kind": "StatefulSet",
+                "metadata": {"name": "db", "namespace": "default"},
+                "spec": {
+                    "replicas": 2,
+                    "serviceName": "db",
+                    "selector": {"matchLabels": {"app": "db"}},
+                    "template": template("db"),
+                    "volumeClaimTemplates": [claim],
+                },
+            },
+        )
+        await cluster.until(STATEFUL_SET, "db", lambda s: dig(s, "status", "readyReplicas") == 2)
+        bound = await cluster.until(
+            PERSISTENT_VOLUME_CLAIM, "data-db-1", lambda c: dig(c, "status", "phase") == "Bound"
+        )
+        volume = await client.get(PERSISTENT_VOLUME, bound["spec"]["volumeName"])
+        path = Path(volume["spec"]["hostPath"]["path"])
+        assert path.parent == tmp_path / "volumes" / "default"
+        path.mkdir(parents=True)
+        (path / "file").write_text("data")
+        await client.delete(STATEFUL_SET, Key("default", "db"))
+        await cluster.count(POD, 0)
+        await client.delete(PERSISTENT_VOLUME_CLAIM, Key("default", "data-db-1"))
+        await cluster.gone(PERSISTENT_VOLUME, name_of(volume))
+        assert not path.exists()
+
+    in_cluster(tmp_path, test)
+
+
+def test_a_namespace_is_filled_and_emptied(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        client = cluster.client
+        await client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+        await cluster.until(SERVICE_ACCOUNT, "default", lambda _: True, "team")
+        authority = await cluster.until(CONFIG_MAP, "kube-root-ca.crt", lambda _: True, "team")
+        assert authority["data"] == {"ca.crt": "CA"}
+        await client.create(DEPLOYMENT, deployment(namespace="team"))
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 3, "team")
+        await client.delete(NAMESPACE, Key("", "team"))
+        await cluster.gone(NAMESPACE, "team")
+        for kind in (POD, REPLICA_SET, DEPLOYMENT, CONFIG_MAP):
+            assert (await client.list(kind, "team")).items == []
+
+    in_cluster(tmp_path, test)
+
+
+def test_owners_in_the_foreground_and_orphans(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(DEPLOYMENT, deployment("fore"))
+        await client.create(DEPLOYMENT, deployment("left"))
+        for name in ("fore", "left"):
+            await cluster.until(DEPLOYMENT, name, lambda d: dig(d, "status", "availableReplicas") == 3)
+        await client.delete(DEPLOYMENT, Key("default", "fore"), propagation="Foreground")
+        await cluster.gone(DEPLOYMENT, "fore")
+        assert not [p for p in (await client.list(POD)).items if p["metadata"]["labels"]["app"] == "fore"]
+        await client.delete(DEPLOYMENT, Key("default", "left"), propagation="Orphan")
+        await cluster.gone(DEPLOYMENT, "left")
+        (orphan,) = await cluster.count(REPLICA_SET, 1, lambda rs: not rs["metadata"].get("ownerReferences"))
+        assert len((await client.list(POD)).items) == 3
+        await client.create(DEPLOYMENT, deployment("left"))
+        await cluster.until(REPLICA_SET, name_of(orphan), lambda rs: bool(rs["metadata"].get("ownerReferences")))
+
+    in_cluster(tmp_path, test)
+
+
+def test_custom_kinds_are_collected_too(tmp_path: Path) -> None:
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "boats.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "boats", "singular": "boat", "kind": "Boat", "listKind": "BoatList"},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                }
+            ],
+        },
+    }
+
+    async def test(cluster: Cluster) -> None:
+        from argosy.control.capabilities import until_served
+        from argosy.kinds import CUSTOM_RESOURCE_DEFINITION
+        from argosy.meta.kind import Kind
+        from argosy.meta.objects import owner_reference
+
+        client = cluster.client
+        boats = Kind("example.com", "v1", "Boat", "boats")
+        await client.create(CUSTOM_RESOURCE_DEFINITION, crd)
+        await until_served(client, boats, timeout=10)
+        boat = await client.create(
+            boats, {"apiVersion": "example.com/v1", "kind": "Boat", "metadata": {"name": "b", "namespace": "default"}}
+        )
+        meta = {"name": "owned", "namespace": "default", "ownerReferences": [owner_reference(boat, boats)]}
+        await client.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+        await cluster.until(CONFIG_MAP, "owned", lambda _: True)
+        await client.delete(boats, key_of(boat))
+        await cluster.gone(CONFIG_MAP, "owned")
+
+    in_cluster(tmp_path, test)
+
+
+def test_pods_of_a_removed_node_go(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(DEPLOYMENT, deployment(replicas=4))
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 4)
+        await client.delete(NODE, Key("", "n2"))
+        await cluster.count(
+            POD, 4, lambda p: dig(p, "spec", "nodeName") == "n1" and dig(p, "status", "phase") == "Running"
+        )
+
+    in_cluster(tmp_path, test, nodes=("n1", "n2"))
+
+
+def test_what_does_not_fit_says_why(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        big = template("big", container={"resources": {"requests": {"cpu": "200"}}})
+        pod = {"apiVersion": "v1", "kind": "Pod", **big, "metadata": {"name": "big", "namespace": "default"}}
+        await client.create(POD, pod)
+        told = await cluster.until(POD, "big", lambda p: bool(dig(p, "status", "conditions")))
+        (condition,) = told["status"]["conditions"]
+        assert (condition["type"], condition["status"], condition["reason"]) == (
+            "PodScheduled",
+            "False",
+            "Unschedulable",
+        )
+        assert condition["message"].startswith("0/1 nodes are available: 1 Insufficient cpu.")
+        assert "the largest node has 64" in condition["message"]
+
+    in_cluster(tmp_path, test)
+
+
+def test_deleting_twice_is_no_error(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        await cluster.client.create(JOB, job("gone"))
+        await cluster.until(JOB, "gone", lambda j: is_true(j, "Complete"))
+        await cluster.client.delete(JOB, Key("default", "gone"))
+        await cluster.gone(JOB, "gone")
+        try:
+            await cluster.client.get(JOB, "gone", "default")
+        except NotFound:
+            return
+        raise AssertionError("it is still there")
+
+    in_cluster(tmp_path, test)
