@@ -9,7 +9,7 @@ import aiohttp
 
 from argosy import kinds
 from argosy.cli.demo.stage import Stage, is_available
-from argosy.cli.demo.story import latencies, most_ready, read_result, read_resumed, read_sample, read_step
+from argosy.cli.demo.story import burst_line, most_ready, read_result, read_resumed, read_sample, read_step
 from argosy.errors import UserError
 from argosy.meta.json import Obj, decode, dig
 from argosy.meta.objects import Key, uid_of
@@ -102,7 +102,7 @@ async def scale(stage: Stage) -> None:
             await stage.apply(manifests.burst(stage.plan, _BURST_SECONDS, _BURST_CONCURRENCY))
             await stage.until(kinds.JOB, "burst", _complete_or_raise, shown)
             said = _last_json(await _job_log(stage, "burst"))
-            stage.story.facts["burst"] = latencies(said)
+            stage.story.facts["burst"] = burst_line(said)
             stage.tell(f"          {stage.story.facts['burst']}")
             await stage.until(
                 kinds.DEPLOYMENT, f"{SERVED}-predictor",

@@ -6,10 +6,9 @@ The chapters write into a `Story` as they go; the summary table and the HTML rep
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, dig
 
 _STEP = re.compile(r"\bstep=(\d+)\b.*?\bloss=([0-9.]+)(?:.*?\btokens/s=([0-9.]+))?")
 _RESULT = re.compile(r"\bheld_out_loss=([0-9.]+) unigram_entropy=([0-9.]+)")
@@ -87,18 +86,16 @@ def read_sample(line: str) -> str | None:
     return text.strip() if marker else None
 
 
-def percentile(values: Iterable[float], share: float) -> float:
-    """The value below which `share` of the values lie; 0 for none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
-
-
 def most_ready(story: Story) -> int:
     """The most replicas that were ready at any time."""
     return max((ready for _, ready in story.replicas), default=0)
 
 
-def latencies(result: Mapping[str, object]) -> str:
+def burst_line(result: Obj) -> str:
     """A burst's outcome in a line."""
-    keys = ("requests", "errors", "p50_ms", "p99_ms")
-    return ", ".join(f"{key.replace('_', ' ')} {result[key]}" for key in keys if key in result)
+    latency, first = dig(result, "latency_seconds", default={}), dig(result, "first_token_seconds", default={})
+    return (
+        f"{result.get('requests', 0)} requests, {result.get('failed', 0)} failed, "
+        f"{result.get('requests_per_second', 0)} requests/s, {result.get('tokens_per_second', 0)} tokens/s; "
+        f"latency p50 {latency.get('p50', '?')} s, p99 {latency.get('p99', '?')} s; first token p50 {first.get('p50', '?')} s"
+    )

@@ -108,8 +108,9 @@ def serving(plan: DemoPlan) -> Obj:
 
 def burst(plan: DemoPlan, seconds: int, concurrency: int) -> Obj:
     """A Job that loads the endpoint."""
-    command = ["python", "-m", "argosy.programs.demo.load", "--url", f"{_gateway_url()}", "--model", SERVED]
-    return _batch(plan, "burst", [*command, "--seconds", str(seconds), "--concurrency", str(concurrency)])
+    command = ["python", "-m", "argosy.programs.demo.load", "--model", SERVED]
+    command += ["--seconds", str(seconds), "--concurrency", str(concurrency)]
+    return _batch(plan, "burst", command, {"OPENAI_BASE_URL": _gateway_url()})
 
 
 def chat_app(plan: DemoPlan) -> list[Obj]:
@@ -206,8 +207,8 @@ def _job(plan: DemoPlan, name: str, replicas: Obj, checkpoints: str = "") -> Obj
     }
 
 
-def _batch(plan: DemoPlan, name: str, command: Sequence[str]) -> Obj:
-    template = _trainer(replace(plan, data=""), command, {})
+def _batch(plan: DemoPlan, name: str, command: Sequence[str], env: dict[str, str] | None = None) -> Obj:
+    template = _trainer(replace(plan, data=""), command, env or {})
     template["spec"] |= {"restartPolicy": "Never"}
     template["spec"]["containers"][0]["name"] = name
     return {
