@@ -62,9 +62,11 @@ class Collector:
         self._queue: WorkQueue[str] = WorkQueue()
         self._kinds: dict[tuple[str, str], Kind] = {}
         self._served: list[Kind] = []
+        self._news = asyncio.Event()
 
     async def run(self) -> NoReturn:
         """Collect until cancelled."""
+        self._definitions.listen(lambda _: self._news.set())
         async with Informers(self._metadata) as pool, asyncio.TaskGroup() as group:
             await self._follow(pool)
             await pool.synced()
@@ -74,22 +76,20 @@ class Collector:
         raise AssertionError("the collector ends only when cancelled")
 
     async def _rediscover(self, pool: Informers) -> NoReturn:
-        news = asyncio.Event()
-        self._definitions.listen(lambda _: news.set())
         while True:
             try:
                 async with asyncio.timeout(_REDISCOVER_SECONDS):
-                    await news.wait()
+                    await self._news.wait()
                 await asyncio.sleep(_SETTLE_SECONDS)
             except TimeoutError:
                 pass
-            news.clear()
+            self._news.clear()
             try:
                 await self._follow(pool)
             except (ApiError, ConnectionError) as error:
                 _log.warning("cannot ask the API server what it serves, trying again: %s", error)
                 await asyncio.sleep(1)
-                news.set()
+                self._news.set()
 
     async def _follow(self, pool: Informers) -> None:
         """Begin to watch kinds that are new."""
