@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from argosy.client.requests import JSON_PATCH, MERGE_PATCH
-from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_json
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import InvalidPatch, RefusedPatch, Unreasoned
@@ -76,8 +75,3 @@ def _name(value: Any) -> str:
         return "bool"
     names = {list: "array", str: "string", int: "number", float: "number"}
     return names.get(type(value), "null")
-
-
-async def apply(call: Call, subresource: str = "") -> Answer:
-    """Server-side apply."""
-    raise UnsupportedMediaType("server-side apply is not there yet")

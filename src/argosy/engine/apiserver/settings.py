@@ -29,6 +29,9 @@ class ApiSettings:
     api_port: int = 6443
     """The port on which the server listens: the target of the Service `kubernetes`."""
     platform: str = "linux/amd64"
+    untracked: frozenset[str] = frozenset({"system:argosy-engine"})
+    """Users whose creates leave no record of who owns which field: the engine's own components, whose objects nobody
+    applies. What somebody else made stays tracked, whoever writes to it."""
     clock: Clock = field(default_factory=SystemClock)
     bookmark_seconds: float = 60.0
     """How often an idle watch that asked for bookmarks gets one."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from argosy import kinds
-from argosy.engine.apiserver import admission, conversions, crds, objectmeta, strategy, validation
+from argosy.engine.apiserver import admission, conversions, crds, objectmeta, ownership, strategy, validation
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict, invalid, not_found, qualified, wrong
@@ -107,6 +107,8 @@ def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
     """Make a changed object whole and hold it against the rules. Raises ApiError."""
     served = call.served
     objectmeta.carry_over(obj, old)
+    if call.verb != "apply":
+        ownership.track(call, obj, old, subresource)
     strategy.prepare_update(served, obj, old, subresource)
     admission.admit(call, obj, old)
     # Kubernetes holds the metadata against its rules twice: as of any object, and as part of the kind's own rules.

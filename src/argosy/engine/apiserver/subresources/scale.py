@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from argosy import kinds
 from argosy.engine.apiserver import jsonpath, patching, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type, read_object
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import invalid, wrong
+from argosy.engine.apiserver.verbs.apply import APPLY_TYPES, apply, read_config
 from argosy.engine.apiserver.verbs.get import find
 from argosy.errors import BadRequest
 from argosy.kinds.cells import selector_text
@@ -56,37 +59,66 @@ def get(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     """PUT of a Scale."""
     wanted = read_object(call.request, [])
-    return await _apply(call, lambda scale: wanted)
+    return await _change(call, lambda scale: wanted)
 
 
 async def patch(call: Call) -> Answer:
     """PATCH of a Scale."""
+    if content_type(call.request) in APPLY_TYPES:
+        return await _apply_scale(call)
     change = patching.reader(call, content_type(call.request), [], kinds.SCALE)
-    return await _apply(call, change)
+    return await _change(call, change)
 
 
-async def _apply(call: Call, change: writing.Change) -> Answer:
+async def _change(call: Call, change: writing.Change) -> Answer:
     def scaled(obj: Obj) -> Obj:
         scale = change(thaw(scale_of(call, obj)))
-        if scale.get("metadata", {}).get("name", call.target.name) != call.target.name:
-            name = scale["metadata"]["name"]
-            raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
-        replicas = dig(scale, "spec", "replicas", default=0)
-        if not isinstance(replicas, int) or isinstance(replicas, bool):
-            raise BadRequest("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32")
-        if replicas < 0:
-            why = "must be greater than or equal to 0"
-            raise invalid(kinds.SCALE, call.target.name, [wrong("spec.replicas", replicas, why)])
+        _check(call, scale)
         version = scale.get("metadata", {}).get("resourceVersion")
         obj["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
-        path = call.served.scale.get("specReplicasPath", ".spec.replicas")
-        *parents, last = path.strip(".").split(".")
-        place = obj
-        for step in parents:
-            place = place.setdefault(step, {})
-        place[last] = replicas
+        _place(call, obj, dig(scale, "spec", "replicas", default=0))
         return obj
 
     answer = await writing.modify(call, scaled, "scale")
+    return _shown(call, answer)
+
+
+def _check(call: Call, scale: Obj) -> None:
+    name = scale.get("metadata", {}).get("name", call.target.name)
+    if name != call.target.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
+    replicas = dig(scale, "spec", "replicas", default=0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise BadRequest("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32")
+    if replicas < 0:
+        why = "must be greater than or equal to 0"
+        raise invalid(kinds.SCALE, call.target.name, [wrong("spec.replicas", replicas, why)])
+
+
+def _place(call: Call, obj: Obj, replicas: int) -> None:
+    """Put the number where the kind keeps it."""
+    path = call.served.scale.get("specReplicasPath", ".spec.replicas")
+    *parents, last = path.strip(".").split(".")
+    for step in parents:
+        obj = obj.setdefault(step, {})
+    obj[last] = replicas
+
+
+async def _apply_scale(call: Call) -> Answer:
+    """Apply of a Scale: an apply of the object that says nothing but its number of replicas."""
+    scale = read_config(call, [])
+    _check(call, scale)
+    config: Obj = {
+        "apiVersion": call.kind.api_version,
+        "kind": call.kind.kind,
+        "metadata": {"name": call.target.name, "namespace": call.target.namespace},
+    }
+    if dig(scale, "spec", "replicas") is not None:
+        _place(call, config, scale["spec"]["replicas"])
+    request = replace(call.request, body=b"", obj=config)
+    return _shown(call, await apply(replace(call, request=request), "scale"))
+
+
+def _shown(call: Call, answer: Answer) -> Answer:
     obj = answer.record.obj if answer.record is not None else answer.obj or {}
     return Answer(answer.status, obj=scale_of(call, writing.shown_form(call.served, obj)))

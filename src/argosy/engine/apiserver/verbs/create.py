@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from argosy import kinds
-from argosy.engine.apiserver import admission, crds, objectmeta, services, strategy, validation, writing
+from argosy.engine.apiserver import admission, crds, objectmeta, ownership, services, strategy, validation, writing
 from argosy.engine.apiserver.admission.pods import suffix
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
@@ -54,6 +54,8 @@ def prepare(call: Call, obj: Obj) -> Key:
     """Everything that happens to a new object before it is stored. Raises ApiError."""
     served, meta = call.served, obj["metadata"]
     _name(call, obj)
+    if call.verb != "apply":
+        ownership.track(call, obj, None)
     objectmeta.begin(served, obj, call.target.namespace, call.now, str(uuid4()))
     admission.admit(call, obj, None)
     strategy.prepare_create(served, obj, call.now, call.api.schemas.first_status(served))

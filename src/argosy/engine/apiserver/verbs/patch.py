@@ -8,13 +8,13 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import invalid_options, no_such_method, not_allowed
+from argosy.engine.apiserver.verbs.apply import APPLY_TYPES, apply
 from argosy.engine.apiserver.verbs.update import check_name
 from argosy.errors import UnsupportedMediaType
 from argosy.meta.json import Obj
 
 _BUILT_IN = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 _CUSTOM = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
-_APPLY_TYPES = (APPLY_PATCH, "application/apply-patch+json")
 
 
 async def patch(call: Call, subresource: str = "") -> Answer:
@@ -23,8 +23,8 @@ async def patch(call: Call, subresource: str = "") -> Answer:
         raise no_such_method()
     language = content_type(call.request)
     accepted = _CUSTOM if call.served.custom else _BUILT_IN
-    if language in _APPLY_TYPES:
-        return await patching.apply(call, subresource)
+    if language in APPLY_TYPES:
+        return await apply(call, subresource)
     if language not in accepted:
         raise UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
