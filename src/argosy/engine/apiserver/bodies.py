@@ -17,6 +17,8 @@ from argosy.meta.json import Obj, decode, thaw
 
 YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+_YAML_ERROR = "error converting YAML to JSON: yaml: "
+_SHOWN = 30
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -25,8 +27,8 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def read_object(request: Request, problems: list[str]) -> Obj:
-    """The body as an object of our own. Duplicate fields are added to `problems`.
+def read_object(request: Request, problems: list[str], expected: str = "") -> Obj:
+    """The body as an object of our own. Duplicate fields are added to `problems`; `expected` names the kind in messages.
 
     Raises BadRequest for a body that cannot be read, UnsupportedMediaType for one that we do not read.
     """
@@ -37,7 +39,7 @@ def read_object(request: Request, problems: list[str]) -> Obj:
     if kind == PROTOBUF:
         return protobuf.read(request.body)
     if kind in YAML_TYPES:
-        value = read_yaml(request.body, problems)
+        value = _expected_yaml(request.body, problems, expected)
     elif kind in ("", "application/json", "*/*") or kind.endswith("+json"):
         value = read_json(request.body, problems)
     else:
@@ -52,6 +54,17 @@ def read_object(request: Request, problems: list[str]) -> Obj:
             ' "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
         )
     return value
+
+
+def _expected_yaml(raw: bytes, problems: list[str], expected: str) -> Any:
+    try:
+        return read_yaml(raw, problems)
+    except BadRequest as error:
+        why = error.message.removeprefix(_YAML_ERROR)
+        beginning = raw[:_SHOWN].hex() + (" ..." if len(raw) > _SHOWN else "")
+        raise BadRequest(
+            f"the object provided is unrecognized (must be of type {expected}): yaml: {why} ({beginning})"
+        ) from None
 
 
 def read_json(raw: bytes, problems: list[str]) -> Any:
@@ -74,7 +87,7 @@ def read_yaml(raw: bytes, problems: list[str]) -> Any:
             problems += _yaml_duplicates(node)
         return _jsonable(yaml.load(raw, Loader=_LOADER))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadRequest(f"error converting YAML to JSON: yaml: {_yaml_error(error)}") from None
+        raise BadRequest(f"{_YAML_ERROR}{_yaml_error(error)}") from None
 
 
 def _keys(value: Any) -> int:
@@ -155,9 +168,13 @@ def _key_text(key: Any) -> str:
 
 
 def _yaml_error(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
+    """The error with its line, counted as Kubernetes' reader counts."""
     problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+    mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    mark = context if context is not None and context.line else mark
+    if mark is None:
+        return str(problem)
+    return f"line {mark.line + isinstance(error, yaml.scanner.ScannerError)}: {problem}"
 
 
 def _go_type(value: Any) -> str:

@@ -20,6 +20,12 @@ SUFFIX_LENGTH = 5
 _GENERATED_MAX = 63 - SUFFIX_LENGTH
 _ANNOTATIONS_MAX = 256 * 1024
 
+ORDER = (
+    "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
+    "managedFields",
+)  # fmt: skip
+"""In which Kubernetes writes the fields of metadata."""
 _FIXED = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _DNS_LABELED = (kinds.NAMESPACE,)

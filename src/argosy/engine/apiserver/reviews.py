@@ -20,7 +20,7 @@ REVIEWS = frozenset(kinds.reviews.ALL)
 def review(call: Call) -> Answer:
     """Answer the question in the body."""
     problems: list[str] = []
-    obj = read_object(call.request, problems)
+    obj = read_object(call.request, problems, call.kind.kind)
     check_body(call, obj)
     obj = understood(call, obj, problems)
     kind = call.kind

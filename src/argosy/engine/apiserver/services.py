@@ -39,6 +39,7 @@ def complete(call: Call, service: Obj) -> None:
 def change(call: Call, service: Obj, old: Obj) -> None:
     """Complete a changed Service: it keeps its address, and gets or loses what a new type asks for."""
     spec, before = service.get("spec") or {}, old.get("spec") or {}
+    _check_families(service)
     if spec.get("type") == "ExternalName":
         for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
             if spec.get(field) == before.get(field):
@@ -65,10 +66,26 @@ def change(call: Call, service: Obj, old: Obj) -> None:
         pools.ports.taken |= held_ports
 
 
-def release(call: Call, service: Obj) -> None:
-    """Give back what a Service was given that did not come to be."""
+def release(call: Call, service: Obj, old: Obj | None = None) -> None:
+    """Give back what a Service, or its new state, was given that did not come to be."""
     if call.served.storage is kinds.SERVICE:
-        call.api.addresses.give_back(service)
+        call.api.addresses.give_back(service, old)
+
+
+def _check_families(service: Obj) -> None:
+    """Only a headless Service without a selector, whose addresses somebody else makes, may ask for two families."""
+    spec = service.get("spec") or {}
+    if not spec.get("selector") or len(spec.get("ipFamilies") or ()) < 2:
+        return
+    causes = [
+        wrong(f"spec.ipFamilies[{i}]", f, "not configured on this cluster")
+        for i, f in enumerate(spec["ipFamilies"])
+        if f != "IPv4"
+    ]
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        why = "this cluster is not configured for dual-stack services"
+        causes = [wrong("spec.ipFamilyPolicy", "RequireDualStack", why), *causes]
+    raise invalid(kinds.SERVICE, service["metadata"].get("name", ""), causes)
 
 
 def _take_ip(call: Call, service: Obj) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from argosy import kinds
-from argosy.engine.apiserver import admission, conversions, crds, objectmeta, ownership, strategy, validation
+from argosy.engine.apiserver import admission, conversions, crds, objectmeta, ownership, services, strategy, validation
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict, invalid, not_found, qualified, wrong
@@ -58,15 +58,34 @@ def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = Fal
     problems = [*problems, *(f'unknown field "{path}"' for path in read.unknown)]
     fault = read.error
     if not fault and problems and level == "Strict":
-        fault = f"strict decoding error: {', '.join(problems)}"
+        fault = f"strict decoding error: {', '.join(_yaml_first(problems))}"
     if fault and patched:
-        raise InvalidPatch(encode(dict(sorted(sent.items()))).decode(), fault)
+        raise InvalidPatch(encode(_as_sent(sent)).decode(), fault)
     if fault:
         kind = call.kind
         raise BadRequest(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {fault}')
     if level == "Warn":
         call.warnings += problems
     return read.obj
+
+
+def _yaml_first(problems: list[str]) -> list[str]:
+    """What a YAML reader found, told as one."""
+    found = [problem for problem in problems if problem.startswith("line ")]
+    if not found:
+        return problems
+    told = "\n  ".join(["yaml: unmarshal errors:", *found])
+    return [told, *(problem for problem in problems if problem not in found)]
+
+
+def _as_sent(obj: Obj) -> Obj:
+    """The outcome of a patch as Kubernetes shows it: fields by name, metadata in its own order."""
+    meta = obj.get("metadata")
+    if isinstance(meta, dict):
+        places = {field: place for place, field in enumerate(objectmeta.ORDER)}
+        inner = dict(sorted(meta.items(), key=lambda item: places.get(item[0], len(places))))
+        obj = {**obj, "metadata": inner}
+    return dict(sorted(obj.items()))
 
 
 def ordered(obj: Obj, served: Served) -> Obj:
@@ -111,12 +130,18 @@ def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
         ownership.track(call, obj, old, subresource)
     strategy.prepare_update(served, obj, old, subresource)
     admission.admit(call, obj, old)
+    if served.storage is kinds.SERVICE and not subresource:
+        services.change(call, obj, old)
     # Kubernetes holds the metadata against its rules twice: as of any object, and as part of the kind's own rules.
     causes = objectmeta.validate_update(obj, old) * 2
     causes += validation.validate_update(call, obj, old, subresource)
-    if causes:
-        raise invalid(served.kind, call.target.name, causes)
-    admission.review(call, obj, old)
+    try:
+        if causes:
+            raise invalid(served.kind, call.target.name, causes)
+        admission.review(call, obj, old)
+    except BaseException:
+        services.release(call, obj, old)
+        raise
 
 
 def check_precondition(call: Call, obj: Obj, record: Record) -> None:

@@ -22,7 +22,7 @@ _ATTEMPTS = 8
 async def create(call: Call) -> Answer:
     """Make the object in the body. Raises AlreadyExists, Invalid, Forbidden, …"""
     problems: list[str] = []
-    obj = read_object(call.request, problems)
+    obj = read_object(call.request, problems, call.kind.kind)
     writing.check_body(call, obj)
     if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
         raise Unreasoned("resourceVersion should not be set on objects to be created")

@@ -37,7 +37,10 @@ async def patch(call: Call, subresource: str = "") -> Answer:
 
     def patched(obj: Obj) -> Obj:
         made = change(obj)
+        forgets = made["metadata"].get("managedFields") == []
         made = writing.understood(call, made, problems, patched=True)
+        if forgets:
+            made["metadata"]["managedFields"] = []
         writing.check_body(call, made)
         check_name(call, made)
         return made

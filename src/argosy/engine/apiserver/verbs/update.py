@@ -17,7 +17,7 @@ async def update(call: Call, subresource: str = "") -> Answer:
     if not call.target.name:
         raise no_such_method()
     problems: list[str] = []
-    obj = read_object(call.request, problems)
+    obj = read_object(call.request, problems, call.kind.kind)
     writing.check_body(call, obj)
     check_name(call, obj)
     new = writing.understood(call, obj, problems)
