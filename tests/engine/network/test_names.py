@@ -38,7 +38,7 @@ NAMES = Names("cluster.local", BY_KEY.get, lambda key: SLICES.get(key, []))
         ("early.default.svc.cluster.local", ("10.64.0.4",)),
         ("e-0.early.default.svc.cluster.local", ("10.64.0.4",)),
         ("10-64-0-77.default.pod.cluster.local", ("10.64.0.77",)),
-        ("default.svc.cluster.local", ()),
+        ("svc.cluster.local", ()),
         ("cluster.local", ()),
     ],
 )
@@ -52,6 +52,8 @@ def test_known(name, addresses):
     "name",
     [
         "nothing.default.svc.cluster.local",
+        # What a resolver makes of the bare name `nope`: it must not look like a name without an address.
+        "nope.svc.cluster.local",
         "web.nowhere.svc.cluster.local",
         "db-2.db.default.svc.cluster.local",
         "db-9.db.default.svc.cluster.local",

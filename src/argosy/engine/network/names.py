@@ -74,8 +74,8 @@ class Names:
         if kind != "svc":
             return _UNKNOWN
         match labels:
-            case [] | [_]:
-                return Found(Standing.KNOWN)  # a namespace by itself: there, with nothing in it
+            case []:
+                return Found(Standing.KNOWN)
             case [service, namespace]:
                 return self._of_service(Key(namespace, service))
             case [port, protocol, service, namespace] if port[:1] == "_" and protocol in ("_tcp", "_udp", "_sctp"):
