@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argosy.engine.apiserver.served import Served
 from argosy.errors import Cause
-from argosy.meta import pack, structural
+from argosy.meta import pack, structural, validation
 from argosy.meta.decode import Decoded, blank, decode
 from argosy.meta.defaults import set_defaults
 from argosy.meta.json import Obj
@@ -38,8 +38,9 @@ class Schemas:
         return None if status is None else dict(blank(status))
 
     def validate(self, served: Served, obj: Obj, old: Obj | None = None) -> list[Cause]:
-        """What is wrong with a complete object."""
-        return []
+        """What is wrong with a complete object, by its schema. Built-in objects were checked when they were decoded."""
+        schema = self.of(served) if served.custom else None
+        return [] if schema is None else validation.validate(obj, schema)
 
     def forget(self, crd: str) -> None:
         """A CustomResourceDefinition changed: what was made of its schemas is void."""
