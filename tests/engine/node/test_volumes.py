@@ -28,7 +28,7 @@ async def token(pod, wanted):
 
 def set_up(pod, directory, objects=OBJECTS):
     sources = Sources(objects.get, PodFacts("10.0.0.1", "127.0.0.1", "n"), ClusterFacts("h", 1))
-    return asyncio.run(volumes.set_up(pod, directory, sources, token))
+    return asyncio.run(volumes.set_up(pod, directory, directory, sources, token))
 
 
 def test_config_maps_and_secrets_become_files(tmp_path):

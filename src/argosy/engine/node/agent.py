@@ -59,7 +59,7 @@ class NodeAgent:
         self._settings = settings
         self._clock = clock
         self._workers: dict[str, PodWorker] = {}
-        self._records = Records(settings.home / "pods")
+        self._records = Records(settings.home)
         self._addresses = Addresses(settings.pod_cidr)
         self._events = EventRecorder(self._client, "kubelet", clock, host=settings.node_names[0])
         self._usage = UsageMeter(runtime)
@@ -203,9 +203,11 @@ class NodeAgent:
             runs.setdefault(run.pod_uid, []).append(run)
         ours = {uid_of(pod): pod for pod in pods.items() if self._is_ours(pod)}
         records = self._records.all()
-        for uid, record in records.items():
-            if uid in ours and record is not None:
-                self._addresses.claim(uid, record.address)
+        for uid, pod in ours.items():
+            record = records.get(uid)
+            address = record.address if record else str(dig(pod, "status", "podIP", default=""))
+            if address and not dig(pod, "spec", "hostNetwork"):
+                self._addresses.claim(uid, address)
         for uid in (runs.keys() | records.keys()) - ours.keys():
             await self._end_orphan(uid)
         for uid, pod in ours.items():

@@ -33,7 +33,7 @@ class Situation:
     """The cluster's host names, where nothing resolves them (L0)."""
 
 
-def pod_spec(pod: Obj, address: str, directory: Path) -> PodSpec:
+def pod_spec(pod: Obj, address: str, directory: Path, memory: Path) -> PodSpec:
     """The sandbox of a pod."""
     return PodSpec(
         uid=uid_of(pod),
@@ -42,8 +42,8 @@ def pod_spec(pod: Obj, address: str, directory: Path) -> PodSpec:
         hostname=hostname_of(pod),
         address=address,
         directory=directory,
-        etc_hosts=directory / "etc-hosts",
-        resolv_conf=directory / "resolv.conf",
+        etc_hosts=memory / "etc-hosts",
+        resolv_conf=memory / "resolv.conf",
         host_network=bool(pod["spec"].get("hostNetwork")),
     )
 
@@ -59,7 +59,7 @@ def container_of(pod: Obj, name: str) -> Obj:
 
 def log_path(directory: Path, container: str, attempt: int) -> Path:
     """Where a run's log lies."""
-    return directory / "logs" / container / f"{attempt}.log"
+    return directory / f"{container}-{attempt}.log"
 
 
 def env_of(pod: Obj, container: Obj, image: Image, situation: Situation) -> dict[str, str]:

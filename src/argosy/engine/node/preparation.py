@@ -17,8 +17,8 @@ from argosy.engine.node import launch, volumes
 from argosy.engine.node.environment import Sources
 from argosy.engine.node.etc_files import hosts, resolv_conf
 from argosy.engine.node.projection import TokenWanted, references_of
-from argosy.engine.node.records import PodRecord
-from argosy.engine.node.runtime.spec import Level
+from argosy.engine.node.records import PodRecord, put
+from argosy.engine.node.runtime.spec import Level, PodSpec
 from argosy.engine.node.shared import Shared
 from argosy.engine.node.sources import ClusterFacts, Missing, PodFacts, Reference
 from argosy.errors import ArgosyError
@@ -39,6 +39,7 @@ class Preparation:
         self.pod = pod
         self.address = address
         self.directory = shared.records.place(uid_of(pod))
+        self.memory = shared.records.memory(uid_of(pod))
         self.mounted: volumes.Volumes | None = None
         self._shared = shared
         self._stops: list[Callable[[], None]] = []
@@ -53,7 +54,7 @@ class Preparation:
         shared.records.write(PodRecord(uid_of(pod), namespace_of(pod), name_of(pod), self.address))
         self.write_hosts()
         text = resolv_conf(pod, settings.dns_address, settings.cluster_domain)
-        (self.directory / "resolv.conf").write_text(text or _host_resolv_conf())
+        put(self.memory / "resolv.conf", (text or _host_resolv_conf()).encode())
         self.mounted = await self._insist(self._set_up, "FailedMount")
         await self._insist(self._make_sandbox, "FailedCreatePodSandBox")
         self._keep_fresh()
@@ -66,7 +67,11 @@ class Preparation:
         if shared.runtime.level is not Level.L2:
             table = shared.names(namespace_of(self.pod))
         text = hosts(self.pod, self.address, shared.settings.cluster_domain, table)
-        (self.directory / "etc-hosts").write_text(text)
+        put(self.memory / "etc-hosts", text.encode())
+
+    def sandbox(self) -> PodSpec:
+        """The pod as the runtime knows it."""
+        return launch.pod_spec(self.pod, self.address, self.directory, self.memory)
 
     def sources(self) -> Sources:
         """What environments and projected files are made from."""
@@ -86,10 +91,10 @@ class Preparation:
 
     async def _make_sandbox(self) -> None:
         async with self._shared.turns:
-            await self._shared.runtime.create_pod(launch.pod_spec(self.pod, self.address, self.directory))
+            await self._shared.runtime.create_pod(self.sandbox())
 
     async def _set_up(self) -> volumes.Volumes:
-        return await volumes.set_up(self.pod, self.directory, self.sources(), self._token)
+        return await volumes.set_up(self.pod, self.directory, self.memory, self.sources(), self._token)
 
     async def _insist(self, what: Callable[[], Coroutine[Any, Any, T]], code: str) -> T:
         """Try until it works; say why it does not; try again when what was missing appears."""

@@ -1,16 +1,42 @@
-"""What the agent itself keeps about a pod on disk: a small file in the pod's directory.
+"""Where the agent keeps what belongs to a pod, and the small file by which it knows the pod again.
 
-After a restart it gives every pod its address again, and tells which directories belong to pods that are no more.
+A pod has two directories. The one under `<home>/pods` is on disk: logs, emptyDirs, what the runtime writes. The other is
+in memory where the machine has a tmpfs: tokens, Secrets and ConfigMaps (as in Kubernetes, Secrets do not touch a disk), the
+files for /etc, and the record. They are written for every pod, and on a disk they would cost more than starting it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+
+_MEMORY = Path("/dev/shm")
+
+
+def memory_directory(home: Path) -> Path:
+    """The engine's directory in memory, which is `<home>/pods` itself where there is no tmpfs to be trusted.
+
+    Whoever ends an engine for good removes it.
+    """
+    name = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    place = _MEMORY / f"argosy-{os.geteuid()}-{name}"
+    try:
+        if not os.path.ismount(_MEMORY):
+            return home / "pods"
+        with suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        found = place.lstat()
+    except OSError:
+        return home / "pods"
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return place if mine else home / "pods"
 
 
 class PodRecord(msgspec.Struct, frozen=True):
@@ -22,34 +48,54 @@ class PodRecord(msgspec.Struct, frozen=True):
     address: str
 
 
-class Records:
-    """The pods' directories under `<home>/pods`."""
+def put(path: Path, content: bytes) -> None:
+    """Write a small file in place, in three system calls."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+
+class Records:
+    """The pods' directories of one engine."""
+
+    def __init__(self, home: Path) -> None:
+        self._disk = home / "pods"
+        self._memory = memory_directory(home)
         self._encoder = msgspec.json.Encoder()
 
     def place(self, uid: str) -> Path:
-        """A pod's own directory."""
-        return self._directory / uid
+        """A pod's directory on disk."""
+        return self._disk / uid
 
-    def write(self, record: PodRecord) -> Path:
-        """Make the pod's directory, with its record; returns it."""
-        place = self.place(record.uid)
-        place.mkdir(parents=True, exist_ok=True, mode=0o755)
-        (place / "pod.json").write_bytes(self._encoder.encode(record))
-        return place
+    def memory(self, uid: str) -> Path:
+        """A pod's directory in memory."""
+        return self._memory / uid
+
+    def write(self, record: PodRecord) -> None:
+        """Make the pod's directories, with its record."""
+        for place in (self.place(record.uid), self.memory(record.uid)):
+            try:
+                place.mkdir(mode=0o755)
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                place.mkdir(parents=True, exist_ok=True)
+        put(self.memory(record.uid) / "pod.json", self._encoder.encode(record))
 
     def all(self) -> Mapping[str, PodRecord | None]:
-        """Every directory by uid; None where the record cannot be read."""
+        """Every pod that has a directory, by uid; None where there is no record (the machine was started again)."""
         found: dict[str, PodRecord | None] = {}
-        with suppress(FileNotFoundError):
-            for place in self._directory.iterdir():
-                found[place.name] = None
-                with suppress(OSError, msgspec.DecodeError):
-                    found[place.name] = msgspec.json.decode((place / "pod.json").read_bytes(), type=PodRecord)
+        for root in dict.fromkeys((self._disk, self._memory)):
+            with suppress(FileNotFoundError):
+                for place in root.iterdir():
+                    found.setdefault(place.name, None)
+                    with suppress(OSError, msgspec.DecodeError):
+                        found[place.name] = msgspec.json.decode((place / "pod.json").read_bytes(), type=PodRecord)
         return found
 
     def remove(self, uid: str) -> None:
-        """Delete a pod's directory. Blocking: call it from a thread."""
+        """Delete a pod's directories. Blocking: call it from a thread."""
+        shutil.rmtree(self.memory(uid), ignore_errors=True)
         shutil.rmtree(self.place(uid), ignore_errors=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from argosy.clock import rfc3339
 from argosy.engine.node.plan import ContainerPlan, Role
-from argosy.engine.node.restarts import IMAGE_REASONS, should_restart
+from argosy.engine.node.restarts import should_restart
 from argosy.engine.node.state import ContainerState, PodState, Stage, Termination
 from argosy.meta.json import Obj, dig
 
@@ -235,29 +235,32 @@ def _gates(pod: Obj, conditions: dict[str, Obj]) -> tuple[str, str]:
     return ("ReadinessGatesNotReady", ", ".join(messages)) if messages else ("", "")
 
 
-def urgent(old: Obj, new: Obj) -> bool:
-    """Whether a change should be written at once: somebody may be waiting for it.
+AT_ONCE, IN_A_FLOOD_SECONDS, ANNOUNCEMENT_SECONDS = 0.0, 0.15, 1.0
 
-    What merely announces the next step (ContainerCreating, a sandbox that stands) may wait a moment: usually the next
-    step follows within milliseconds and one write tells both.
+
+def patience(before: PodState, after: PodState, *, flood: bool) -> float:
+    """How many seconds a change may wait before it is written.
+
+    None, when somebody may be waiting for it: the pod runs, is ready, has ended, is in trouble. What merely announces the
+    next step (ContainerCreating, a sandbox that stands) may wait: usually the next step follows within milliseconds and
+    one write tells both. In a flood of starting pods that holds for the start too: many a job has ended by then.
     """
-    if old.get("phase") != new.get("phase"):
-        return new.get("phase") != "Pending"
-    if _condition(old, "Ready") != _condition(new, "Ready"):
-        return True
-    return any(_telling(c) for c in (*new["containerStatuses"], *new.get("initContainerStatuses", ())))
-
-
-def _telling(container: Obj) -> bool:
-    reason = dig(container, "state", "waiting", "reason", default="")
-    return reason in IMAGE_REASONS or reason == "CrashLoopBackOff" or reason.endswith("Error")
-
-
-def _condition(status: Obj, type: str) -> str:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == type:
-            return str(condition.get("status"))
-    return "False"
+    if after.finished != before.finished or after.failure is not before.failure:
+        return AT_ONCE
+    began = False
+    for name, container in after.containers.items():
+        old = before.containers[name]
+        if container is old:
+            continue
+        if container.stage is Stage.RUNNING and old.stage is not Stage.RUNNING:
+            began = True
+        elif (
+            container.ready != old.ready or container.stage is Stage.EXITED or container.wait_reason != old.wait_reason
+        ):
+            return AT_ONCE
+    if began:
+        return IN_A_FLOOD_SECONDS if flood else AT_ONCE
+    return ANNOUNCEMENT_SECONDS
 
 
 def _time(seconds: float) -> str:

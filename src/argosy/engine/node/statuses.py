@@ -1,7 +1,6 @@
 """Writes pod statuses: promptly, and as few as will do.
 
-What somebody may be waiting for (a pod runs, is ready, has ended) is written at once; what only announces the next step
-waits a moment, because one write can usually tell both. A limited number of writes is under way at a time, and each is
+How long a change may wait is decided in `status.patience`. A limited number of writes is under way at a time, and each is
 composed when its turn comes: under load several changes of a pod melt into one write by themselves.
 """
 
@@ -16,13 +15,11 @@ from argosy import kinds
 from argosy.client.client import Client
 from argosy.errors import ApiError, Conflict, NotFound
 from argosy.meta.json import Obj
-from argosy.meta.objects import key_of, uid_of, version_of
+from argosy.meta.objects import key_of, uid_of
 
 _log = logging.getLogger(__name__)
 
 AT_ONCE = 16
-PAUSE_SECONDS = 0.25
-"""How long a change that nobody waits for may lie."""
 _RETRY_SECONDS = 0.5
 _ATTEMPTS = 8
 
@@ -53,20 +50,22 @@ class Statuses:
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._sent: dict[str, Obj] = {}
 
-    def changed(self, reporter: Reporter, *, urgent: bool) -> None:
-        """A pod's status is not what it was."""
+    def changed(self, reporter: Reporter, patience_seconds: float) -> None:
+        """A pod's status is not what it was; write it within so many seconds."""
         uid = reporter.uid
         if uid in self._waiting:
             return
-        if urgent:
-            timer = self._timers.pop(uid, None)
-            if timer is not None:
-                timer.cancel()
-            self._waiting[uid] = reporter
-            self._pump()
-        elif uid not in self._timers:
-            loop = asyncio.get_running_loop()
-            self._timers[uid] = loop.call_later(PAUSE_SECONDS, self._due, reporter)
+        timer = self._timers.get(uid)
+        if patience_seconds <= 0:
+            self._due(reporter)
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + patience_seconds
+        if timer is not None:
+            if timer.when() <= at:
+                return
+            timer.cancel()
+        self._timers[uid] = loop.call_at(at, self._due, reporter)
 
     async def flush(self, reporter: Reporter) -> None:
         """Write what is there to be written about a pod, and wait for it."""
@@ -96,7 +95,9 @@ class Statuses:
             await asyncio.wait(set(self._writing.values()), timeout=2.0)
 
     def _due(self, reporter: Reporter) -> None:
-        self._timers.pop(reporter.uid, None)
+        timer = self._timers.pop(reporter.uid, None)
+        if timer is not None:
+            timer.cancel()
         self._waiting[reporter.uid] = reporter
         self._pump()
 
@@ -121,11 +122,9 @@ class Statuses:
             if status is None or status == self._sent.get(reporter.uid):
                 return
             pod = reporter.pod
-            patch: Obj = {"metadata": {"uid": uid_of(pod), "resourceVersion": version_of(pod)}, "status": status}
-            gone = [key for key in pod.get("status") or {} if key not in status]
-            patch["status"] = {**status, **dict.fromkeys(gone)}
             try:
-                reporter.written(await self._client.patch(kinds.POD, key_of(pod), patch, subresource="status"))
+                updated = await self._client.update(kinds.POD, {**pod, "status": status}, subresource="status")
+                reporter.written(updated)
                 self._sent[reporter.uid] = status
                 return
             except NotFound:

@@ -44,8 +44,11 @@ class Volumes:
     renew_at: float | None = None
 
 
-async def set_up(pod: Obj, directory: Path, sources: Sources, token: TokenSource) -> Volumes:
-    """Make every volume of a pod under `<directory>/volumes`. Doing it again brings projected files up to date."""
+async def set_up(pod: Obj, directory: Path, memory: Path, sources: Sources, token: TokenSource) -> Volumes:
+    """Make every volume of a pod: projected ones under `memory`, others under `directory`.
+
+    Doing it again brings projected files up to date.
+    """
     paths: dict[str, Path] = {}
     read_only: set[str] = set()
     renew_at: float | None = None
@@ -53,7 +56,7 @@ async def set_up(pod: Obj, directory: Path, sources: Sources, token: TokenSource
         name = str(volume["name"])
         try:
             if any(volume.get(kind) is not None for kind in PROJECTED):
-                paths[name] = directory / "volumes" / name
+                paths[name] = memory / "volumes" / name
                 renewal = await _project(pod, volume, paths[name], sources, token)
                 renew_at = min(filter(None, (renew_at, renewal)), default=None)
                 read_only.add(name)
@@ -121,7 +124,6 @@ async def _project(pod: Obj, volume: Obj, target: Path, sources: Sources, token:
 
 def write_files(target: Path, files: Mapping[str, File]) -> bool:
     """Make a directory hold exactly these files, all at once. Returns whether anything changed."""
-    target.mkdir(parents=True, exist_ok=True, mode=0o755)
     current = target / "..data"
     try:
         old = current.readlink().name
@@ -129,20 +131,12 @@ def write_files(target: Path, files: Mapping[str, File]) -> bool:
         old = ""
     if old and _same(target / old, files):
         return False
-    generation = int(old.rpartition("_")[2]) + 1 if old else 0
-    fresh = target / f"..data_{generation}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o755)
+    fresh = target / f"..data_{int(old.rpartition('_')[2]) + 1 if old else 0}"
+    if fresh.exists():  # left by an interrupted attempt
+        shutil.rmtree(fresh)
+    fresh.mkdir(parents=True)
     for path, file in files.items():
-        place = fresh / path
-        if "/" in path:
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
-        try:
-            os.write(descriptor, file.content)
-            os.fchmod(descriptor, file.mode)
-        finally:
-            os.close(descriptor)
+        _write_file(fresh / path, file)
     swap = target / "..data_tmp"
     swap.unlink(missing_ok=True)
     swap.symlink_to(fresh.name)
@@ -151,6 +145,19 @@ def write_files(target: Path, files: Mapping[str, File]) -> bool:
     if old:
         shutil.rmtree(target / old, ignore_errors=True)
     return True
+
+
+def _write_file(place: Path, file: File) -> None:
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
+    except FileNotFoundError:
+        place.parent.mkdir(parents=True)
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
+    try:
+        os.write(descriptor, file.content)
+        os.fchmod(descriptor, file.mode)
+    finally:
+        os.close(descriptor)
 
 
 def _same(directory: Path, files: Mapping[str, File]) -> bool:
@@ -162,12 +169,11 @@ def _same(directory: Path, files: Mapping[str, File]) -> bool:
 
 
 def _link_names(target: Path, names: set[str]) -> None:
-    for entry in os.scandir(target):
-        if not entry.name.startswith("..") and entry.name not in names:
-            Path(entry.path).unlink()
-    for name in names:
-        with suppress(FileExistsError):
-            (target / name).symlink_to(f"..data/{name}")
+    there = {entry.name for entry in os.scandir(target) if not entry.name.startswith("..")}
+    for name in there - names:
+        (target / name).unlink()
+    for name in names - there:
+        (target / name).symlink_to(f"..data/{name}")
 
 
 def _plain(pod: Obj, volume: Obj, directory: Path, sources: Sources) -> Path:

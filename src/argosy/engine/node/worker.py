@@ -79,7 +79,6 @@ class PodWorker:
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._stops: list[Callable[[], None]] = []
-        self._reported: Obj = pod.get("status") or {}
 
     # -- what comes in
 
@@ -91,8 +90,9 @@ class PodWorker:
         for instruction in instructions:
             self._carry_out(instruction)
         self._arm(now)
-        if self.state is not before:
-            self._report()
+        if self.state is not before and not self.deleted:
+            patience = status.patience(before, self.state, flood=self.shared.turns.locked())
+            self.shared.statuses.changed(self, patience)
 
     def begin(self) -> None:
         """Look at the pod for the first time."""
@@ -112,7 +112,7 @@ class PodWorker:
         meta = pod["metadata"]
         if int(meta.get("generation") or 0) != self.state.plan.generation:
             self.state = replace(self.state, plan=replace(self.state.plan, generation=int(meta["generation"])))
-            self._report()
+            self.shared.statuses.changed(self, status.ANNOUNCEMENT_SECONDS)
         if meta.get("deletionTimestamp") and not self.state.deleting:
             self.post(DeleteRequested(self._grace_left(meta)))
         elif meta.get("deletionTimestamp"):
@@ -144,7 +144,8 @@ class PodWorker:
         """The status to be reported; None once a final phase has been, or the object is gone."""
         if self.deleted or dig(self.pod, "status", "phase") in {"Succeeded", "Failed"}:
             return None
-        return self._render()
+        now = self.shared.clock.now().timestamp()
+        return status.render(self.state, self.pod, status.Where(self.shared.settings.host_address), now)
 
     def write_hosts(self) -> None:
         """The cluster's names have changed."""
@@ -153,18 +154,7 @@ class PodWorker:
 
     def written(self, pod: Obj) -> None:
         """The server has taken a status, or shows a newer object."""
-        self.pod = pod
-        self._reported = pod.get("status") or {}
-
-    def _render(self) -> Obj:
-        now = self.shared.clock.now().timestamp()
-        return status.render(self.state, self.pod, status.Where(self.shared.settings.host_address), now)
-
-    def _report(self) -> None:
-        if self.deleted:
-            return
-        urgent = status.urgent(self._reported, self._render())
-        self.shared.statuses.changed(self, urgent=urgent)
+        self.pod = self._ground.pod = pod
 
     # -- carrying out
 
@@ -285,8 +275,7 @@ class PodWorker:
             if missing.reference is None or not await shared.references.ask(missing.reference):
                 raise
             env = launch.env_of(pod, container, image, situation)
-        sandbox = launch.pod_spec(pod, self.state.address, self._directory)
-        spec = launch.container_spec(pod, container, attempt, image, sandbox, env)
+        spec = launch.container_spec(pod, container, attempt, image, self._ground.sandbox(), env)
         spec = launch.at_level(spec, volumes.mounts(container, mounted, env), situation)
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._forget_old_logs(str(container["name"]), attempt)
