@@ -32,7 +32,7 @@ async def until(
         async with asyncio.timeout(timeout_seconds):
             while True:
                 try:
-                    return await _watch(client, kind, key, satisfied, seen)
+                    return await _watch(client, kind, key, satisfied, seen, comes_back)
                 except (Expired, ConnectionError):
                     await asyncio.sleep(0.5)
     except TimeoutError:
@@ -59,7 +59,9 @@ def succeeded_or_raise(job: Obj) -> bool:
     return condition(job, "Succeeded") == "True"
 
 
-async def _watch(client: Client, kind: Kind, key: Key, satisfied: Verdict, seen: Callable[[Obj], None]) -> Obj:
+async def _watch(
+    client: Client, kind: Kind, key: Key, satisfied: Verdict, seen: Callable[[Obj], None], comes_back: bool
+) -> Obj:
     field = f"metadata.name={key.name}"
     listed = await client.list(kind, key.namespace, fields=field)
     for obj in listed.items:
@@ -70,6 +72,8 @@ async def _watch(client: Client, kind: Kind, key: Key, satisfied: Verdict, seen:
     async with aclosing(events):
         async for event in events:
             if event.type == "BOOKMARK":
+                continue
+            if event.type == "DELETED" and comes_back:
                 continue
             if event.type == "DELETED":
                 raise UserError(f"{kind.singular}/{key.name} was deleted while it was waited for", "apply it again")

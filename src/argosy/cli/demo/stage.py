@@ -79,7 +79,7 @@ class Stage:
         await waiting.until(
             self.client, kinds.POD, key,
             lambda found: uid_of(found) != other_than and dig(found, "status", "phase") not in (None, "Pending"),
-            timeout_seconds=_POD_SECONDS,
+            timeout_seconds=_POD_SECONDS, comes_back=True,
         )  # fmt: skip
         pending = b""
         async with aclosing(self.client.logs(kinds.POD, key, follow=True)) as chunks:
