@@ -1,7 +1,7 @@
 import pytest
 from network_world import endpoint, service, slice_of
 
-from argosy.engine.network.hosts import hosts_table
+from argosy.engine.network.hosts import host_names, hosts_table
 from argosy.engine.network.names import Names, Standing
 from argosy.meta.objects import Key, key_of
 
@@ -94,37 +94,53 @@ def lines(text):
     return [tuple(line.split()) for line in text.splitlines()]
 
 
+ALL_SLICES = [s for group in SLICES.values() for s in group]
+
+
+def pod(name, address="10.64.0.50", labels=None, **spec):
+    meta = {"name": name, "namespace": "default", "labels": labels or {}}
+    return {"metadata": meta, "spec": spec, "status": {"podIP": address} if address else {}}
+
+
 def test_a_hosts_file_has_all_of_them():
-    slices = [s for group in SLICES.values() for s in group]
-    table = lines(hosts_table(SERVICES, slices, namespace="default"))
+    table = lines(hosts_table(SERVICES, ALL_SLICES, namespace="default"))
     assert ("10.96.0.5", "web.default.svc.cluster.local", "web.default.svc", "web.default", "web") in table
     assert ("10.96.0.6", "web.other.svc.cluster.local", "web.other.svc", "web.other") in table
     (db0,) = [line for line in table if line[0] == "10.64.0.10"]
     assert {"db-0.db.default.svc.cluster.local", "db-0.db", "db", "db.default.svc"} <= set(db0)
-    assert not [line for line in table if line[0] == "10.64.0.11"], "not ready"
     assert not [line for line in table if "outside" in line[1]]
-    assert hosts_table(reversed(SERVICES), reversed(slices), namespace="default") == hosts_table(
-        SERVICES, slices, namespace="default"
+    assert hosts_table(reversed(SERVICES), reversed(ALL_SLICES), namespace="default") == hosts_table(
+        SERVICES, ALL_SLICES, namespace="default"
     )
 
 
-def test_a_hosts_file_takes_hostnames_from_pods_that_no_slice_names():
-    def pod(name, ready=True, **spec):
-        conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
-        meta = {"name": name, "namespace": "default"}
-        return {"metadata": meta, "spec": spec, "status": {"podIP": "10.64.0.50", "conditions": conditions}}
+def test_names_as_a_table():
+    names = host_names(SERVICES, ALL_SLICES, namespace="other")
+    assert names["web"] == "10.96.0.6"
+    assert names["web.default"] == "10.96.0.5"
+    assert names["db.default.svc"] == "10.64.0.9"
+    assert names["db-0.db.default"] == "10.64.0.10"
+    # A replica is found by its own name as soon as it has an address; the name of all stays with those that are ready.
+    assert names["db-2.db.default.svc.cluster.local"] == "10.64.0.11"
+    (waiting,) = [line for line in lines(hosts_table(SERVICES, ALL_SLICES)) if line[0] == "10.64.0.11"]
+    assert "db.default" not in waiting
 
+
+def test_who_starts_together_finds_each_other_before_anybody_is_ready():
+    services = [service("master", clusterIP="None", selector={"rank": "0"})]
     pods = [
-        pod("a", hostname="h", subdomain="db"),
-        pod("b", hostname="waiting", subdomain="db", ready=False),
-        pod("c", hostname="keen", subdomain="early", ready=False),
-        pod("d", hostname="lost", subdomain="nothing"),
-        pod("e", hostname="db-0", subdomain="db"),
+        pod("other", labels={"rank": "1"}),
+        pod("going", "10.64.0.52", labels={"rank": "0"}),
+        pod("m", "10.64.0.51", labels={"rank": "0"}, hostname="m", subdomain="master"),
+        pod("placeless", "", labels={"rank": "0"}),
     ]
-    slices = [s for group in SLICES.values() for s in group]
-    text = hosts_table(SERVICES, slices, pods)
-    assert "10.64.0.50\th.db.default.svc.cluster.local h.db.default.svc h.db.default\n" in text
-    assert "keen.early" in text
-    assert "waiting" not in text
-    assert "lost" not in text
-    assert text.count("db-0.db.default.svc.cluster.local") == 1
+    pods[1]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    names = host_names(services, [], pods, namespace="default")
+    assert names["master"] == names["m.master.default"] == "10.64.0.51"
+    waiting = slice_of("master", [endpoint("10.64.0.51", ready=False)], {})
+    assert host_names(services, [waiting], namespace="default")["master"] == "10.64.0.51"
+    # Once one is ready, only those that are.
+    both = [slice_of("master", [endpoint("10.64.0.51", ready=False), endpoint("10.64.0.60")], {})]
+    assert lines(hosts_table(services, both, namespace="default")) == [
+        ("10.64.0.60", "master.default.svc.cluster.local", "master.default.svc", "master.default", "master")
+    ]

@@ -1,7 +1,8 @@
 """Services, DNS, names and Ingress: rules are pure, appliers act. `run` is all of it."""
 
-from argosy.engine.network.hosts import hosts_table
+from argosy.engine.network.hosts import host_names, hosts_table
+from argosy.engine.network.naming import HostNames
 from argosy.engine.network.run import run
 from argosy.engine.network.settings import NetworkSettings
 
-__all__ = ["NetworkSettings", "hosts_table", "run"]
+__all__ = ["HostNames", "NetworkSettings", "host_names", "hosts_table", "run"]

@@ -1,16 +1,18 @@
-"""The cluster's names as a hosts file, for pods that have no DNS server (isolation L0 and L1). Pure.
+"""The cluster's names all at once, for pods that have no DNS server (isolation L0 and L1). Pure.
 
-The node agent writes the text into the pods' /etc/hosts (L1) or translates with it (L0).
+The node agent writes them into the pods' /etc/hosts (L1) or translates with them when a container starts (L0). Since such
+names cannot be followed as well as DNS answers, a headless Service without a ready pod stands for its pods that are not
+ready yet, as soon as they have an address: who starts together must find each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from argosy.engine.network.names import published, service_names
 from argosy.engine.network.services import is_external, is_headless, service_of
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import Key, is_deleting, key_of, namespace_of, pod_is_ready
+from argosy.meta.objects import Key, is_deleting, key_of, labels_of, namespace_of
 
 
 def hosts_table(
@@ -21,51 +23,68 @@ def hosts_table(
     namespace: str = "",
     domain: str = "cluster.local",
 ) -> str:
-    """One line an address and name. Within `namespace` the short names are there as well, as search domains give them.
+    """A hosts file, one line an address. Within `namespace` the short names are there too, as search domains give them.
 
-    `pods` matter only for hostnames that no EndpointSlice carries yet. Equal input gives equal text.
+    Equal input gives equal text.
     """
-    by_service: dict[Key, list[Obj]] = {}
+    found = _entries(services, slices, pods, namespace, domain)
+    return "".join(f"{address}\t{' '.join(names)}\n" for address, names in found)
+
+
+def host_names(
+    services: Iterable[Obj],
+    slices: Iterable[Obj],
+    pods: Iterable[Obj] = (),
+    *,
+    namespace: str = "",
+    domain: str = "cluster.local",
+) -> dict[str, str]:
+    """The same as a table from name to address; of several addresses the first."""
+    found: dict[str, str] = {}
+    for address, names in _entries(services, slices, pods, namespace, domain):
+        for name in names:
+            found.setdefault(name, address)
+    return found
+
+
+def _entries(
+    services: Iterable[Obj], slices: Iterable[Obj], pods: Iterable[Obj], namespace: str, domain: str
+) -> Iterator[tuple[str, list[str]]]:
+    """(address, names) of everything that has a name, in order of Services."""
+    slices_of: dict[Key, list[Obj]] = {}
     for slice in slices:
-        by_service.setdefault(service_of(slice), []).append(slice)
-    lines: list[str] = []
-    headless: dict[Key, Obj] = {}
-    told: set[tuple[Key, str]] = set()
+        slices_of.setdefault(service_of(slice), []).append(slice)
+    pods_of: dict[str, list[Obj]] = {}
+    for pod in sorted(pods, key=key_of):
+        if dig(pod, "status", "podIP") and not is_deleting(pod):
+            pods_of.setdefault(namespace_of(pod), []).append(pod)
     for service in sorted(services, key=key_of):
         key = key_of(service)
-        names = [*service_names(service, domain), *([key.name] if key.namespace == namespace else [])]
         if is_external(service):
             continue  # a hosts file has no aliases
+        names = [*service_names(service, domain), *([key.name] if key.namespace == namespace else [])]
         if not is_headless(service):
-            lines.append(_line(service["spec"]["clusterIP"], names))
+            yield service["spec"]["clusterIP"], names
             continue
-        headless[key] = service
-        for hostname, address in published(service, by_service.get(key, ())):
+        known, ready = _addresses(service, slices_of.get(key, ()), pods_of.get(key.namespace, ()))
+        for address, hostname in known.items():
             hosts = [f"{hostname}.{name}" for name in names] if hostname else []
-            lines.append(_line(address, [*hosts, *names]))
-            told.add((key, hostname))
-    lines += _from_pods(pods, headless, told, namespace, domain)
-    return "".join(lines)
+            # The name of all must not lead to one that cannot answer while another can.
+            shared = names if address in ready or not ready else []
+            if hosts or shared:
+                yield address, [*hosts, *shared]
 
 
-def _from_pods(
-    pods: Iterable[Obj], headless: dict[Key, Obj], told: set[tuple[Key, str]], namespace: str, domain: str
-) -> list[str]:
-    lines: list[str] = []
-    for pod in sorted(pods, key=key_of):
-        hostname, subdomain = dig(pod, "spec", "hostname"), dig(pod, "spec", "subdomain")
-        address = dig(pod, "status", "podIP")
-        if not (hostname and subdomain and address) or is_deleting(pod):
-            continue
-        key = Key(namespace_of(pod), subdomain)
-        service = headless.get(key)
-        if service is None or (key, hostname) in told:
-            continue
-        if pod_is_ready(pod) or dig(service, "spec", "publishNotReadyAddresses"):
-            names = [*service_names(service, domain), *([key.name] if key.namespace == namespace else [])]
-            lines.append(_line(address, [f"{hostname}.{name}" for name in names]))
-    return lines
-
-
-def _line(address: str, names: Iterable[str]) -> str:
-    return f"{address}\t{' '.join(names)}\n"
+def _addresses(service: Obj, slices: Sequence[Obj], pods: Sequence[Obj]) -> tuple[dict[str, str], set[str]]:
+    """The pods behind a headless Service: address -> hostname or empty, the ready ones first; and which are ready."""
+    early = {**service, "spec": {**service["spec"], "publishNotReadyAddresses": True}}
+    ready = {address: hostname for hostname, address in published(service, slices)}
+    known = ready | {address: hostname for hostname, address in published(early, slices)}
+    selector = dig(service, "spec", "selector")
+    for pod in pods if selector else ():
+        labels = labels_of(pod)
+        if all(labels.get(name) == value for name, value in selector.items()):
+            own = dig(pod, "spec", "subdomain") == service["metadata"]["name"]
+            hostname = str(dig(pod, "spec", "hostname", default="")) if own else ""
+            known.setdefault(pod["status"]["podIP"], hostname)
+    return known, set(ready)
