@@ -6,7 +6,6 @@ it deletes its objects first: the finalizer that Kubernetes uses holds it up unt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from argosy import kinds
@@ -27,11 +26,10 @@ def resource_of(crd: Obj) -> str:
     return f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
 
 
-def established(api: Api, key: Key, crd: Obj, now: datetime) -> Sequence[Op]:
-    """The writes that follow a definition's create: its names are accepted, its kind is served."""
-    accepted = thaw(crd)
-    accepted["status"] |= {"conditions": _conditions(api, crd, now), "acceptedNames": thaw(crd["spec"]["names"])}
-    return [Put(_CRD.resource, key, accepted)]
+def established(api: Api, crd: Obj, now: datetime) -> Obj:
+    """A new definition whose names are accepted and whose kind is served: what is stored of it."""
+    status = {"conditions": _conditions(api, crd, now), "acceptedNames": thaw(crd["spec"]["names"])}
+    return {**crd, "status": {**crd["status"], **status}}
 
 
 def _conditions(api: Api, crd: Obj, now: datetime) -> list[Obj]:

@@ -66,6 +66,8 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
         obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": obj["metadata"].get("name", "")}
         spec = obj.setdefault("spec", {})
         spec["finalizers"] = [*(name for name in spec.get("finalizers") or () if name != "kubernetes"), "kubernetes"]
+    elif served.storage is kinds.DAEMON_SET:
+        _mark_template(obj, 1)
     elif served.storage is kinds.PERSISTENT_VOLUME:
         obj["status"]["lastPhaseTransitionTime"] = rfc3339(now)
     elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
@@ -84,6 +86,19 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
         obj["metadata"]["generation"] = old["metadata"].get("generation", 1)
     else:
         _count_generation(served, obj, old)
+    if served.storage is kinds.DAEMON_SET:
+        before = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION) or 1)
+        same = obj["spec"].get("template") == old["spec"].get("template")
+        _mark_template(obj, before if same else before + 1)
+
+
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+def _mark_template(obj: Obj, generation: int) -> None:
+    """Old clients tell a DaemonSet's templates apart by this."""
+    meta = obj["metadata"]
+    meta["annotations"] = {**(meta.get("annotations") or {}), _TEMPLATE_GENERATION: str(generation)}
 
 
 _LABELS_STAY = frozenset({kinds.DEPLOYMENT})

@@ -21,5 +21,5 @@ def admit(call: Call, obj: Obj) -> None:
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), _UID: uid}
     template = spec.setdefault("template", {}).setdefault("metadata", {})
     template["labels"] = {**(template.get("labels") or {}), **labels}
-    # What stands in the Job's own labels for its pods is shared with them.
-    obj["metadata"]["labels"] = {**(obj["metadata"].get("labels") or {}), **template["labels"]}
+    if not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(template["labels"])

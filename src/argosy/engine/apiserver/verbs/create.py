@@ -24,8 +24,6 @@ async def create(call: Call) -> Answer:
     problems: list[str] = []
     obj = read_object(call.request, problems, call.kind.kind)
     writing.check_body(call, obj)
-    if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
-        raise Unreasoned("resourceVersion should not be set on objects to be created")
     return await store_new(call, writing.understood(call, obj, problems))
 
 
@@ -38,16 +36,20 @@ async def store_new(call: Call, obj: Obj) -> Answer:
         services.release(call, obj)
         return Answer(201, obj=writing.ordered(obj, served))
     new = writing.stored_form(served, writing.ordered(obj, served))
-    ops: list[Op] = [Put(served.storage.resource, key, new, expect=0), *call.charges]
+    made = new
     if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
-        ops += crds.established(call.api, key, new, call.now)
+        new = crds.established(call.api, new, call.now)
+    ops: list[Op] = [Put(served.storage.resource, key, new, expect=0), *call.charges]
     try:
-        records = await writing.commit(call, ops)
+        (record, *_) = await writing.commit(call, ops)
     except BaseException:
         services.release(call, obj)
         raise
-    writing.settled(call, records[-1].obj if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION else new, None)
-    return Answer(201, record=records[0], kind=call.kind)
+    writing.settled(call, new, None)
+    if made is not new:
+        # As Kubernetes does, a definition is answered as it was before anybody looked at its names.
+        return Answer(201, obj={**record.obj, "status": made["status"]})
+    return Answer(201, record=record, kind=call.kind)
 
 
 def prepare(call: Call, obj: Obj) -> Key:
@@ -68,6 +70,8 @@ def prepare(call: Call, obj: Obj) -> Key:
         if causes:
             raise invalid(served.kind, meta.get("name", ""), causes)
         admission.review(call, obj, None)
+        if meta.get("resourceVersion") not in (None, "", "0") and not call.dry_run:
+            raise Unreasoned("resourceVersion should not be set on objects to be created")
         key = writing.key_for(call, obj)
         if call.api.store.newest(served.storage.resource, key) is not None:
             raise already_exists(served.kind, key.name)
@@ -88,6 +92,8 @@ def _name(call: Call, obj: Obj) -> None:
     base = objectmeta.generated_base(prefix)
     for _ in range(_ATTEMPTS):
         meta["name"] = base + suffix()
+        if meta.get("resourceVersion") not in (None, "", "0") and not call.dry_run:
+            raise Unreasoned("resourceVersion should not be set on objects to be created")
         key = writing.key_for(call, obj)
         if call.api.store.newest(call.served.storage.resource, key) is None:
             return
