@@ -60,7 +60,7 @@ def killed_engine(alone) -> None:
 
 
 async def holder_pid(runtime) -> int:
-    return (await runtime._main.ask({"op": "hello"}))["pid"]
+    return (await runtime._main.connection.ask({"op": "hello"}))["pid"]
 
 
 async def kill_holder(runtime) -> int:

@@ -111,26 +111,34 @@ print(line.recv(100).decode())
 
 
 def test_the_network_survives_its_holder(networked):
-    server = networked.pod()
+    """Even with no pod in it: what the engine listens on there must stay reachable."""
+    server, client = networked.pod(), networked.pod()
+
+    async def serve(reader, writer):
+        writer.write(b"still here")
+        writer.close()
 
     async def scenario(runtime):
-        runtime.network.add_local_address("10.96.0.1")
-        await runtime.create_pod(server)
-        await runtime.start_container(networked.python(server, SERVER))
-        await networked.until_logged(server, "listening")
-        pid = (await runtime._main.ask({"op": "hello"}))["pid"]
-        os.kill(pid, signal.SIGKILL)
-        other = networked.pod()
-        await runtime.create_pod(other)
-        said = await networked.play(runtime, networked.python(other, CLIENT, server.address, "80"))
-        from_engine = await receive(runtime.network.socket(), (server.address, 80))
+        runtime.network.add_local_address("10.96.0.7")
         listener = runtime.network.socket()
-        listener.bind(("10.96.0.1", 443))
-        listener.close()
-        return said, from_engine, other
+        listener.bind(("10.96.0.7", 443))
+        listener.listen()
+        async with await asyncio.start_server(serve, sock=listener):
+            os.kill((await runtime._main.connection.ask({"op": "hello"}))["pid"], signal.SIGKILL)
+            await runtime.create_pod(server)
+            said = await networked.play(runtime, networked.python(client, CLIENT, "10.96.0.7", "443"))
+            await runtime.remove_pod(client.uid)
+            await runtime.start_container(networked.python(server, SERVER))
+            await networked.until_logged(server, "listening")
+            os.kill((await runtime._main.connection.ask({"op": "hello"}))["pid"], signal.SIGKILL)
+            await runtime.create_pod(client)
+            spec = networked.python(client, CLIENT, server.address, "80", name="again")
+            other = await networked.play(runtime, spec)
+            return said, other, await receive(runtime.network.socket(), (server.address, 80))
 
-    said, from_engine, other = networked.run(scenario)
-    assert said == f"{other.address}\n"
+    said, other, from_engine = networked.run(scenario)
+    assert said == "still here\n"
+    assert other == f"{client.address}\n"
     assert from_engine == b"169.254.1.1"
 
 

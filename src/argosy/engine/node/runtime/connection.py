@@ -120,21 +120,25 @@ class Connection:
     async def ask(self, request: Obj) -> Obj:
         """Ask and await the one answer; cancelling hangs up. Raises HolderGone, HolderRefused."""
         with contextlib.closing(self.open(request)) as line:
-            answer, _ = await line.answer()
+            answer, descriptors = await line.answer()
+        for fd in descriptors:
+            os.close(fd)
         return answer
 
-    def start(self, former: str = "") -> None:
-        """Start a holder, blocking until it listens. `former` is `/proc/<pid>` of a shim whose namespaces to come back to.
+    def start(self, former: Sequence[str] = (), pass_on: Sequence[int] = ()) -> None:
+        """Start a holder, blocking until it listens.
 
-        Raises UserError with the holder's own words when it cannot do what the level needs.
+        `former` are paths of an earlier holder's namespaces to come back to, `pass_on` the descriptors that they name, if
+        they do. Raises UserError with the holder's own words when it cannot do what the level needs.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         source = Path(argosy.__file__).parent.parent
-        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(source), str(self.directory), self.level, former]
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(source), str(self.directory), self.level]
+        command.append(",".join(former))
         with (self.directory / "holder.log").open("ab") as log:
             process = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd="/", env={}, check=False,
-                start_new_session=True, timeout=START_SECONDS,
+                start_new_session=True, pass_fds=pass_on, timeout=START_SECONDS,
             )  # fmt: skip
         said = process.stdout.decode(errors="replace").strip()
         if not said.startswith("ready"):

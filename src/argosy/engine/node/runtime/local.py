@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -18,15 +19,17 @@ from pathlib import Path
 import msgspec
 
 from argosy.engine.node.runtime import executing, limits, orders, runs
-from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
+from argosy.engine.node.runtime.connection import Connection, HolderGone
 from argosy.engine.node.runtime.holder import plain, processes
+from argosy.engine.node.runtime.keeper import Keeper
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
 from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
-from argosy.errors import ArgosyError, NotFound
-from argosy.meta.json import Obj
+from argosy.errors import NotFound
 
 KILL_SECONDS = 2.0
 """How long a killed command's shim may take to write down its end before it is killed too."""
+
+DESCRIPTORS_MAX = 1 << 20
 
 
 class PodRecord(msgspec.Struct):
@@ -48,22 +51,23 @@ class LocalRuntime:
         self._enforcer = enforcer
         self._run_directory = home / "run"
         self._index = self._run_directory / "pods"
-        self._main = Connection(self._run_directory / "holder", level)
-        self._on_host = Connection(self._run_directory / "holder-host", Level.L1)
-        self.network: HolderNetwork | HostNetwork = (
-            HolderNetwork(self._main) if level is Level.L2 else HostNetwork(level)
-        )
+        main = Connection(self._run_directory / "holder", level)
+        on_host = Connection(self._run_directory / "holder-host", Level.L1)
+        self.network: HolderNetwork | HostNetwork = HolderNetwork(main) if level is Level.L2 else HostNetwork(level)
         self._boot = processes.boot_id()
         self._pods: dict[str, PodRecord] = {}
         self._runs: dict[str, runs.Followed] = {}
-        self._starting = asyncio.Lock()
+        self._main = Keeper(main, lambda: self._alive(self._main), self.network.restore)
+        self._on_host = Keeper(on_host, lambda: self._alive(self._on_host), lambda: None)
         self._cleaning: dict[str, asyncio.Task[None]] = {}
 
     # -- life
 
     async def start(self) -> None:
         """Find the holder, or start one; read what earlier engines left. Raises UserError."""
-        self._index.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._index.mkdir(exist_ok=True)
+        _raise_descriptor_limit()
         for path in self._index.glob("*.json"):
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 record = msgspec.json.decode(path.read_bytes(), type=PodRecord)
@@ -73,18 +77,16 @@ class LocalRuntime:
                 state = runs.read_state(path)
                 if state is not None and state.id not in self._runs:
                     self._follow(runs.Followed(state, path, self._boot))
-        await self._ensure(self._main)
+        await self._main.ensure()
 
     async def close(self, *, kill: bool) -> None:
         """Let go of everything; with `kill` end it first."""
         if kill:
             await asyncio.gather(*(self.remove_pod(uid) for uid in list(self._pods)))
-            for connection in (self._main, self._on_host):
-                with contextlib.suppress(HolderGone, HolderRefused):
-                    await connection.ask({"op": "end"})
-                await asyncio.to_thread(shutil.rmtree, connection.directory, ignore_errors=True)
             await asyncio.to_thread(shutil.rmtree, self._index, ignore_errors=True)
             await asyncio.to_thread(self._enforcer.close)
+        for keeper in (self._main, self._on_host):
+            await keeper.close(kill=kill)
         await asyncio.gather(*self._cleaning.values(), return_exceptions=True)
         for followed in self._runs.values():
             followed.let_go()
@@ -101,7 +103,9 @@ class LocalRuntime:
         orders.runtime_directory(spec).mkdir(parents=True, exist_ok=True, mode=0o700)
         record = PodRecord(spec.uid, str(spec.directory), spec.hostname, spec.address, spec.host_network)
         path = self._index / f"{spec.uid}.json"
-        await self._ask_for(record, {"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address})
+        await self._keeper(record).ask(
+            {"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address}
+        )
         path.write_bytes(msgspec.json.encode(record))
         self._pods[spec.uid] = record
 
@@ -113,7 +117,7 @@ class LocalRuntime:
         mine = [followed for followed in self._runs.values() if followed.state.pod == uid]
         await asyncio.gather(*(self._kill(followed) for followed in mine))
         with contextlib.suppress(HolderGone):
-            await self._connection(record).ask({"op": "unpod", "uid": uid})
+            await self._keeper(record).connection.ask({"op": "unpod", "uid": uid})
         cleaning = [task for f in mine if (task := self._cleaning.get(f.state.id))]
         await asyncio.gather(*cleaning, return_exceptions=True)
         await asyncio.to_thread(remove_tree, Path(record.directory) / "runtime")
@@ -135,7 +139,11 @@ class LocalRuntime:
             raise NotFound(f"pod {spec.pod.uid} has no sandbox; create it first")
         level = Level.L1 if record.host_network and self.level is Level.L2 else self.level
         state_path, root, termination = orders.run_paths(spec)
-        root.mkdir(mode=0o755, exist_ok=True)
+        try:
+            root.mkdir()
+        except FileExistsError:  # an engine died between making it and the start
+            await asyncio.to_thread(remove_tree, root)
+            root.mkdir()
         termination.touch(mode=0o666)
         termination.chmod(0o666)
         if spec.stdin and not (stdin := orders.stdin_path(spec)).exists():
@@ -144,7 +152,7 @@ class LocalRuntime:
         watch = 0 if "memory" in self.enforces else spec.limits.memory_bytes or 0
         cpus = [] if "cpu" in self.enforces else limits.choose_cpus(spec.id, spec.limits.cpu_millis)
         how = orders.confinement(spec, level, entries, cpus)
-        answer = await self._ask_for(record, {**orders.start_order(spec, level, how, oom, watch)})
+        answer = await self._keeper(record).ask({**orders.start_order(spec, level, how, oom, watch)})
         followed = runs.Followed(runs.state_of(answer), state_path, self._boot)
         self._follow(followed)
         return followed.run()
@@ -195,7 +203,7 @@ class LocalRuntime:
         if self.level is not Level.L2 or record.host_network:
             return self.network.socket(family, type) if self.level is not Level.L2 else _host_socket(family, type)
         request = {"op": "pod-socket", "pod": uid, "family": int(family), "type": int(type)}
-        with contextlib.closing(self._main.open(request)) as line:
+        with contextlib.closing(await self._main.open(request)) as line:
             _, descriptors = await line.answer()
         made = socket.socket(family, type, fileno=descriptors[0])
         made.setblocking(False)
@@ -221,7 +229,7 @@ class LocalRuntime:
         followed = self._followed(run_id)
         if not followed.alive:
             raise NotFound(f"container {run_id} is not running")
-        return followed.state, self._connection(self._pods[followed.state.pod])
+        return followed.state, self._keeper(self._pods[followed.state.pod]).connection
 
     def _follow(self, followed: runs.Followed) -> None:
         self._runs[followed.state.id] = followed
@@ -248,36 +256,21 @@ class LocalRuntime:
             followed.kill()
             await followed.ended.wait()
 
-    def _connection(self, record: PodRecord) -> Connection:
+    def _keeper(self, record: PodRecord) -> Keeper:
         return self._on_host if record.host_network and self.level is Level.L2 else self._main
 
-    async def _ask_for(self, record: PodRecord, request: Obj) -> Obj:
-        """Ask the pod's holder, starting it first if it is not there."""
-        connection = self._connection(record)
-        try:
-            return await connection.ask(request)
-        except HolderGone:
-            await self._ensure(connection)
-            return await connection.ask(request)
+    def _alive(self, keeper: Keeper) -> dict[str, int]:
+        """The pods of one holder that run, each by a pid of one of its shims."""
+        alive = {followed.state.pod: followed.state.pid for followed in self._runs.values() if followed.alive}
+        return {uid: pid for uid, pid in alive.items() if self._keeper(self._pods[uid]) is keeper}
 
-    async def _ensure(self, connection: Connection) -> None:
-        """A holder that answers, with the sandboxes of pods that still run."""
-        async with self._starting:
-            with contextlib.suppress(HolderGone):
-                answer = await connection.ask({"op": "hello"})
-                if answer["level"] != connection.level:
-                    raise ArgosyError(
-                        f"a holder of level {answer['level']} is running; stop the engine with its pods first"
-                    )
-                return
-            alive = {f.state.pod: f.state.pid for f in self._runs.values() if f.alive}
-            mine = {uid: pid for uid, pid in alive.items() if self._connection(self._pods[uid]) is connection}
-            former = next((f"/proc/{pid}" for pid in mine.values()), "")
-            await asyncio.to_thread(connection.start, former)
-            for uid, pid in mine.items():
-                await connection.ask({"op": "rejoin", "uid": uid, "pid": pid})
-            if connection is self._main and isinstance(self.network, HolderNetwork):
-                await asyncio.to_thread(self.network.restore)
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors a run, and many sockets: the customary 1024 do not go far."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, DESCRIPTORS_MAX) if hard != resource.RLIM_INFINITY else DESCRIPTORS_MAX
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _host_socket(family: int, type: int) -> socket.socket:

@@ -36,6 +36,9 @@ class HostNetwork:
     def add_local_address(self, address: str) -> None:
         """Nothing to do: every 127.x.y.z is the machine's already."""
 
+    def restore(self) -> None:
+        """Nothing is lost with a holder."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -25,6 +25,7 @@ CAPABILITIES = {
 """Capabilities that a container may be given: those that stay within its namespaces. SYS_ADMIN, SYS_PTRACE and the like
 would reach the supervisor or the mounts and are never granted."""
 
+DESCRIPTORS_MAX = 1 << 20  # programs that close every descriptor there may be would never end with more
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -91,6 +92,9 @@ def limit(how: Confinement) -> None:
     for path in how["cgroups"]:
         write_text(path, "0")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounded = DESCRIPTORS_MAX if most == resource.RLIM_INFINITY else min(most, DESCRIPTORS_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (bounded, most))
     if how["cpus"]:
         os.sched_setaffinity(0, how["cpus"])
     try:
@@ -101,6 +105,7 @@ def limit(how: Confinement) -> None:
 
 def become_command(argv: list[str], how: Confinement, *, many_ids: bool, processes_are_apart: bool) -> NoReturn:
     """Take on the user, go to the working directory, give up every privilege, execute. Raises OSError."""
+    os.umask(0o022)
     become(how["uid"], how["gid"], many_ids=many_ids)
     try:
         os.chdir(how["cwd"])

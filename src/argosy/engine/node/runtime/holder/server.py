@@ -11,8 +11,10 @@ Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, addr
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 SOCKET_NAME = "holder.sock"
 CHECK_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
-_KEPT = (("user", 4), ("net", 5), ("ipc", 6), ("uts", 7), ("mnt", 8))
+_FIRST_FREE = 16
+KEPT = (("user", 4), ("net", 5), ("ipc", 6), ("uts", 7), ("mnt", 8))
 """The holder's own namespaces, in the order to enter them, and the descriptor at which every shim keeps each open."""
 _POD_NAMESPACES = (("net", syscalls.CLONE_NEWNET), ("ipc", syscalls.CLONE_NEWIPC), ("uts", syscalls.CLONE_NEWUTS))
 
@@ -52,6 +55,7 @@ class Holder:
         self.directory = directory
         self.level = level
         self.listener = listener
+        self.inode = _inode(f"{directory}/{SOCKET_NAME}")
         self.pods: dict[str, list[int]] = {}
         self.lines: dict[int, socket.socket] = {}
         self.place = launch.Place(
@@ -62,18 +66,21 @@ class Holder:
         self.kinds = [kind for kind in _POD_NAMESPACES if level == "L2" or (level == "L1" and kind[0] != "net")]
         if level != "L0":
             self.own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
-            self.place.keep = [_keep_open(f"/proc/self/ns/{name}", number) for name, number in _KEPT]
+            self.place.keep = [_keep_open(f"/proc/self/ns/{name}", number) for name, number in KEPT]
         if level == "L2":
             self.routing = bring_up_network()
         seccomp.program(syscalls.MACHINE, processes_are_apart=level != "L0")
 
     def serve(self) -> None:
-        """Answer requests until told to end, or until the socket's file is gone and no pod is left."""
+        """Answer requests until told to end, or until the way to this process is gone.
+
+        That may be a deleted home, or another holder in this one's place; shims keep their pods' namespaces.
+        """
         poll = select.poll()
         poll.register(self.listener, select.POLLIN)
         while True:
             events = poll.poll(CHECK_SECONDS * 1000)
-            if not events and not self.pods and not os.path.exists(f"{self.directory}/{SOCKET_NAME}"):
+            if not events and _inode(f"{self.directory}/{SOCKET_NAME}") != self.inode:
                 return
             for fd, _ in events:
                 if fd == self.listener.fileno():
@@ -127,8 +134,10 @@ class Holder:
             return False
         answer: Request = {}
         if operation == "hello":
-            answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid(), "pods": list(self.pods)}
-        elif operation == "pod":
+            answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid()}
+            wire.send(line, answer, self.place.keep)  # the engine keeps the namespaces open, for the holder after this
+            return False
+        if operation == "pod":
             if request["uid"] not in self.pods:
                 self.pods[request["uid"]] = self._make_pod(request["hostname"], request["address"])
         elif operation == "unpod":
@@ -205,6 +214,13 @@ class Holder:
             self.pods[uid] = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
 
 
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
 def _try_send(line: socket.socket, answer: Request) -> None:
     try:
         wire.send(line, answer)
@@ -243,18 +259,24 @@ def _open_ports() -> None:
             pass
 
 
-def enter_namespaces(level: str, former: str) -> None:
-    """Become the holder's namespaces: new ones, or (given `/proc/<shim>`) those of an earlier holder."""
+def former_namespaces(paths: str) -> list[int]:
+    """Open the namespaces of an earlier holder, out of the way of the descriptors that `keep` pins."""
+    found = []
+    for path in paths.split(",") if paths else ():
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE))
+        os.close(fd)
+    return found
+
+
+def enter_namespaces(level: str, former: list[int]) -> None:
+    """Become the holder's namespaces: new ones, or those of an earlier holder, in the order of `KEPT`."""
     if level == "L0":
         return
     if former:
-        descriptors = [
-            os.open(f"{former}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC)
-            for name, number in _KEPT
-            if level == "L2" or name != "net"
-        ]
-        for fd in descriptors:
-            syscalls.setns(fd)
+        for (name, _), fd in zip(KEPT, former, strict=True):
+            if level == "L2" or name != "net":
+                syscalls.setns(fd)
             os.close(fd)
         return
     flags = syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
@@ -323,20 +345,25 @@ def _listen(directory: str) -> socket.socket:
 
 
 def main() -> NoReturn:
-    """`holder <run directory> <level> <former shim's /proc directory or empty>`; says `ready` or an error on stdout."""
+    """`holder <run directory> <level> <paths of an earlier holder's namespaces, or nothing>`.
+
+    Says `ready` or an error on stdout.
+    """
     directory, level, former = sys.argv[1:4]
     if os.fork():
         os._exit(0)
     os.setsid()
     try:
-        for fd in range(16):  # leave the low numbers to what `keep` pins there
-            if fd > 2:
-                os.dup2(0, fd, inheritable=False)
-        enter_namespaces(level, former)
+        namespaces = former_namespaces(former)
+        for fd in range(3, _FIRST_FREE):  # leave the low numbers to what `keep` pins there
+            os.dup2(0, fd, inheritable=False)
+        enter_namespaces(level, namespaces)
         listener = _listen(directory)
         holder = Holder(directory, level, listener)
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         syscalls.set_name("argosy-holder")
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # three descriptors a pod
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

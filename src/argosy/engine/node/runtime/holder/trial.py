@@ -59,7 +59,7 @@ def _in_child(work: Callable[[str, str], str], level: str, directory: str) -> st
 def _try(level: str, directory: str) -> str:
     step = "a user namespace"
     try:
-        server.enter_namespaces(level, "")
+        server.enter_namespaces(level, [])
         if level == "L2":
             step = "a network namespace with a veth pair"
             routing = server.bring_up_network()
