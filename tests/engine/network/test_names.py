@@ -82,6 +82,21 @@ def test_endpoints_are_not_to_be_remembered():
     assert 0 < NAMES.find("web.default.svc.cluster.local").ttl_seconds <= 5
 
 
+def test_when_a_gang_restarts_its_name_leads_to_the_new_one():
+    svc = service("job-master-0", clusterIP="None", publishNotReadyAddresses=True)
+    old = endpoint("10.64.0.3", hostname="m", serving=True, terminating=True)
+    new = endpoint("10.64.0.4", hostname="m", serving=False)
+
+    def names(*endpoints):
+        return Names("cluster.local", lambda key: svc, lambda key: [slice_of("job-master-0", list(endpoints), {})])
+
+    for name in ("job-master-0.default.svc.cluster.local", "m.job-master-0.default.svc.cluster.local"):
+        assert names(old).find(name).addresses == ("10.64.0.3",), "better than nothing"
+        assert names(old, new).find(name).addresses == ("10.64.0.4",)
+    both = [slice_of("job-master-0", [old, new], {})]
+    assert host_names([svc], both, namespace="default")["job-master-0"] == "10.64.0.4"
+
+
 def test_service_records():
     assert NAMES.find("_http._tcp.web.default.svc.cluster.local").targets == (("web.default.svc.cluster.local", 80),)
     assert NAMES.find("_pg._tcp.db.default.svc.cluster.local").targets == (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from argosy.engine.network.names import published, service_names
+from argosy.engine.network.names import published, service_names, staying
 from argosy.engine.network.services import is_external, is_headless, service_of
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, is_deleting, key_of, labels_of, namespace_of
@@ -78,8 +78,9 @@ def _entries(
 def _addresses(service: Obj, slices: Sequence[Obj], pods: Sequence[Obj]) -> tuple[dict[str, str], set[str]]:
     """The pods behind a headless Service: address -> hostname or empty, the ready ones first; and which are ready."""
     early = {**service, "spec": {**service["spec"], "publishNotReadyAddresses": True}}
-    ready = {address: hostname for hostname, address in published(service, slices)}
-    known = ready | {address: hostname for hostname, address in published(early, slices)}
+    ready = {one.address: one.hostname for one in staying(published(service, slices))}
+    coming = {one.address: one.hostname for one in published(early, slices) if not one.leaving}
+    known = ready | coming
     selector = dig(service, "spec", "selector")
     for pod in pods if selector else ():
         labels = labels_of(pod)

@@ -6,9 +6,10 @@ fresh as the informers behind it; `hosts` writes all of them down for machines w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from argosy.engine.network.services import is_external, is_headless
 from argosy.meta.json import Obj, dig
@@ -92,19 +93,14 @@ class Names:
             return Found(Standing.KNOWN, alias=str(dig(service, "spec", "externalName", default="")).rstrip("."))
         if not is_headless(service):
             return Found(Standing.KNOWN, (service["spec"]["clusterIP"],))
-        addresses = tuple(dict.fromkeys(address for _, address in published(service, self._slices(key))))
-        return Found(Standing.KNOWN, addresses, 0) if addresses else _UNKNOWN
+        return _found(published(service, self._slices(key)))
 
     def _of_host(self, key: Key, host: str) -> Found:
         service = self._service(key)
         if service is None:
             return _UNKNOWN
-        found = [
-            address
-            for hostname, address in published(service, self._slices(key))
-            if host in (hostname, address.replace(".", "-"))
-        ]
-        return Found(Standing.KNOWN, tuple(dict.fromkeys(found)), 0) if found else _UNKNOWN
+        everybody = published(service, self._slices(key))
+        return _found([one for one in everybody if host in (one.hostname, one.address.replace(".", "-"))])
 
     def _of_port(self, key: Key, port_name: str, protocol: str) -> Found:
         service = self._service(key)
@@ -117,23 +113,40 @@ class Names:
         else:
             for slice in self._slices(key):
                 for port in _ports(slice.get("ports"), port_name, protocol):
-                    for hostname, address in published(service, [slice]):
-                        targets.append((f"{hostname or address.replace('.', '-')}.{base}", port["port"]))
+                    for one in staying(published(service, [slice])):
+                        targets.append((f"{one.hostname or one.address.replace('.', '-')}.{base}", port["port"]))
         return Found(Standing.KNOWN, targets=tuple(dict.fromkeys(targets)), ttl_seconds=0) if targets else _UNKNOWN
 
 
-def published(service: Obj, slices: Iterable[Obj]) -> Iterator[tuple[str, str]]:
-    """(hostname or empty, address) of each endpoint that a Service lets be known, in order of addresses."""
+class Published(NamedTuple):
+    """An endpoint that a Service lets be known."""
+
+    hostname: str
+    """Empty unless the pod has a name within the Service."""
+    address: str
+    leaving: bool
+    """Whether its pod is terminating."""
+
+
+def published(service: Obj, slices: Iterable[Obj]) -> list[Published]:
+    """The endpoints that a Service lets be known, in order of addresses."""
     early = bool(dig(service, "spec", "publishNotReadyAddresses"))
-    found: list[tuple[str, str]] = []
+    found: list[Published] = []
     for slice in slices:
         if slice.get("addressType", "IPv4") != "IPv4":
             continue
         for endpoint in slice.get("endpoints") or ():
-            if early or (endpoint.get("conditions") or {}).get("ready") is not False:
+            conditions = endpoint.get("conditions") or {}
+            if early or conditions.get("ready") is not False:
                 hostname = str(endpoint.get("hostname") or "").lower()
-                found += [(hostname, address) for address in endpoint.get("addresses") or ()]
-    yield from sorted(found, key=lambda pair: (_numbers(pair[1]), pair[0]))
+                leaving = bool(conditions.get("terminating"))
+                found += [Published(hostname, address, leaving) for address in endpoint.get("addresses") or ()]
+    return sorted(found, key=lambda one: (_numbers(one.address), one.hostname))
+
+
+def staying(found: Sequence[Published]) -> Sequence[Published]:
+    """Without those that leave while others stay: when a gang restarts, its name must not lead to the one that goes."""
+    return [one for one in found if not one.leaving] or found
 
 
 def service_names(service: Obj, domain: str) -> tuple[str, ...]:
@@ -141,6 +154,11 @@ def service_names(service: Obj, domain: str) -> tuple[str, ...]:
     key = key_of(service)
     stem = f"{key.name}.{key.namespace}"
     return (f"{stem}.svc.{domain}", f"{stem}.svc", stem)
+
+
+def _found(endpoints: Sequence[Published]) -> Found:
+    addresses = tuple(dict.fromkeys(one.address for one in staying(endpoints)))
+    return Found(Standing.KNOWN, addresses, 0) if addresses else _UNKNOWN
 
 
 def _ports(ports: Iterable[Obj] | None, name: str, protocol: str) -> list[Obj]:
