@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.controllers.autoscaler.algebra import Bounds, Desired, Past, desired_replicas
 from argosy.engine.controllers.autoscaler.behavior import rules
 from argosy.engine.controllers.conditions import Condition, with_condition
+from argosy.engine.controllers.pods import moment
 from argosy.intent import Observed, Patch, Plan, Reason
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
@@ -31,7 +34,7 @@ _LIMITED = {
 def plan(seen: Observed) -> Plan:
     """Scale the target if the metrics ask for it and the rules let it."""
     autoscaler, found = seen.subject, seen.probed
-    if found is None or is_deleting(autoscaler):
+    if found is None or is_deleting(autoscaler) or _is_from_before(found, autoscaler):
         return Plan()
     if "scale" not in found:
         reason = Reason(str(found["reason"]), f"{found['error']}; correct spec.scaleTargetRef.", warning=True)
@@ -50,6 +53,12 @@ def plan(seen: Observed) -> Plan:
         )
         return Plan(status=_status(seen, found, 0, [_able("ReadyForNewScale", 0), off]))
     return _scale(seen, found, Bounds(current, minimum, int(autoscaler["spec"]["maxReplicas"])))
+
+
+def _is_from_before(found: Obj, autoscaler: Obj) -> bool:
+    """Whether the last scaling is younger than what the probe saw: then the next probe has the word."""
+    scaled, looked = moment(dig(autoscaler, "status", "lastScaleTime")), moment(found.get("at"))
+    return scaled is not None and looked is not None and looked < scaled + timedelta(seconds=1)
 
 
 def _scale(seen: Observed, found: Obj, bounds: Bounds) -> Plan:
@@ -98,6 +107,9 @@ def _scale(seen: Observed, found: Obj, bounds: Bounds) -> Plan:
 def _target(autoscaler: Obj, found: Obj) -> Kind:
     target = autoscaler["spec"]["scaleTargetRef"]
     group, _, version = str(target.get("apiVersion") or "v1").rpartition("/")
+    built_in = kinds.by_gvk(group, version, str(target["kind"]))
+    if built_in is not None:
+        return built_in
     return Kind(group, version, str(target["kind"]), str(found["plural"]))
 
 

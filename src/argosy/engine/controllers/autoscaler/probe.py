@@ -12,7 +12,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from argosy import kinds
-from argosy.clock import Clock
+from argosy.clock import Clock, rfc3339_micro
 from argosy.engine.controllers.autoscaler import metrics
 from argosy.engine.controllers.autoscaler.behavior import window_seconds
 from argosy.errors import ApiError
@@ -77,6 +77,7 @@ class Probe:
             "changes": [[(now - at).total_seconds(), n] for at, n in memory.changes],
         }
         found["answer"] = answer
+        found["at"] = rfc3339_micro(now)
         if answer.get("replicas") is not None:
             memory.recommendations.append((now, int(answer["replicas"])))
         found.pop("pods", None)
