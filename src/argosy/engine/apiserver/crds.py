@@ -78,8 +78,8 @@ def is_established(crd: Obj) -> bool:
 
 
 def renewed(crd: Obj) -> None:
-    """Bring a changed definition's status along, in place: accepted names and stored versions."""
-    status = crd.setdefault("status", {})
+    """Give a changed definition the status that follows from it: accepted names and stored versions."""
+    status = crd["status"] = dict(crd.get("status") or {})
     stored = [v["name"] for v in crd["spec"]["versions"] if v.get("storage")]
     known = list(status.get("storedVersions") or ())
     status["storedVersions"] = known + [name for name in stored if name not in known]

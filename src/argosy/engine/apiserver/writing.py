@@ -132,6 +132,8 @@ def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
     admission.admit(call, obj, old)
     if served.storage is kinds.SERVICE and not subresource:
         services.change(call, obj, old)
+    elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION and not subresource:
+        crds.renewed(obj)
     # Kubernetes holds the metadata against its rules twice: as of any object, and as part of the kind's own rules.
     causes = objectmeta.validate_update(obj, old) * 2
     causes += validation.validate_update(call, obj, old, subresource)
