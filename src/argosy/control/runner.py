@@ -166,7 +166,9 @@ class Runner:
                 again = True
             except NotFound:
                 again = False
-        self._tell(memory, subject, (*(plan.reasons if outcome.status_holds else ()), *outcome.failures))
+        # A Warning tells how things are; other reasons tell what was done, which is not so while something failed.
+        told = [reason for reason in plan.reasons if reason.warning or not outcome.retry]
+        self._tell(memory, subject, (*told, *outcome.failures))
         if again:
             if outcome.retry_after_seconds is not None:
                 self._queue.add_after(key, outcome.retry_after_seconds)

@@ -60,6 +60,8 @@ def test_who_answers():
     assert backends(svc, [slice_of("web", mixed, {"": 80})], "") == (Backend("10.64.0.1", 80), Backend("10.64.0.3", 80))
     early = service(publishNotReadyAddresses=True)
     assert len(backends(early, [slice_of("web", mixed, {"": 80})], "")) == 3
+    going = [*mixed, endpoint("10.64.0.6", serving=True, terminating=True)]
+    assert len(backends(early, [slice_of("web", going, {"": 80})], "")) == 3, "whoever goes is spared while others stay"
     leaving = [endpoint("10.64.0.4", ready=False, serving=True, terminating=True), endpoint("10.64.0.5", ready=False)]
     assert backends(svc, [slice_of("web", leaving, {"": 80})], "") == (Backend("10.64.0.4", 80),)
     # Slices whose ports differ: each endpoint answers on its own slice's.

@@ -87,14 +87,22 @@ def frontends(service: Obj, slices: Sequence[Obj], host_address: str = "127.0.0.
 def backends(service: Obj, slices: Iterable[Obj], port_name: str) -> tuple[Backend, ...]:
     """Who answers for one port of a Service, in order of addresses.
 
-    Endpoints that are ready; failing that, those that still serve while they terminate.
+    Endpoints that are ready and stay; failing that, those that are ready or still serve while they terminate.
     """
     all_slices = list(slices)
     early = bool(dig(service, "spec", "publishNotReadyAddresses"))
-    ready = set(_backends(all_slices, port_name, lambda conditions: early or conditions.get("ready") is not False))
-    if not ready:
-        ready = set(_backends(all_slices, port_name, _still_serves))
-    return tuple(sorted(ready))
+
+    def is_ready(conditions: Obj) -> bool:
+        return early or conditions.get("ready") is not False
+
+    def stays(conditions: Obj) -> bool:
+        return is_ready(conditions) and not conditions.get("terminating")
+
+    for wanted in (stays, is_ready, _still_serves):
+        found = set(_backends(all_slices, port_name, wanted))
+        if found:
+            return tuple(sorted(found))
+    return ()
 
 
 def port_name_of(service: Obj, port: int | str) -> str | None:
