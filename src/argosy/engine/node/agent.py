@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 
 from argosy import kinds
@@ -25,6 +25,7 @@ from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.adoption import adopted
 from argosy.engine.node.images.builder import Images
 from argosy.engine.node.logs import Reader, Selection, since_of
+from argosy.engine.node.names import HostNames
 from argosy.engine.node.nodes import Nodes
 from argosy.engine.node.plan import plan_of
 from argosy.engine.node.records import Records
@@ -42,12 +43,6 @@ from argosy.meta.objects import name_of, uid_of
 
 _log = logging.getLogger(__name__)
 
-Names = Callable[[str], Mapping[str, str]]
-
-
-def _no_names(_: str) -> Mapping[str, str]:
-    return {}
-
 
 class NodeAgent:
     """Runs the pods of this machine. Implements the API server's `NodeAccess`."""
@@ -64,9 +59,8 @@ class NodeAgent:
         self._events = EventRecorder(self._client, "kubelet", clock, host=settings.node_names[0])
         self._usage = UsageMeter(runtime)
         self._nodes = Nodes(self._client, settings, runtime.level, clock)
-        self._cleaning: set[asyncio.Task[None]] = set()
         self._shared: Shared | None = None
-        self._names: Names = _no_names
+        self._names: HostNames | None = None
 
     async def run(self, *, informers: Informers | None = None, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until cancelled; pods keep running then. `ready` is called when the nodes are registered."""
@@ -75,6 +69,9 @@ class NodeAgent:
             pods = self._pods(pool, own=informers is None)
             references = References(self._client, pool)
             stack.callback(references.close)
+            if self._runtime.level is not Level.L2:
+                self._names = HostNames(pool, self._addressed, self._settings.cluster_domain, self._renamed)
+                stack.callback(self._names.close)
             stack.push_async_callback(self._close)
             registering = asyncio.create_task(self._nodes.register())
             await asyncio.gather(registering, pods.synced(), references.synced())
@@ -85,19 +82,6 @@ class NodeAgent:
                 self._meet(pod)
             ready()
             await self._nodes.run()
-
-    def name_with(self, names: Names) -> None:
-        """Use these host names (namespace -> name -> address) where the level has no DNS. Call `renamed` on changes."""
-        self._names = names
-
-    def renamed(self) -> None:
-        """The host names have changed: rewrite the pods' /etc/hosts."""
-        if self._runtime.level is Level.L1:
-            for worker in self._workers.values():
-                worker.write_hosts()
-
-    def _host_names(self, namespace: str) -> Mapping[str, str]:
-        return self._names(namespace)
 
     @property
     def images(self) -> Images:
@@ -171,13 +155,25 @@ class NodeAgent:
         self._workers[worker.uid] = worker
         worker.begin()
 
+    def _addressed(self) -> Iterator[Obj]:
+        """Our pods with the addresses that they have here, whatever their status tells so far."""
+        for worker in self._workers.values():
+            if worker.address:
+                yield {**worker.pod, "status": {**worker.pod.get("status", {}), "podIP": worker.address}}
+
+    def _renamed(self) -> None:
+        """The host names have changed: rewrite the pods' /etc/hosts."""
+        if self._runtime.level is Level.L1:
+            for worker in self._workers.values():
+                worker.write_hosts()
+
     def _gone(self, uid: str) -> None:
         """Nothing of the pod runs and its object is gone: forget it and its files."""
         self._workers.pop(uid, None)
         self._addresses.take_back(uid)
-        task = asyncio.create_task(asyncio.to_thread(self._records.remove, uid))
-        self._cleaning.add(task)
-        task.add_done_callback(self._cleaning.discard)
+        self._records.remove(uid)
+        if self._names is not None:
+            self._names.touch()
 
     def _share(self, references: References) -> Shared:
         return Shared(
@@ -192,7 +188,7 @@ class NodeAgent:
             statuses=Statuses(self._client),
             events=self._events,
             allocatable=self._nodes.allocatable,
-            names=self._host_names,
+            names=self._names,
             gone=self._gone,
         )
 
@@ -220,7 +216,7 @@ class NodeAgent:
         except (ArgosyError, OSError) as error:
             _log.warning("cannot end the orphaned pod %s: %s", uid, error)
             return
-        await asyncio.to_thread(self._records.remove, uid)
+        self._records.remove(uid)
 
     def _take_over(self, pod: Obj, runs: Sequence[Run]) -> None:
         assert self._shared is not None, "pods are adopted after the agent has begun"
@@ -256,8 +252,7 @@ class NodeAgent:
         if self._shared is not None:
             await self._shared.statuses.close()
         await self._events.close()
-        if self._cleaning:
-            await asyncio.wait(self._cleaning)
+        self._records.close()
         await self._images.close()
 
 

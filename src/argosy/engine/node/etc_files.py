@@ -62,3 +62,15 @@ def resolv_conf(pod: Obj, dns_address: str, domain: str) -> str:
     if options:
         lines.append("options " + " ".join(f"{k}:{v}" if v is not None else k for k, v in options.items()))
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def kubeconfig(server: str, directory: str, namespace: str) -> Obj:
+    """A kubeconfig over a service account's volume, for pods whose clients cannot find it at its usual place (L0)."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "in", "cluster": {"server": server, "certificate-authority": f"{directory}/ca.crt"}}],
+        "users": [{"name": "in", "user": {"tokenFile": f"{directory}/token"}}],
+        "contexts": [{"name": "in", "context": {"cluster": "in", "user": "in", "namespace": namespace}}],
+        "current-context": "in",
+    }

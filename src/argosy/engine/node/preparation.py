@@ -7,7 +7,7 @@ was mounted is kept up to date while the pod runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,15 +15,15 @@ from argosy import kinds
 from argosy.clock import parse_time
 from argosy.engine.node import launch, volumes
 from argosy.engine.node.environment import Sources
-from argosy.engine.node.etc_files import hosts, resolv_conf
-from argosy.engine.node.projection import TokenWanted, references_of
+from argosy.engine.node.etc_files import hosts, kubeconfig, resolv_conf
+from argosy.engine.node.projection import TokenWanted, references_of, token_volume
 from argosy.engine.node.records import PodRecord, put
 from argosy.engine.node.runtime.spec import Level, PodSpec
 from argosy.engine.node.shared import Shared
 from argosy.engine.node.sources import ClusterFacts, Missing, PodFacts, Reference
 from argosy.errors import ArgosyError
 from argosy.intent import Reason
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, encode
 from argosy.meta.objects import Key, name_of, namespace_of, uid_of
 
 RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.5, 120.0
@@ -41,6 +41,8 @@ class Preparation:
         self.directory = shared.records.place(uid_of(pod))
         self.memory = shared.records.memory(uid_of(pod))
         self.mounted: volumes.Volumes | None = None
+        self.kubeconfig: Path | None = None
+        """At L0, where the service account's volume is not at its usual place."""
         self._shared = shared
         self._stops: list[Callable[[], None]] = []
         self._renewing: asyncio.Task[None] | None = None
@@ -51,11 +53,15 @@ class Preparation:
         settings = shared.settings
         host_network = bool(pod["spec"].get("hostNetwork"))
         self.address = settings.host_address if host_network else shared.addresses.give(uid_of(pod))
+        if shared.names is not None:
+            shared.names.touch()
         shared.records.write(PodRecord(uid_of(pod), namespace_of(pod), name_of(pod), self.address))
         self.write_hosts()
         text = resolv_conf(pod, settings.dns_address, settings.cluster_domain)
         put(self.memory / "resolv.conf", (text or _host_resolv_conf()).encode())
         self.mounted = await self._insist(self._set_up, "FailedMount")
+        if shared.runtime.level is Level.L0:
+            self._write_kubeconfig(self.mounted)
         await self._insist(self._make_sandbox, "FailedCreatePodSandBox")
         self._keep_fresh()
         return self.address
@@ -63,11 +69,18 @@ class Preparation:
     def write_hosts(self) -> None:
         """Write the pod's /etc/hosts, in place: it is bound into containers that run."""
         shared = self._shared
-        table: Mapping[str, str] = {}
-        if shared.runtime.level is not Level.L2:
-            table = shared.names(namespace_of(self.pod))
+        table = shared.names.table(namespace_of(self.pod)) if shared.names is not None else {}
         text = hosts(self.pod, self.address, shared.settings.cluster_domain, table)
         put(self.memory / "etc-hosts", text.encode())
+
+    def _write_kubeconfig(self, mounted: volumes.Volumes) -> None:
+        name = token_volume(self.pod)
+        if name:
+            settings = self._shared.settings
+            server = f"https://{settings.api_host}:{settings.api_port}"
+            content = kubeconfig(server, str(mounted.paths[name]), namespace_of(self.pod))
+            self.kubeconfig = self.memory / "kubeconfig"
+            put(self.kubeconfig, encode(content))
 
     def sandbox(self) -> PodSpec:
         """The pod as the runtime knows it."""

@@ -46,6 +46,14 @@ def tokens_of(volume: Obj) -> list[TokenWanted]:
     ]
 
 
+def token_volume(pod: Obj) -> str:
+    """The volume with the pod's service account, empty when it has none."""
+    for volume in pod["spec"].get("volumes") or ():
+        if tokens_of(volume):
+            return str(volume["name"])
+    return ""
+
+
 def references_of(pod: Obj) -> set[Reference]:
     """The ConfigMaps and Secrets whose changes must reach the pod's volumes."""
     namespace = namespace_of(pod)

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,7 @@ _MEMORY = Path("/dev/shm")
 def memory_directory(home: Path) -> Path:
     """The engine's directory in memory, which is `<home>/pods` itself where there is no tmpfs to be trusted.
 
-    Whoever ends an engine for good removes it.
+    Whoever ends an engine and its pods calls `remove_memory`.
     """
     name = hashlib.sha256(str(home).encode()).hexdigest()[:12]
     place = _MEMORY / f"argosy-{os.geteuid()}-{name}"
@@ -64,6 +65,7 @@ class Records:
         self._disk = home / "pods"
         self._memory = memory_directory(home)
         self._encoder = msgspec.json.Encoder()
+        self._remover: ThreadPoolExecutor | None = None
 
     def place(self, uid: str) -> Path:
         """A pod's directory on disk."""
@@ -76,12 +78,7 @@ class Records:
     def write(self, record: PodRecord) -> None:
         """Make the pod's directories, with its record."""
         for place in (self.place(record.uid), self.memory(record.uid)):
-            try:
-                place.mkdir(mode=0o755)
-            except FileExistsError:
-                pass
-            except FileNotFoundError:
-                place.mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
         put(self.memory(record.uid) / "pod.json", self._encoder.encode(record))
 
     def all(self) -> Mapping[str, PodRecord | None]:
@@ -96,6 +93,24 @@ class Records:
         return found
 
     def remove(self, uid: str) -> None:
-        """Delete a pod's directories. Blocking: call it from a thread."""
+        """Delete a pod's directories, the one on disk in the background."""
         shutil.rmtree(self.memory(uid), ignore_errors=True)
-        shutil.rmtree(self.place(uid), ignore_errors=True)
+        if self._remover is None:
+            self._remover = ThreadPoolExecutor(1, "remove pods")
+        self._remover.submit(shutil.rmtree, self.place(uid), ignore_errors=True)
+
+    def close(self) -> None:
+        """Finish deleting; give the memory back when nothing is in it."""
+        if self._remover is not None:
+            self._remover.shutdown()
+            self._remover = None
+        if self._memory != self._disk:
+            with suppress(OSError):
+                self._memory.rmdir()
+
+
+def remove_memory(home: Path) -> None:
+    """Remove an engine's directory in memory: for whoever has ended all its pods."""
+    place = memory_directory(home)
+    if place != home / "pods":
+        shutil.rmtree(place, ignore_errors=True)

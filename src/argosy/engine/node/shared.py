@@ -11,6 +11,7 @@ from argosy.clock import Clock
 from argosy.control.events import EventRecorder
 from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.images.builder import Images
+from argosy.engine.node.names import HostNames
 from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
 from argosy.engine.node.runtime.spec import Runtime
@@ -35,8 +36,8 @@ class Shared:
     statuses: Statuses
     events: EventRecorder
     allocatable: Mapping[str, str]
-    names: Callable[[str], Mapping[str, str]]
-    """The cluster's host names as pods of a namespace know them, for levels without DNS."""
+    names: HostNames | None
+    """The cluster's host names, for levels without DNS."""
     gone: Callable[[str], None]
     """Told when nothing of a pod (its uid) is left."""
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,10 @@ from argosy.meta.objects import key_of, namespace_of, uid_of
 _log = logging.getLogger(__name__)
 
 _MESSAGE_MAX = 4096
+_NAMES_SECONDS = 20.0
 
 __MESSAGE_MAX = 4096
+_NAMES_SECONDS = 20.0
 
 
 class PodWorker:
@@ -147,9 +149,14 @@ class PodWorker:
         now = self.shared.clock.now().timestamp()
         return status.render(self.state, self.pod, status.Where(self.shared.settings.host_address), now)
 
+    @property
+    def address(self) -> str:
+        """The pod's IP as soon as it has one here."""
+        return self._ground.address
+
     def write_hosts(self) -> None:
         """The cluster's names have changed."""
-        if self.state.prepared:
+        if self.state.prepared and not self.state.finished:
             self._ground.write_hosts()
 
     def written(self, pod: Obj) -> None:
@@ -267,7 +274,7 @@ class PodWorker:
         mounted = self._ground.mounted
         assert mounted is not None, "a container starts after its pod is prepared"
         shared, pod = self.shared, self.pod
-        names = shared.names(namespace_of(pod)) if shared.runtime.level is Level.L0 else {}
+        names = await self._names_for(container) if shared.runtime.level is Level.L0 else {}
         situation = launch.Situation(self._ground.sources(), shared.runtime.level, names)
         try:
             env = launch.env_of(pod, container, image, situation)
@@ -275,12 +282,31 @@ class PodWorker:
             if missing.reference is None or not await shared.references.ask(missing.reference):
                 raise
             env = launch.env_of(pod, container, image, situation)
+        if self._ground.kubeconfig is not None:
+            env.setdefault("KUBECONFIG", str(self._ground.kubeconfig))
         spec = launch.container_spec(pod, container, attempt, image, self._ground.sandbox(), env)
         spec = launch.at_level(spec, volumes.mounts(container, mounted, env), situation)
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._forget_old_logs(str(container["name"]), attempt)
         async with shared.turns:
             return await shared.runtime.start_container(spec)
+
+    async def _names_for(self, container: Obj) -> Mapping[str, str]:
+        """The names that the container's environment is translated with, once those that it speaks of have addresses."""
+        names = self.shared.names
+        if names is None:
+            return {}
+        namespace = namespace_of(self.pod)
+        texts = [str(entry.get("value") or "") for entry in container.get("env") or ()]
+        texts += [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+        missing = await names.settle(namespace, texts, _NAMES_SECONDS)
+        if missing:
+            message = (
+                f"no address is known for {', '.join(missing)}; at isolation L0 names do not resolve later, so restart the "
+                "pod when the Service has pods"
+            )
+            self._say(Reason("NameNotResolved", message, warning=True))
+        return names.table(namespace)
 
     def _forget_old_logs(self, name: str, attempt: int) -> None:
         """Only the present run's log and the one before can be asked for."""
