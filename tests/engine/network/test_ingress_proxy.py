@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import socket
 
 import aiohttp
@@ -69,6 +70,10 @@ class Upstream:
                     total += len(chunk)
                     chunks += 1
                 return web.json_response({"bytes": total, "te": request.headers.get("transfer-encoding", "")})
+            case "/raw":
+                return web.Response(
+                    body=await request.read(), headers={"x-encoding": request.headers["content-encoding"]}
+                )
             case "/redirect":
                 return web.Response(status=302, headers={"location": "/elsewhere", "set-cookie": "a=1"})
             case "/die":
@@ -80,7 +85,9 @@ class Upstream:
 def with_ingress(check):
     async def main():
         upstream = Upstream()
-        runner = web.ServerRunner(web.Server(upstream.handle, handler_cancellation=True))
+        runner = web.ServerRunner(
+            web.Server(upstream.handle, handler_cancellation=True, auto_decompress=False, max_field_size=1 << 16)
+        )
         await runner.setup()
         pod = socket.create_server(("127.0.0.1", 0))
         await web.SockSite(runner, pod).start()
@@ -128,6 +135,10 @@ def test_requests_arrive_as_they_were_sent_with_who_sent_them():
         async with session.get("/redirect", allow_redirects=False) as answer:
             assert (answer.status, answer.headers["location"]) == (302, "/elsewhere")
             assert answer.cookies["a"].value == "1"
+        session.cookie_jar.clear()
+        async with session.get("/") as answer:
+            seen = await answer.json()
+            assert "Cookie" not in seen["headers"], "one visitor's cookies are not another's"
         async with session.head("/") as answer:
             assert answer.status == 200
 
@@ -151,6 +162,20 @@ def test_bodies_stream_in_both_directions():
             assert (await answer.json()) == {"bytes": 5_000_000, "te": "chunked"}
         async with session.post("/upload", data=b"q" * 3_000_000) as answer:
             assert (await answer.json()) == {"bytes": 3_000_000, "te": ""}
+
+    with_ingress(check)
+
+
+def test_encoded_bodies_are_not_touched_and_large_ones_may_ask_first():
+    async def check(client, session, upstream):
+        packed = gzip.compress(b"hello" * 1000)
+        async with session.post("/raw", data=packed, headers={"content-encoding": "gzip"}) as answer:
+            assert answer.headers["x-encoding"] == "gzip"
+            assert await answer.read() == packed
+        async with asyncio.timeout(5), session.post("/upload", data=b"q" * 10_000, expect100=True) as answer:
+            assert (await answer.json())["bytes"] == 10_000
+        async with session.get("/", headers={"cookie": "token=" + "x" * 30_000}) as answer:
+            assert answer.status == 200
 
     with_ingress(check)
 

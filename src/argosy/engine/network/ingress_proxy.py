@@ -37,13 +37,15 @@ _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 3.0
 _HOP_BY_HOP = frozenset(
     {
-        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
         "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
 _OURS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that the HTTP client would add by itself."""
 _BALANCERS_MAX = 4096
+_HEADER_BYTES_MAX = 64 * 1024
+"""Cookies and tokens of notebooks are long."""
 
 
 class _Unroutable(Exception):
@@ -79,14 +81,29 @@ class IngressProxy:
         """Serve until cancelled."""
         self._port = listener.getsockname()[1]
         stop = self._ingresses.listen(self._changed)
-        server = web.Server(self._handle, handler_cancellation=True, access_log=None, keepalive_timeout=75)
+        server = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=75,
+            auto_decompress=False,
+            max_line_size=_HEADER_BYTES_MAX,
+            max_field_size=_HEADER_BYTES_MAX,
+        )
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         connector = aiohttp.TCPConnector(
             socket_factory=lambda info: self._network.socket(int(info[0]), int(info[1])), limit=0, keepalive_timeout=30
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         try:
-            async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+            async with aiohttp.ClientSession(
+                connector=connector,
+                timeout=timeout,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                max_line_size=_HEADER_BYTES_MAX,
+                max_field_size=_HEADER_BYTES_MAX,
+            ) as session:
                 self._session = session
                 await runner.setup()
                 await web.SockSite(runner, listener).start()
@@ -189,6 +206,9 @@ class IngressProxy:
         assert self._session is not None, "serving"
         headers = self._forwarded(request)
         body = request.content if request.body_exists else None
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
         trouble = ""
         for backend in candidates:
             url = URL(f"http://{backend.address}:{backend.port}{request.rel_url.raw_path_qs}", encoded=True)
