@@ -1,8 +1,7 @@
 """Services, DNS, names and Ingress: rules are pure, appliers act. `run` is all of it."""
 
 from argosy.engine.network.hosts import host_names, hosts_table
-from argosy.engine.network.naming import HostNames
 from argosy.engine.network.run import run
 from argosy.engine.network.settings import NetworkSettings
 
-__all__ = ["HostNames", "NetworkSettings", "host_names", "hosts_table", "run"]
+__all__ = ["NetworkSettings", "host_names", "hosts_table", "run"]
