@@ -62,7 +62,12 @@ class Access:
 
 
 def in_cluster(environ: Mapping[str, str] = os.environ, directory: Path = SERVICE_ACCOUNT) -> Access | None:
-    """The access that a pod's service account gives, None outside a pod."""
+    """The access that a pod's service account gives, None outside a pod.
+
+    Where pods have no mounts of their own, theirs lie below `$ARGOSY_ROOT`.
+    """
+    below_root = Path(f"{environ.get('ARGOSY_ROOT', '')}{directory}")
+    directory = below_root if below_root.exists() else directory
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
     token_file = directory / "token"
     if not (host and port and token_file.exists()):

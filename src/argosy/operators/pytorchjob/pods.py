@@ -29,12 +29,14 @@ from argosy.operators.settings import PREFIX
 LABEL_EPOCH = f"{PREFIX}restart-epoch"
 INIT_CONTAINER = "init-pytorch"
 _WAIT_FOR_MASTER = """\
+case "$MASTER_ADDR" in *[!0-9.]*) ;; *) exit 0 ;; esac
 tries=0
-until getent hosts {host} >/dev/null 2>&1 || nslookup {host} >/dev/null 2>&1; do
+until getent hosts "$MASTER_ADDR" >/dev/null 2>&1 || nslookup "$MASTER_ADDR" >/dev/null 2>&1; do
   tries=$((tries + 1))
-  if [ $tries -ge 120 ]; then echo "{host} did not resolve: is the master pod running?" >&2; exit 1; fi
-  if [ $tries -le 20 ]; then sleep 0.2; else echo "waiting for {host}"; sleep 2; fi
+  if [ $tries -ge 120 ]; then echo "$MASTER_ADDR did not resolve: is the master pod running?" >&2; exit 1; fi
+  if [ $tries -le 20 ]; then sleep 0.2; else echo "waiting for $MASTER_ADDR"; sleep 2; fi
 done"""
+"""An address in place of a name needs no waiting: some clusters put it there where names do not resolve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ def _init_container(host: str, image: str) -> Obj:
         "name": INIT_CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", _WAIT_FOR_MASTER.format(host=host)],
+        "command": ["sh", "-c", _WAIT_FOR_MASTER],
+        "env": [{"name": "MASTER_ADDR", "value": host}],
         "resources": {
             "limits": {"cpu": "100m", "memory": "20Mi"},
             "requests": {"cpu": "50m", "memory": "10Mi"},
