@@ -1,7 +1,8 @@
 """/openapi/v3: what kubectl's create, apply and explain read before they send anything.
 
 Each group version is one document: its paths, with the kinds that they take and the parameters that their verbs know, and
-its schemas. The index names each document with a hash, so that clients keep it until it changes. Version 2 is not served.
+its schemas. The index names each document with a hash, so that clients keep it until it changes. Of version 2 there is only
+what old kubectl insists on (`openapi_v2`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from argosy.client.requests import Request
+from argosy.engine.apiserver import openapi_v2
 from argosy.engine.apiserver.served import Registry, Served
 from argosy.meta import pack
 from argosy.meta.json import Obj, encode
@@ -47,12 +49,27 @@ class OpenApi:
 
     def answer(self, path: str, request: Request) -> tuple[bytes, str] | None:
         """Body and content type, None for a path that is not ours."""
+        if path == "/openapi/v2":
+            accept = request.headers.get("accept", "")
+            asked = any(name in accept for name in openapi_v2.TYPES)
+            return (self._old(), openapi_v2.TYPES[-1]) if asked else None
         if path == "/openapi/v3":
             return self._index(), _JSON
         if not path.startswith("/openapi/v3/"):
             return None
         document = self._document(path.removeprefix("/openapi/v3/"))
         return (document, _JSON) if document else None
+
+    def _old(self) -> bytes:
+        self._forget_outdated()
+        if "v2" not in self._documents:
+            self._documents["v2"] = openapi_v2.document(self._registry.all())
+        return self._documents["v2"]
+
+    def _forget_outdated(self) -> None:
+        if self._version != self._registry.version:
+            self._documents.clear()
+            self._version = self._registry.version
 
     def _places(self) -> list[str]:
         places = ["api/v1"]
@@ -68,9 +85,7 @@ class OpenApi:
         return encode({"paths": paths})
 
     def _document(self, place: str) -> bytes:
-        if self._version != self._registry.version:
-            self._documents.clear()
-            self._version = self._registry.version
+        self._forget_outdated()
         if place not in self._documents:
             self._documents[place] = self._write(place)
         return self._documents[place]
