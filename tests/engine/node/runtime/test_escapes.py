@@ -118,7 +118,7 @@ attempt("other pod", lambda: open(other).read())
 attempt("state", lambda: os.listdir(state))
 attempt("holder", lambda: open(holder))
 attempt("write beside", lambda: append(secret))
-attempt("write /usr", lambda: append("/usr/bin/sh"))
+attempt("write /usr", lambda: append("/usr/share/made-inside"))
 print(json.dumps(results))
 """
     results = tried(

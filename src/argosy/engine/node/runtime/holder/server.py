@@ -275,7 +275,8 @@ def enter_namespaces(level: str, former: list[int]) -> None:
         return
     if former:
         for (name, _), fd in zip(KEPT, former, strict=True):
-            if level == "L2" or name != "net":
+            # Entering one's own user namespace is an error; root may have had to do without one.
+            if os.fstat(fd).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
                 syscalls.setns(fd)
             os.close(fd)
         return
@@ -292,31 +293,32 @@ def enter_namespaces(level: str, former: list[int]) -> None:
 
 def _unshare_as_root(flags: int) -> None:
     """Root keeps every id it has, so that pods may run as any user. Only a process outside may write such a map."""
-    gate, done = os.pipe(), os.pipe()
+    gate = os.pipe()
     target = os.getpid()
     helper = os.fork()
     if not helper:
         status = 1
         try:
+            os.close(gate[1])  # or the end of the wait would never be seen
             if os.read(gate[0], 1):
                 maps = [_identity(f"/proc/self/{name}_map") for name in ("uid", "gid")]
                 confine.write_id_maps(f"/proc/{target}", *maps, deny_setgroups=False)
                 status = 0
         finally:
             os._exit(status)
+    os.close(gate[0])
     try:
         syscalls.unshare(flags)
     except OSError as error:
-        if error.errno not in {errno.EPERM, errno.ENOSPC, errno.EINVAL, errno.EUSERS}:
-            raise
         os.close(gate[1])
         os.waitpid(helper, 0)
+        if error.errno not in {errno.EPERM, errno.ENOSPC, errno.EINVAL, errno.EUSERS}:
+            raise
         syscalls.unshare(flags & ~syscalls.CLONE_NEWUSER)  # no user namespaces here, but root can do without
         return
     os.write(gate[1], b"1")
+    os.close(gate[1])
     _, status = os.waitpid(helper, 0)
-    for fd in (*gate, *done):
-        os.close(fd)
     if status:
         raise OSError(errno.EPERM, "cannot map the ids of a new user namespace")
     os.setresgid(0, 0, 0)
