@@ -145,7 +145,7 @@ class ServiceProxies:
     def _close(self, key: Key, listens: Iterable[Listen]) -> None:
         for listen in list(listens):
             self._ports[key].pop(listen).close()
-            if self._taken.pop(listen, None) is not None and listen.place is Place.HOST:
+            if self._taken.pop(listen, None) is not None:
                 # Another Service may have waited for it.
                 for other in self._troubles:
                     self._queue.add(other)
