@@ -24,9 +24,10 @@ async def until(
     *,
     timeout_seconds: float,
     seen: Callable[[Obj], None] = lambda _: None,
+    comes_back: bool = False,
 ) -> Obj:
-    """The first state of the object that satisfies; `seen` hears of every state. Raises UserError when time is up or
-    the object is deleted.
+    """The first state of the object that satisfies; `seen` hears of every state. Raises UserError when time is up, or
+    when the object is deleted and nobody is expected to make it again (`comes_back`).
     """
     try:
         async with asyncio.timeout(timeout_seconds):

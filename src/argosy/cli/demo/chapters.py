@@ -223,10 +223,10 @@ def _complete_or_raise(job: Obj) -> bool:
 
 
 def _last_json(text: str) -> Obj:
-    """The last line that is a JSON object."""
-    for line in reversed(text.splitlines()):
-        if line.startswith("{"):
-            found = decode(line)
-            if isinstance(found, dict):
-                return found
-    return {}
+    """The JSON object that a program printed last, on one line or many."""
+    start = text.rfind("\n{") + 1
+    try:
+        found = decode(text[start:])
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}

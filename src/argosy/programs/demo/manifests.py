@@ -1,227 +1,267 @@
-"""The demo's Kubernetes objects, as values. `argosy demo` applies them in this order; on any cluster they are the same.
+"""The demo as Kubernetes objects: what `argosy demo` applies, and what anyone may apply with kubectl.
 
-Pods that share the host's ports bind `$(POD_IP)`; Services use ports above 1024, so that an ordinary user's engine can
-serve them at every isolation level.
+Pure. Every function returns plain objects; nothing in them is Argosy's own but the image names and two annotations that
+other clusters ignore. Containers bind `$POD_IP`, so they work where pods share the host's ports too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, thaw
 from argosy.programs.demo.variants import VARIANTS
 
-MLFLOW_PORT, CHAT_PORT, GATEWAY_PORT = 5000, 7860, 8000
-GATEWAY_NAMESPACE, GATEWAY_SERVICE = "argosy-system", "gateway"
-PRETRAIN, SERVED = "pretrain", "demo"
-_STORAGE, _TEXT = "/storage", "/data/text"
-_TRACKING = f"http://mlflow:{MLFLOW_PORT}/mlflow"
+_APP = "app.kubernetes.io/name"
+_PART_OF = {"app.kubernetes.io/part-of": "argosy-demo"}
+_MODELS = "/models"
+_TRACKING = "/var/lib/mlflow"
+_MLFLOW_PORT, _CHAT_PORT = 5000, 7860
+_OUT_OF_REACH: Obj = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_POD_IP: Obj = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
 
 @dataclass(frozen=True, slots=True)
-class DemoPlan:
-    """What one run of the demo asks for. `run` keeps its checkpoints apart from those of earlier runs."""
+class Demo:
+    """What can be chosen. `run` names a directory for checkpoints: another run starts anew."""
 
-    run: str
-    namespace: str = "demo"
-    steps: int = 200
-    workers: int = 1
-    """Pods beside the master."""
-    max_replicas: int = 3
+    namespace: str = "default"
+    run: str = "first"
+    model: str = "demo"
+    gateway_namespace: str = "argosy-system"
+    gateway_service: str = "gateway"
+    gateway_port: int = 8000
+    torch_image: str = "argosy/torch"
+    mlflow_image: str = "argosy/mlflow"
+    gradio_image: str = "argosy/gradio"
+    steps: int = 160
     data: str = ""
-    """A text on the node to train on (an absolute path), instead of the standard library's documentation."""
+    """A text file, below /models in the claim; empty for the documentation of Python's library."""
+    max_replicas: int = 3
+    scale_target: int = 2
+    """Requests in flight that a replica should have."""
+    scale_down_seconds: int = 10
+    mlflow_hosts: Sequence[str] = ()
+    """Names by which browsers reach MLflow, besides localhost and private addresses."""
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow answers, inside the cluster."""
+        return f"http://mlflow:{_MLFLOW_PORT}/mlflow"
+
+    @property
+    def base_dir(self) -> str:
+        """The base model, in the claim `models`; its adapters lie below."""
+        return f"{_MODELS}/base"
 
 
-def foundations(plan: DemoPlan) -> list[Obj]:
-    """Namespace, the volume that everything is kept on, and MLflow."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": plan.namespace}}
-    claims = [_claim(plan, "storage", "2Gi"), _claim(plan, "mlflow", "1Gi")]
-    command = (
-        "exec mlflow server --host $(POD_IP) --port 5000 --static-prefix /mlflow --workers 1"
-        " --backend-store-uri sqlite:////data/mlflow.db --artifacts-destination /data/artifacts"
-        " --allowed-hosts '*' --cors-allowed-origins '*'"
+def claims(demo: Demo) -> list[Obj]:
+    """Two volumes: models with their checkpoints, and what MLflow keeps."""
+    return [
+        _object("v1", "PersistentVolumeClaim", demo, name)
+        | {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}
+        for name, size in (("models", "2Gi"), ("mlflow", "1Gi"))
+    ]
+
+
+def mlflow(demo: Demo) -> list[Obj]:
+    """The real MLflow server: runs in SQLite and artifacts on a volume, below the path /mlflow."""
+    hosts = ["localhost", "127.*", "10.*", "172.*", "192.168.*", "mlflow", "mlflow.*", *demo.mlflow_hosts]
+    # Paths are relative to the volume, which is the working directory.
+    command = ["python", "-m", "mlflow", "server", "--host", "$(POD_IP)", "--port", str(_MLFLOW_PORT)]
+    command += ["--workers", "1", "--static-prefix", "/mlflow", "--allowed-hosts"]
+    command.append(",".join(name for host in hosts for name in (host, f"{host}:*")))
+    command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"]
+    container = _container("mlflow", demo.mlflow_image, command, cpu="100m", memory="600Mi") | {
+        "workingDir": _TRACKING,
+        "ports": [{"name": "http", "containerPort": _MLFLOW_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/mlflow/health", "port": _MLFLOW_PORT}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": _TRACKING}],
+    }
+    container["env"] += _variables(
+        {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     )
-    container = {
-        "name": "mlflow",
-        "image": "argosy/mlflow",
-        "command": ["sh", "-c", command],
-        "env": [_pod_ip(), {"name": "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "value": "false"}],
-        "ports": [{"name": "http", "containerPort": MLFLOW_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/mlflow/health", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "50m", "memory": "600Mi"}},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    spec = {"containers": [container], "volumes": [_volume("data", "mlflow")], "enableServiceLinks": False}
+    return [_deployment(demo, "mlflow", spec, recreate=True), _service(demo, "mlflow", _MLFLOW_PORT)]
+
+
+def pretrain(demo: Demo) -> Obj:
+    """Two pods that train one model, data-parallel; a new gang resumes from the last checkpoint."""
+    checkpoints = f"{_MODELS}/checkpoints/{demo.run}"
+    command = ["python", "-m", "argosy.programs.demo.pretrain", "--steps", str(demo.steps)]
+    env = {
+        "CHECKPOINT_DIR": checkpoints,
+        "OUTPUT_DIR": demo.base_dir,
+        "MLFLOW_TRACKING_URI": demo.tracking_uri,
+        "MLFLOW_EXPERIMENT_NAME": "pretrain",
     }
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "mlflow"}}]
-    return [namespace, *claims, *_web(plan, "mlflow", MLFLOW_PORT, container, volumes)]
+    if demo.data:
+        command += ["--data", f"{_MODELS}/{demo.data}"]
+    template = _training(demo, command, env, cpu="400m", memory="700Mi")
+    job = _job(demo, "pretrain", {"Master": (1, template), "Worker": (1, template)})
+    job["metadata"]["annotations"] = {"argosy.dev/checkpoint-dir": checkpoints}
+    return job
 
 
-def gateway_ingress() -> Obj:
-    """The one endpoint, `/v1`, at the Ingress."""
-    return _ingress("gateway", GATEWAY_NAMESPACE, "/v1", GATEWAY_SERVICE, GATEWAY_PORT)
+def finetunes(demo: Demo) -> list[Obj]:
+    """A LoRA fine-tune of each variant; they run side by side."""
+    return [finetune(demo, name) for name in VARIANTS]
 
 
-def pretraining(plan: DemoPlan) -> list[Obj]:
-    """The PyTorchJob that trains the base model on `1 + workers` pods."""
-    checkpoints = f"{_STORAGE}/checkpoints/{plan.run}"
-    command = ["python", "-m", "argosy.programs.demo.pretrain", "--steps", str(plan.steps), "--run-name", plan.run]
-    env = {"CHECKPOINT_DIR": checkpoints, "OUTPUT_DIR": f"{_STORAGE}/base", "MLFLOW_EXPERIMENT_NAME": "pretrain"}
-    template = _trainer(plan, command, env)
-    replicas = {"Master": _replica(1, template), "Worker": _replica(plan.workers, template)}
-    return [_job(plan, PRETRAIN, replicas if plan.workers else {"Master": replicas["Master"]}, checkpoints)]
+def finetune(demo: Demo, variant: str) -> Obj:
+    """The LoRA fine-tune of one variant."""
+    command = ["python", "-m", "argosy.programs.demo.finetune", "--variant", variant, "--base", demo.base_dir]
+    if demo.data:
+        command += ["--data", f"{_MODELS}/{demo.data}"]
+    env = {
+        "OUTPUT_DIR": f"{demo.base_dir}/adapters/{variant}",
+        "MLFLOW_TRACKING_URI": demo.tracking_uri,
+        "MLFLOW_EXPERIMENT_NAME": "finetune",
+    }
+    return _job(demo, f"finetune-{variant}", {"Master": (1, _training(demo, command, env, cpu="300m", memory="700Mi"))})
 
 
-def fine_tuning(plan: DemoPlan) -> list[Obj]:
-    """One PyTorchJob a variant; they run at the same time."""
-    jobs = []
-    for name in VARIANTS:
-        command = ["python", "-m", "argosy.programs.demo.finetune", "--variant", name, "--base", f"{_STORAGE}/base"]
-        template = _trainer(plan, command, {"MLFLOW_EXPERIMENT_NAME": f"finetune-{plan.run}"})
-        jobs.append(_job(plan, f"finetune-{name}", {"Master": _replica(1, template)}))
-    return jobs
+def register(demo: Demo) -> Obj:
+    """A Job that registers the best variant; its log is one JSON object."""
+    command = ["python", "-m", "argosy.programs.demo.register", "--experiment", "finetune", "--name", demo.model]
+    container = _container("register", demo.torch_image, command, cpu="100m", memory="300Mi")
+    container["env"] += _variables({"MLFLOW_TRACKING_URI": demo.tracking_uri})
+    template: Obj = {
+        "metadata": {"labels": {_APP: "register", **_PART_OF}},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    return _object("batch/v1", "Job", demo, "register") | {"spec": {"backoffLimit": 3, "template": template}}
 
 
-def registration(plan: DemoPlan) -> Obj:
-    """A Job that registers the best fine-tune as `demo`, alias `champion`."""
-    command = ["python", "-m", "argosy.programs.demo.register", "--experiment", f"finetune-{plan.run}"]
-    return _batch(plan, "register", [*command, "--model", SERVED])
-
-
-def serving(plan: DemoPlan) -> Obj:
-    """Base model and adapters behind one InferenceService that scales by requests in flight."""
-    modules = [f"{name}=/mnt/models/adapters/{name}" for name in VARIANTS]
-    model = {
+def inference_service(demo: Demo) -> Obj:
+    """The base model and every adapter behind one Service, one to `max_replicas` replicas by requests in flight."""
+    adapters = [f"{name}=/mnt/models/adapters/{name}" for name in VARIANTS]
+    service = _object("serving.kserve.io/v1beta1", "InferenceService", demo, demo.model)
+    service["metadata"]["annotations"] = {
+        "serving.kserve.io/deploymentMode": "Standard",
+        "argosy.dev/scale-down-seconds": str(demo.scale_down_seconds),
+    }
+    model: Obj = {
         "modelFormat": {"name": "huggingface"},
-        "storageUri": "pvc://storage/base",
-        "args": ["--enable-lora", "--lora-modules", *modules],
-        "resources": {"requests": {"cpu": "100m", "memory": "600Mi"}},
+        "storageUri": "pvc://models/base",
+        "args": ["--enable-lora", "--lora-modules", *adapters],
+        "env": _variables({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}),
+        "resources": _resources("100m", "700Mi"),
     }
-    annotations = {"serving.kserve.io/deploymentMode": "Standard", "argosy.dev/scale-down-seconds": "6"}
-    predictor = {"minReplicas": 1, "maxReplicas": plan.max_replicas, "scaleMetric": "concurrency", "scaleTarget": 4}
+    predictor = {
+        "minReplicas": 1,
+        "maxReplicas": demo.max_replicas,
+        "scaleMetric": "concurrency",
+        "scaleTarget": demo.scale_target,
+        "model": model,
+    }
+    return service | {"spec": {"predictor": predictor}}
+
+
+def chat(demo: Demo) -> list[Obj]:
+    """The chat app, below the path /chat, against the gateway's endpoint."""
+    container = _container(
+        "chat", demo.gradio_image, ["python", "-m", "argosy.programs.demo.chat"], "100m", "300Mi"
+    ) | {
+        "ports": [{"name": "http", "containerPort": _CHAT_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/chat/", "port": _CHAT_PORT}, "periodSeconds": 1, "timeoutSeconds": 5},
+    }
+    gateway = f"{demo.gateway_service}.{demo.gateway_namespace}.svc:{demo.gateway_port}"
+    container["env"] += _variables({"OPENAI_BASE_URL": f"http://{gateway}/v1", "ROOT_PATH": "/chat"})
+    return [_deployment(demo, "chat", {"containers": [container]}), _service(demo, "chat", _CHAT_PORT)]
+
+
+def ingresses(demo: Demo) -> list[Obj]:
+    """What browsers reach: /chat, /mlflow, and the endpoint at /v1, whose Ingress lives with the gateway."""
+    gateway = _ingress(demo, "gateway", [("/v1", demo.gateway_service, demo.gateway_port)])
+    gateway["metadata"]["namespace"] = demo.gateway_namespace
+    return [_ingress(demo, "demo", [("/chat", "chat", _CHAT_PORT), ("/mlflow", "mlflow", _MLFLOW_PORT)]), gateway]
+
+
+def everything(demo: Demo) -> list[Obj]:
+    """All objects, in the order in which the demo needs them."""
+    training = [pretrain(demo), *finetunes(demo), register(demo)]
+    return [*claims(demo), *mlflow(demo), *training, inference_service(demo), *chat(demo), *ingresses(demo)]
+
+
+def _training(demo: Demo, command: Sequence[str], env: Mapping[str, str], *, cpu: str, memory: str) -> Obj:
+    container = _container("pytorch", demo.torch_image, command, cpu, memory)
+    container["env"] += _variables({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **env})
+    container["volumeMounts"] = [{"name": "models", "mountPath": _MODELS}]
     return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": SERVED, "namespace": plan.namespace, "annotations": annotations},
-        "spec": {"predictor": {**predictor, "model": model}},
+        "metadata": {"labels": dict(_PART_OF)},
+        "spec": {"containers": [container], "volumes": [_volume("models", "models")]},
     }
 
 
-def burst(plan: DemoPlan, seconds: int, concurrency: int) -> Obj:
-    """A Job that loads the endpoint."""
-    command = ["python", "-m", "argosy.programs.demo.load", "--model", SERVED]
-    command += ["--seconds", str(seconds), "--concurrency", str(concurrency)]
-    return _batch(plan, "burst", command, {"OPENAI_BASE_URL": _gateway_url()})
-
-
-def chat_app(plan: DemoPlan) -> list[Obj]:
-    """The Gradio chat app, at `/chat` of the Ingress."""
-    env = {"OPENAI_BASE_URL": _gateway_url(), "ROOT_PATH": "/chat"}
-    container = {
-        "name": "chat",
-        "image": "argosy/gradio",
-        "command": ["python", "-m", "argosy.programs.demo.chat"],
-        "env": [_pod_ip(), *_env(env)],
-        "ports": [{"name": "http", "containerPort": CHAT_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}},
+def _job(demo: Demo, name: str, replicas: Mapping[str, tuple[int, Obj]]) -> Obj:
+    specs = {
+        type: {"replicas": count, "restartPolicy": "OnFailure", "template": template}
+        for type, (count, template) in replicas.items()
     }
-    return _web(plan, "chat", CHAT_PORT, container, [])
-
-
-def _gateway_url() -> str:
-    return f"http://{GATEWAY_SERVICE}.{GATEWAY_NAMESPACE}:{GATEWAY_PORT}/v1"
-
-
-def _web(plan: DemoPlan, name: str, port: int, container: Obj, volumes: Sequence[Obj]) -> list[Obj]:
-    """Deployment, Service and Ingress path of a web application."""
-    labels = {"app": name}
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": plan.namespace},
-        "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [container], **({"volumes": list(volumes)} if volumes else {})},
-            },
-        },
+    return _object("kubeflow.org/v1", "PyTorchJob", demo, name) | {
+        "spec": {"runPolicy": {"backoffLimit": 5}, "pytorchReplicaSpecs": specs}
     }
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": plan.namespace},
-        "spec": {"selector": labels, "ports": [{"name": "http", "port": port, "targetPort": "http"}]},
-    }
-    return [deployment, service, _ingress(name, plan.namespace, f"/{name}", name, port)]
 
 
-def _ingress(name: str, namespace: str, path: str, service: str, port: int) -> Obj:
-    backend = {"service": {"name": service, "port": {"number": port}}}
+def _container(name: str, image: str, command: Sequence[str], cpu: str, memory: str) -> Obj:
     return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"rules": [{"http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}}]},
+        "name": name,
+        "image": image,
+        "command": list(command),
+        "env": [thaw(_POD_IP)],
+        "resources": _resources(cpu, memory),
+        "securityContext": thaw(_OUT_OF_REACH),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
-def _claim(plan: DemoPlan, name: str, size: str) -> Obj:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name, "namespace": plan.namespace},
-        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": size}}},
+def _resources(cpu: str, memory: str) -> Obj:
+    """Requests small enough for two CPUs; what is free may be used."""
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": "2Gi"}}
+
+
+def _deployment(demo: Demo, name: str, spec: Obj, *, recreate: bool = False) -> Obj:
+    labels = {_APP: name, **_PART_OF}
+    body: Obj = {
+        "replicas": 1,
+        "selector": {"matchLabels": {_APP: name}},
+        "template": {"metadata": {"labels": labels}, "spec": spec},
     }
+    if recreate:
+        body["strategy"] = {"type": "Recreate"}  # two would write to one volume
+    return _object("apps/v1", "Deployment", demo, name) | {"spec": body}
 
 
-def _trainer(plan: DemoPlan, command: Sequence[str], env: dict[str, str]) -> Obj:
-    container: Obj = {
-        "name": "pytorch",
-        "image": "argosy/torch",
-        "command": [*command, *(["--data", _TEXT] if plan.data else [])],
-        "env": [_pod_ip(), *_env({"MLFLOW_TRACKING_URI": _TRACKING, **env})],
-        "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}},
-        "volumeMounts": [{"name": "storage", "mountPath": _STORAGE}],
-    }
-    volumes: list[Obj] = [{"name": "storage", "persistentVolumeClaim": {"claimName": "storage"}}]
-    if plan.data:
-        volumes.append({"name": "text", "hostPath": {"path": plan.data, "type": "File"}})
-        container["volumeMounts"].append({"name": "text", "mountPath": _TEXT, "readOnly": True})
-    return {"spec": {"containers": [container], "volumes": volumes}}
+def _service(demo: Demo, name: str, port: int) -> Obj:
+    ports = [{"name": "http", "port": port, "targetPort": "http"}]
+    return _object("v1", "Service", demo, name) | {"spec": {"selector": {_APP: name}, "ports": ports}}
 
 
-def _replica(replicas: int, template: Obj) -> Obj:
-    return {"replicas": replicas, "restartPolicy": "ExitCode", "template": template}
+def _ingress(demo: Demo, name: str, routes: Sequence[tuple[str, str, int]]) -> Obj:
+    paths = [
+        {
+            "path": path,
+            "pathType": "Prefix",
+            "backend": {"service": {"name": service, "port": {"number": port}}},
+        }
+        for path, service, port in routes
+    ]
+    return _object("networking.k8s.io/v1", "Ingress", demo, name) | {"spec": {"rules": [{"http": {"paths": paths}}]}}
 
 
-def _job(plan: DemoPlan, name: str, replicas: Obj, checkpoints: str = "") -> Obj:
-    annotations = {"annotations": {"argosy.dev/checkpoint-dir": checkpoints}} if checkpoints else {}
-    return {
-        "apiVersion": "kubeflow.org/v1",
-        "kind": "PyTorchJob",
-        "metadata": {"name": name, "namespace": plan.namespace, **annotations},
-        "spec": {"runPolicy": {"backoffLimit": 3, "cleanPodPolicy": "None"}, "pytorchReplicaSpecs": replicas},
-    }
+def _object(api_version: str, kind: str, demo: Demo, name: str) -> Obj:
+    metadata = {"name": name, "namespace": demo.namespace, "labels": {_APP: name, **_PART_OF}}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
-def _batch(plan: DemoPlan, name: str, command: Sequence[str], env: dict[str, str] | None = None) -> Obj:
-    template = _trainer(replace(plan, data=""), command, env or {})
-    template["spec"] |= {"restartPolicy": "Never"}
-    template["spec"]["containers"][0]["name"] = name
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "namespace": plan.namespace},
-        "spec": {"backoffLimit": 1, "template": template},
-    }
-
-
-def _env(values: dict[str, str]) -> list[Obj]:
+def _variables(values: Mapping[str, str]) -> list[Obj]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
-def _pod_ip() -> Obj:
-    return {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+def _volume(name: str, claim: str) -> Obj:
+    return {"name": name, "persistentVolumeClaim": {"claimName": claim}}
