@@ -35,9 +35,9 @@ def regex_message(message: str, pattern: str, *examples: str) -> str:
     return f"{message} (e.g. {joined}regex used for validation is '{pattern}')"
 
 
-def too_long(limit: int) -> str:
-    """The complaint about a value over `limit` bytes."""
-    return f"must be no more than {limit} bytes"
+def too_long(limit: int, unit: str = "characters") -> str:
+    """The complaint about a value over `limit`; Kubernetes counts the values of labels in bytes."""
+    return f"must be no more than {limit} {unit}"
 
 
 def out_of_range(low: int, high: int) -> str:
@@ -82,10 +82,10 @@ _VALUE_MESSAGE = regex_message(
 )
 
 
-def _check(value: str, limit: int, pattern: str, message: str) -> list[str]:
+def _check(value: str, limit: int, pattern: str, message: str, unit: str = "characters") -> list[str]:
     found: list[str] = []
     if len(value.encode()) > limit:
-        found.append(too_long(limit))
+        found.append(too_long(limit, unit))
     if _compiled[pattern].fullmatch(value) is None:
         found.append(message)
     return found
@@ -98,7 +98,10 @@ def subdomain(value: str) -> list[str]:
 
 def label(value: str) -> list[str]:
     """A DNS-1123 label, as the names of namespaces, containers and volumes are."""
-    return _check(value, 63, _LABEL, _LABEL_MESSAGE)
+    found = _check(value, 63, _LABEL, _LABEL_MESSAGE)
+    if found and found[-1] is _LABEL_MESSAGE and _compiled[_SUBDOMAIN].fullmatch(value):
+        found[-1] = "must not contain dots"
+    return found
 
 
 def label_1035(value: str) -> list[str]:
@@ -108,7 +111,7 @@ def label_1035(value: str) -> list[str]:
 
 def label_value(value: str) -> list[str]:
     """What a label may be set to."""
-    return _check(value, 63, _VALUE, _VALUE_MESSAGE)
+    return _check(value, 63, _VALUE, _VALUE_MESSAGE, "bytes")
 
 
 def path_segment(value: str) -> list[str]:

@@ -1,0 +1,65 @@
+"""What makes built-in objects invalid beyond their types: one function a kind, in Kubernetes' words.
+
+The API server calls `check` on every built-in object, decoded and defaulted, before it stores it; `metadata` it checks
+itself. Custom objects are checked by their schema (`validation`), CustomResourceDefinitions by `crd.check_crd`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from argosy.errors import Cause
+from argosy.meta.json import Obj
+from argosy.meta.kind import Kind
+from argosy.meta.rules import cluster, config, jobs, network, pod, scaling, storage, workloads
+
+Rule = Callable[[Obj, Obj | None], list[Cause]]
+
+_TABLE: Final[dict[str, Rule]] = {
+    "v1/Pod": pod.check,
+    "v1/PodTemplate": pod.pod_template,
+    "v1/ReplicationController": workloads.replication_controller,
+    "apps/v1/Deployment": workloads.deployment,
+    "apps/v1/ReplicaSet": workloads.replica_set,
+    "apps/v1/StatefulSet": workloads.stateful_set,
+    "apps/v1/DaemonSet": workloads.daemon_set,
+    "apps/v1/ControllerRevision": workloads.controller_revision,
+    "batch/v1/Job": jobs.job,
+    "batch/v1/CronJob": jobs.cron_job,
+    "autoscaling/v1/HorizontalPodAutoscaler": scaling.autoscaler,
+    "autoscaling/v2/HorizontalPodAutoscaler": scaling.autoscaler,
+    "policy/v1/PodDisruptionBudget": scaling.disruption_budget,
+    "v1/Service": network.service,
+    "v1/Endpoints": network.endpoints,
+    "discovery.k8s.io/v1/EndpointSlice": network.endpoint_slice,
+    "networking.k8s.io/v1/Ingress": network.ingress,
+    "networking.k8s.io/v1/IngressClass": network.ingress_class,
+    "networking.k8s.io/v1/NetworkPolicy": network.network_policy,
+    "v1/PersistentVolumeClaim": storage.claim,
+    "v1/PersistentVolume": storage.volume,
+    "storage.k8s.io/v1/StorageClass": storage.storage_class,
+    "storage.k8s.io/v1/CSIDriver": storage.csi_driver,
+    "v1/ConfigMap": config.config_map,
+    "v1/Secret": config.secret,
+    "v1/ResourceQuota": config.quota,
+    "v1/LimitRange": config.limit_range,
+    "scheduling.k8s.io/v1/PriorityClass": config.priority_class,
+    "rbac.authorization.k8s.io/v1/Role": cluster.role,
+    "rbac.authorization.k8s.io/v1/ClusterRole": cluster.cluster_role,
+    "rbac.authorization.k8s.io/v1/RoleBinding": cluster.role_binding,
+    "rbac.authorization.k8s.io/v1/ClusterRoleBinding": cluster.cluster_role_binding,
+    "node.k8s.io/v1/RuntimeClass": cluster.runtime_class,
+    "coordination.k8s.io/v1/Lease": cluster.lease,
+    "authentication.k8s.io/v1/TokenRequest": cluster.token_request,
+    "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": cluster.webhooks,
+    "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": cluster.webhooks,
+    "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy": cluster.admission_policy,
+    "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding": cluster.admission_binding,
+}
+
+
+def check(kind: Kind, new: Obj, old: Obj | None = None) -> list[Cause]:
+    """What is wrong with a built-in object, created (`old` is None) or updated; nothing for kinds without rules."""
+    rule = _TABLE.get(f"{kind.api_version}/{kind.kind}")
+    return rule(new, old) if rule is not None else []

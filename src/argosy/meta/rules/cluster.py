@@ -1,0 +1,206 @@
+"""Rules of the kinds that configure the cluster: roles, runtime classes, leases, admission."""
+
+from __future__ import annotations
+
+from argosy.meta import causes, names
+from argosy.meta.json import Obj
+from argosy.meta.rules.fields import Found, in_range, one_of, required, say, selector
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def role(new: Obj, old: Obj | None) -> Found:
+    """Role: its rules are about resources of its namespace."""
+    return _rules(new, namespaced=True)
+
+
+def cluster_role(new: Obj, old: Obj | None) -> Found:
+    """ClusterRole."""
+    found = _rules(new, namespaced=False)
+    for index, each in enumerate((new.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()):
+        selector(found, f"aggregationRule.clusterRoleSelectors[{index}]", each)
+    return found
+
+
+def _rules(new: Obj, *, namespaced: bool) -> Found:
+    found: Found = []
+    for index, rule in enumerate(new.get("rules") or ()):
+        path = f"rules[{index}]"
+        if not rule.get("verbs"):
+            found.append(causes.required(f"{path}.verbs", "verbs must contain at least one value"))
+        if rule.get("nonResourceURLs"):
+            if namespaced:
+                message = "namespaced rules cannot apply to non-resource URLs"
+                found.append(causes.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], message))
+            if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+                message = "rules cannot apply to both regular resources and non-resource URLs"
+                found.append(causes.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], message))
+            continue
+        if not rule.get("apiGroups"):
+            found.append(causes.required(f"{path}.apiGroups", "resource rules must supply at least one api group"))
+        if not rule.get("resources"):
+            found.append(causes.required(f"{path}.resources", "resource rules must supply at least one resource"))
+    return found
+
+
+def role_binding(new: Obj, old: Obj | None) -> Found:
+    """RoleBinding."""
+    return _binding(new, old, ("Role", "ClusterRole"), namespaced=True)
+
+
+def cluster_role_binding(new: Obj, old: Obj | None) -> Found:
+    """ClusterRoleBinding."""
+    return _binding(new, old, ("ClusterRole",), namespaced=False)
+
+
+def _binding(new: Obj, old: Obj | None, kinds: tuple[str, ...], *, namespaced: bool) -> Found:
+    found: Found = []
+    reference = new["roleRef"]
+    one_of(found, "roleRef.apiGroup", reference.get("apiGroup"), (_RBAC,))
+    one_of(found, "roleRef.kind", reference.get("kind") or "", kinds)
+    name = reference.get("name")
+    if required(found, "roleRef.name", name):
+        say(found, "roleRef.name", name, names.path_segment(str(name)))
+    for index, subject in enumerate(new.get("subjects") or ()):
+        _subject(found, f"subjects[{index}]", subject, namespaced=namespaced)
+    if old is not None and reference != old["roleRef"]:
+        found.append(causes.invalid("roleRef", reference, "cannot change roleRef"))
+    return found
+
+
+def _subject(found: Found, path: str, subject: Obj, *, namespaced: bool) -> None:
+    required(found, f"{path}.name", subject.get("name"))
+    kind, group = subject.get("kind"), subject.get("apiGroup") or ""
+    if kind == "ServiceAccount":
+        if subject.get("name"):
+            say(found, f"{path}.name", subject["name"], names.subdomain(subject["name"]))
+        if group:
+            found.append(causes.unsupported(f"{path}.apiGroup", group, ("",)))
+        if not subject.get("namespace"):
+            if not namespaced:
+                found.append(causes.required(f"{path}.namespace"))
+            else:
+                found.append(causes.required(f"{path}.namespace"))
+    elif kind in ("User", "Group"):
+        if group != _RBAC:
+            found.append(causes.unsupported(f"{path}.apiGroup", group, (_RBAC,)))
+    else:
+        found.append(causes.unsupported(f"{path}.kind", kind or "", ("ServiceAccount", "User", "Group")))
+
+
+def runtime_class(new: Obj, old: Obj | None) -> Found:
+    """node.k8s.io/v1 RuntimeClass."""
+    found: Found = []
+    handler = new.get("handler") or ""
+    say(found, "handler", handler, names.label(handler))
+    if old is not None and handler != old.get("handler"):
+        found.append(causes.invalid("handler", handler, "field is immutable"))
+    return found
+
+
+def lease(new: Obj, old: Obj | None) -> Found:
+    """coordination.k8s.io/v1 Lease."""
+    found: Found = []
+    spec = new.get("spec") or {}
+    seconds, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    if seconds is not None and seconds <= 0:
+        found.append(causes.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
+    if transitions is not None and transitions < 0:
+        found.append(causes.invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+    return found
+
+
+def token_request(new: Obj, old: Obj | None) -> Found:
+    """authentication.k8s.io/v1 TokenRequest."""
+    found: Found = []
+    seconds = new["spec"].get("expirationSeconds", 3600)
+    if seconds < 600:
+        message = "may not specify a duration less than 10 minutes"
+        found.append(causes.invalid("spec.expirationSeconds", seconds, message))
+    elif seconds > 2**32:
+        message = "may not specify a duration larger than 2^32 seconds"
+        found.append(causes.invalid("spec.expirationSeconds", seconds, message))
+    return found
+
+
+def webhooks(new: Obj, old: Obj | None) -> Found:
+    """Webhook configurations of both sorts."""
+    found: Found = []
+    seen: set[str] = set()
+    for index, webhook in enumerate(new.get("webhooks") or ()):
+        path = f"webhooks[{index}]"
+        name = webhook.get("name") or ""
+        if name in seen:
+            found.append(causes.duplicate(f"{path}.name", name))
+        seen.add(name)
+        _webhook(found, path, webhook)
+    return found
+
+
+def _webhook(found: Found, path: str, webhook: Obj) -> None:
+    name = webhook.get("name") or ""
+    if not name:
+        found.append(causes.required(f"{path}.name"))
+    elif names.subdomain(name):
+        say(found, f"{path}.name", name, names.subdomain(name))
+    elif name.count(".") < 2:
+        message = "should be a domain with at least three segments separated by dots"
+        found.append(causes.invalid(f"{path}.name", name, message))
+    if not webhook.get("admissionReviewVersions"):
+        message = "must specify one of v1, v1beta1"
+        found.append(causes.required(f"{path}.admissionReviewVersions", message))
+    one_of(found, f"{path}.failurePolicy", webhook.get("failurePolicy"), ("Fail", "Ignore"))
+    one_of(found, f"{path}.matchPolicy", webhook.get("matchPolicy"), ("Equivalent", "Exact"))
+    effects = webhook.get("sideEffects")
+    if not effects:
+        found.append(causes.required(f"{path}.sideEffects", "must specify one of None, NoneOnDryRun"))
+    else:
+        one_of(found, f"{path}.sideEffects", effects, ("None", "NoneOnDryRun"))
+    seconds = webhook.get("timeoutSeconds")
+    if seconds is not None and not 1 <= seconds <= 30:
+        message = "the timeout value must be between 1 and 30 seconds"
+        found.append(causes.invalid(f"{path}.timeoutSeconds", seconds, message))
+    for key in ("namespaceSelector", "objectSelector"):
+        selector(found, f"{path}.{key}", webhook.get(key))
+    config = webhook.get("clientConfig") or {}
+    if (config.get("url") is None) == (config.get("service") is None):
+        message = "exactly one of url or service is required"
+        found.append(causes.required(f"{path}.clientConfig", message))
+    elif config.get("service") is not None:
+        for key in ("name", "namespace"):
+            if not config["service"].get(key):
+                message = f"service {key} is required"
+                found.append(causes.required(f"{path}.clientConfig.service.{key}", message))
+        in_range(found, f"{path}.clientConfig.service.port", config["service"].get("port"), 1, 65535)
+
+
+def admission_policy(new: Obj, old: Obj | None) -> Found:
+    """ValidatingAdmissionPolicy."""
+    found: Found = []
+    spec = new["spec"]
+    one_of(found, "spec.failurePolicy", spec.get("failurePolicy"), ("Fail", "Ignore"))
+    if spec.get("matchConstraints") is None:
+        found.append(causes.required("spec.matchConstraints"))
+    elif not spec["matchConstraints"].get("resourceRules"):
+        found.append(causes.required("spec.matchConstraints.resourceRules"))
+    if not spec.get("validations") and not spec.get("auditAnnotations"):
+        message = "validations or auditAnnotations must contain at least one item"
+        found.append(causes.required("spec.validations", message))
+        found.append(causes.required("spec.auditAnnotations", message))
+    for index, each in enumerate(spec.get("validations") or ()):
+        if not (each.get("expression") or "").strip():
+            found.append(causes.required(f"spec.validations[{index}].expression", "expression is not specified"))
+    return found
+
+
+def admission_binding(new: Obj, old: Obj | None) -> Found:
+    """ValidatingAdmissionPolicyBinding."""
+    found: Found = []
+    spec = new["spec"]
+    required(found, "spec.policyName", spec.get("policyName"))
+    actions = spec.get("validationActions")
+    if not actions:
+        found.append(causes.required("spec.validationActions", "at least one validation action is required"))
+    for index, action in enumerate(actions or ()):
+        one_of(found, f"spec.validationActions[{index}]", action, ("Audit", "Deny", "Warn"))
+    return found

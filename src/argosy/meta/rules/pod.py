@@ -1,0 +1,178 @@
+"""Rules of pods and of the pod templates inside of workloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argosy.meta import causes, names
+from argosy.meta.json import Obj, thaw
+from argosy.meta.rules import scheduling
+from argosy.meta.rules.container import containers, init_containers
+from argosy.meta.rules.fields import (
+    Found,
+    amount,
+    annotated,
+    in_range,
+    labels,
+    needs_one_of,
+    one_of,
+    required,
+    resource_name,
+    say,
+)  # fmt: skip
+from argosy.meta.rules.security import pod_security
+from argosy.meta.rules.volumes import volumes
+
+_INT32_MAX = 2**31 - 1
+_DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_ONLY = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+def check(new: Obj, old: Obj | None) -> Found:
+    """The kind Pod."""
+    found: Found = []
+    spec = new["spec"]
+    if old is None:
+        pod_spec(found, "spec", spec)
+        if spec.get("ephemeralContainers"):
+            found.append(causes.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+        return found
+    pod_spec(found, "spec", spec)
+    _update(found, spec, old["spec"])
+    return found
+
+
+def template(found: Found, path: str, value: Obj) -> None:
+    """A PodTemplateSpec."""
+    meta = value.get("metadata") or {}
+    labels(found, f"{path}.labels", meta.get("labels"))
+    annotated(found, f"{path}.annotations", meta.get("annotations"))
+    pod_spec(found, f"{path}.spec", value["spec"])
+    if value["spec"].get("ephemeralContainers"):
+        found.append(
+            causes.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+        )
+
+
+def pod_template(new: Obj, old: Obj | None) -> Found:
+    """The kind PodTemplate."""
+    found: Found = []
+    template(found, "template", new["template"])
+    return found
+
+
+def pod_spec(found: Found, path: str, spec: Obj) -> None:
+    """A PodSpec, in the order in which Kubernetes looks at it."""
+    mounted = volumes(found, f"{path}.volumes", spec.get("volumes"))
+    containers(found, f"{path}.containers", spec.get("containers"), mounted)
+    regular = [each["name"] for each in spec.get("containers") or () if each.get("name")]
+    init_containers(found, f"{path}.initContainers", spec.get("initContainers"), mounted, regular)
+    needs_one_of(found, f"{path}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
+    needs_one_of(found, f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
+    labels(found, f"{path}.nodeSelector", spec.get("nodeSelector"))
+    pod_security(found, path, spec)
+    scheduling.affinity(found, f"{path}.affinity", spec.get("affinity"))
+    _dns_config(found, f"{path}.dnsConfig", spec)
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        name = gate.get("conditionType") or ""
+        say(found, f"{path}.readinessGates[{index}].conditionType", name, names.qualified(name))
+    scheduling.scheduling_gates(found, f"{path}.schedulingGates", spec.get("schedulingGates"))
+    scheduling.spread(found, f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints"))
+    _names(found, path, spec)
+    scheduling.tolerations(found, f"{path}.tolerations", spec.get("tolerations"))
+    for index, alias in enumerate(spec.get("hostAliases") or ()):
+        for number, host in enumerate(alias.get("hostnames") or ()):
+            say(found, f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain(host))
+    if spec.get("priorityClassName"):
+        say(found, f"{path}.priorityClassName", spec["priorityClassName"], names.subdomain(spec["priorityClassName"]))
+    if spec.get("runtimeClassName") is not None:
+        say(found, f"{path}.runtimeClassName", spec["runtimeClassName"], names.subdomain(spec["runtimeClassName"]))
+    preemption = ("Never", "PreemptLowerPriority")
+    one_of(found, f"{path}.preemptionPolicy", spec.get("preemptionPolicy"), preemption)
+    for name, value in (spec.get("overhead") or {}).items():
+        resource_name(found, f"{path}.overhead[{name}]", name)
+        amount(found, f"{path}.overhead[{name}]", name, value)
+    system = spec.get("os")
+    if system is not None:
+        if not system.get("name"):
+            found.append(causes.required(f"{path}.os.name", "cannot be empty"))
+        else:
+            one_of(found, f"{path}.os", system["name"], ("linux", "windows"))
+
+
+def _names(found: Found, path: str, spec: Obj) -> None:
+    for field, form in (("serviceAccountName", names.subdomain), ("nodeName", names.subdomain)):
+        if spec.get(field):
+            say(found, f"{path}.{field}", spec[field], form(spec[field]))
+    in_range(found, f"{path}.activeDeadlineSeconds", spec.get("activeDeadlineSeconds"), 1, _INT32_MAX)
+    for field in ("hostname", "subdomain"):
+        if spec.get(field):
+            say(found, f"{path}.{field}", spec[field], names.label(spec[field]))
+
+
+def _dns_config(found: Found, path: str, spec: Obj) -> None:
+    config = spec.get("dnsConfig")
+    nameservers = (config or {}).get("nameservers")
+    if spec.get("dnsPolicy") == "None" and not nameservers:
+        where = path if config is None else f"{path}.nameservers"
+        message = (
+            "must provide `dnsConfig` when `dnsPolicy` is None"
+            if config is None
+            else "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        )
+        found.append(causes.required(where, message))
+    if config is None:
+        return
+    if len(nameservers or ()) > 3:
+        found.append(causes.invalid(f"{path}.nameservers", nameservers, "must not have more than 3 nameservers"))
+    searches = config.get("searches") or ()
+    if len(searches) > 32:
+        found.append(causes.invalid(f"{path}.searches", searches, "must not have more than 32 search paths"))
+    for index, option in enumerate(config.get("options") or ()):
+        required(found, f"{path}.options[{index}]", option.get("name"))
+
+
+def _update(found: Found, new: Obj, old: Obj) -> None:
+    """A pod may change its images, add tolerations, shorten its deadline; nothing else."""
+    before, deadline = old.get("activeDeadlineSeconds"), new.get("activeDeadlineSeconds")
+    if before is not None and deadline is None:
+        message = "must not update from a positive integer to nil value"
+        found.append(causes.invalid("spec.activeDeadlineSeconds", None, message))
+    elif before is not None and deadline > before:
+        message = "must be less than or equal to previous value"
+        found.append(causes.invalid("spec.activeDeadlineSeconds", deadline, message))
+    for name in ("containers", "initContainers"):
+        if len(new.get(name) or ()) != len(old.get(name) or ()):
+            found.append(causes.forbidden(f"spec.{name}", "pod updates may not add or remove containers"))
+            return
+    kept = old.get("tolerations") or []
+    grown = new.get("tolerations") or []
+    if not all(any(_same_toleration(each, one) for one in grown) for each in kept):
+        message = "existing toleration can not be modified except its tolerationSeconds"
+        found.append(causes.forbidden("spec.tolerations", message))
+    if _fixed(new, old) != _fixed(old, old):
+        found.append(causes.forbidden("spec", _ONLY))
+
+
+def _same_toleration(left: Obj, right: Obj) -> bool:
+    return {**left, "tolerationSeconds": 0} == {**right, "tolerationSeconds": 0}
+
+
+def _fixed(spec: Obj, old: Obj) -> Any:
+    """The spec without what may change."""
+    result = thaw(spec)
+    for name in ("containers", "initContainers"):
+        for container in result.get(name) or ():
+            container.pop("image", None)
+    for name in ("activeDeadlineSeconds", "tolerations", "ephemeralContainers", "nodeName"):
+        result.pop(name, None)
+    if old.get("terminationGracePeriodSeconds", 0) < 0:
+        result.pop("terminationGracePeriodSeconds", None)
+    if old.get("schedulingGates"):
+        for name in ("schedulingGates", "nodeSelector", "affinity"):
+            result.pop(name, None)
+    return result
