@@ -76,6 +76,11 @@ def test_a_pod_finds_its_cluster(tmp_path: Path) -> None:
     access = kubeconfig.in_cluster(environ, tmp_path)
     assert access is not None
     assert (access.server, access.namespace, access.bearer()) == ("https://10.96.0.1:443", "ns", "t")
+    below = tmp_path / "root" / "var"
+    below.mkdir(parents=True)
+    (tmp_path / "token").rename(below / "token")
+    (tmp_path / "ca.crt").rename(below / "ca.crt")
+    assert kubeconfig.in_cluster({**environ, "ARGOSY_ROOT": str(tmp_path / "root")}, Path("/var")) is not None
 
 
 def test_a_credential_plugin_gives_the_token(tmp_path: Path) -> None:

@@ -57,10 +57,9 @@ def decide(samples: Sequence[Sample], current: int, now: datetime, rule: Rule) -
     peak = _peak(samples, start)
     settled = min(within, replicas_for(peak, rule)) if peak is not None else within
     if settled < within:
-        seconds = f"{rule.window_seconds:g} s"
-        return Decision(
-            settled, f"at most {_count(peak or 0)} at the gateway in the last {seconds}", _next(samples, now, rule)
-        )
+        most = f"at most {_count(peak)}" if peak else "no request"
+        why = f"{most} at the gateway in the last {rule.window_seconds:g} s"
+        return Decision(settled, why, _next(samples, now, rule))
     return Decision(within, _bounded(current, within).why, _next(samples, now, rule) if wanted < within else None)
 
 
