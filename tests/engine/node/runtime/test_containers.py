@@ -342,7 +342,7 @@ def test_usage_is_measured(bench):
 
 def test_memory_is_watched_where_the_kernel_does_not(bench):
     pod = bench.pod()
-    program = "import time\nkept = [bytearray(80_000_000)]\ntime.sleep(600)"
+    program = "import signal\nkept = [bytearray(80_000_000)]\nsignal.pause()"
 
     async def scenario(runtime):
         assert "memory" not in runtime.enforces

@@ -31,3 +31,10 @@ def test_a_level_that_the_machine_lacks_is_refused(tmp_path):
 def test_a_refusal_names_what_was_refused():
     said = trial._explain("a user namespace", PermissionError(1, "Operation not permitted"))
     assert said.startswith("the kernel refuses a user namespace: Operation not permitted")
+
+
+def test_an_engine_that_comes_back_takes_the_level_of_its_pods(plain):
+    async def scenario(runtime):
+        return probe.open_runtime(plain.home, enforce=False).level
+
+    assert plain.run(scenario) is Level.L0

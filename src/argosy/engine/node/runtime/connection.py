@@ -100,9 +100,11 @@ class Connection:
             line.settimeout(timeout)
             try:
                 wire.send(line, request)
-                answer, _ = wire.receive(line)
+                answer, descriptors = wire.receive(line)
             except (OSError, EOFError) as error:
                 raise HolderGone(f"the holder did not answer {request['op']}: {error}") from None
+        for fd in descriptors:
+            os.close(fd)
         return _checked(answer)
 
     def open(self, request: Obj, descriptors: Sequence[int] = ()) -> Line:

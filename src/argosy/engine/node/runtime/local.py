@@ -51,7 +51,7 @@ class LocalRuntime:
         self._enforcer = enforcer
         self._run_directory = home / "run"
         self._index = self._run_directory / "pods"
-        main = Connection(self._run_directory / "holder", level)
+        main = Connection(holder_directory(home), level)
         on_host = Connection(self._run_directory / "holder-host", Level.L1)
         self.network: HolderNetwork | HostNetwork = HolderNetwork(main) if level is Level.L2 else HostNetwork(level)
         self._boot = processes.boot_id()
@@ -263,6 +263,11 @@ class LocalRuntime:
         """The pods of one holder that run, each by a pid of one of its shims."""
         alive = {followed.state.pod: followed.state.pid for followed in self._runs.values() if followed.alive}
         return {uid: pid for uid, pid in alive.items() if self._keeper(self._pods[uid]) is keeper}
+
+
+def holder_directory(home: Path) -> Path:
+    """Where the holder of a home has its socket, its log and its skeleton."""
+    return home / "run" / "holder"
 
 
 def _raise_descriptor_limit() -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import argosy
 from argosy.engine.node.runtime import cgroups
+from argosy.engine.node.runtime.connection import Connection
 from argosy.engine.node.runtime.limits import NoEnforcer
-from argosy.engine.node.runtime.local import LocalRuntime
+from argosy.engine.node.runtime.local import LocalRuntime, holder_directory
 from argosy.engine.node.runtime.spec import Level
-from argosy.errors import UserError
+from argosy.errors import ArgosyError, UserError
 
 TRIAL_SECONDS = 10.0
+HELLO_SECONDS = 2.0
 _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from argosy.engine.node.runtime.holder import trial; trial.main()"
 )
@@ -47,18 +49,28 @@ def best_level() -> tuple[Level, dict[Level, str]]:
     return (Level.L0 if Level.L1 in reasons else Level.L1), reasons
 
 
+def _running_level(home: Path) -> Level:
+    """That of the pods which an earlier engine left, or else the best."""
+    try:
+        found = Connection(holder_directory(home), Level.L0).ask_now({"op": "hello"}, HELLO_SECONDS)
+        return Level(found["level"])
+    except ArgosyError:
+        return best_level()[0]
+
+
 def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True) -> LocalRuntime:
     """The runtime whose state lies in `<home>/run`, at the best level or the one asked for.
 
     Without `enforce` no control groups are used. Raises UserError when the machine cannot do the level asked for. Call
     `start` on what comes back.
     """
-    if level is not Level.L0:
+    if level is None:
+        level = _running_level(home)
+    elif level is not Level.L0:
         best, reasons = best_level()
-        if level is not None and level in reasons:
+        if level in reasons:
             raise UserError(
                 f"isolation level {level} is not available here: {reasons[level]}",
                 f"run with --isolation {best}, or without the option",
             )
-        level = level or best
     return LocalRuntime(home, level, cgroups.find(home) if enforce else NoEnforcer())
