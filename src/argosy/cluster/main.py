@@ -38,6 +38,8 @@ def main() -> None:
         api_port=options.api_port,
         ingress_port=options.ingress_port,
     )
+    # The store's writer thread and the event loop share the interpreter: hand it over sooner than every 5 ms.
+    sys.setswitchinterval(0.0005)
     said = _Said(options.ready_fd)
     try:
         asyncio.run(_run(settings, said))

@@ -20,12 +20,12 @@ from argosy.engine.node.images.builder import Images
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import UserError
-from argosy.programs.demo.manifests import DemoPlan
+from argosy.programs.demo.manifests import Demo
 
 
 def command(
     isolation: Annotated[Level | None, typer.Option(help="Force an isolation level for a fresh engine.")] = None,
-    steps: Annotated[int, typer.Option(min=40, help="Pre-training steps.")] = 200,
+    steps: Annotated[int, typer.Option(min=40, help="Pre-training steps.")] = 160,
     data: Annotated[
         Path | None, typer.Option(help="A text to train on, instead of the library's documentation.")
     ] = None,
@@ -43,8 +43,8 @@ def command(
         say(f"engine at {state.server} (isolation {state.isolation}); home {layout.home}")
     if data is not None and not data.is_file():
         raise UserError(f"there is no text {data}", "name a file with at least some hundred kB of text")
-    plan = DemoPlan(run=run, steps=steps, data=str(data.absolute()) if data else "")
-    story = asyncio.run(_tell(plan, state, layout, output is Format.json))
+    plan = Demo(namespace="demo", run=run, steps=steps, data=data.name if data else "")
+    story = asyncio.run(_tell(plan, state, layout, data, output is Format.json))
     report = ending.write_report(story, layout.home / "demo")
     if output is Format.json:
         print_json({**story.as_json(), "report": str(report), "ingress": state.ingress})
@@ -52,13 +52,15 @@ def command(
         ending.print_summary(story, state, report)
 
 
-async def _tell(plan: DemoPlan, state: process.EngineState, layout: Layout, quiet: bool) -> Story:
+async def _tell(plan: Demo, state: process.EngineState, layout: Layout, data: Path | None, quiet: bool) -> Story:
     story = Story(plan.run)
     async with connect(path=Path(state.kubeconfig)) as connection:
         stage = Stage(connection.client, plan, state.ingress, story, quiet)
         pulling = asyncio.create_task(_pull(layout))
         try:
             await chapters.prepare(stage)
+            if data is not None:
+                await chapters.bring_text(stage, data)
             await chapters.pretrain(stage)
             await chapters.fine_tune(stage)
             await chapters.serve(stage)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import aclosing
+from pathlib import Path
 
 import aiohttp
 
@@ -16,11 +18,11 @@ from argosy.meta.objects import Key, uid_of
 from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.programs.demo import manifests
-from argosy.programs.demo.manifests import PRETRAIN, SERVED
 from argosy.programs.demo.variants import VARIANTS
 from argosy.programs.gateway.manifests import gateway_manifests
 from argosy.sdk import waiting
 
+PRETRAIN, SERVED = "pretrain", "demo"
 _KILL_SHARE = 0.45
 """The worker dies when this share of the steps is done."""
 _BURST_SECONDS, _BURST_CONCURRENCY = 14, 16
@@ -34,15 +36,34 @@ async def prepare(stage: Stage) -> None:
             *(stage.remove(kinds.JOB, name) for name in ("register", "burst")),
             stage.remove(INFERENCE_SERVICE, SERVED),
         )
-        await stage.apply(*manifests.foundations(stage.plan), *gateway_manifests(), manifests.gateway_ingress())
-        await stage.until(kinds.DEPLOYMENT, "gateway", is_available, shown, manifests.GATEWAY_NAMESPACE)
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": stage.plan.namespace}}
+        await stage.apply(namespace, *manifests.claims(stage.plan), *manifests.mlflow(stage.plan))
+        await stage.apply(*gateway_manifests(), *manifests.ingresses(stage.plan))
+        await stage.until(kinds.DEPLOYMENT, "gateway", is_available, shown, stage.plan.gateway_namespace)
         await stage.until(kinds.DEPLOYMENT, "mlflow", is_available, shown)
+
+
+async def bring_text(stage: Stage, text: Path) -> None:
+    """Put a text of the person's own on the volume that the training pods mount.
+
+    Raises UserError where the volume is not a directory of this machine.
+    """
+    bound = await waiting.until(
+        stage.client, kinds.PERSISTENT_VOLUME_CLAIM, Key(stage.plan.namespace, "models"),
+        lambda claim: dig(claim, "status", "phase") == "Bound", timeout_seconds=30,
+    )  # fmt: skip
+    volume = await stage.client.get(kinds.PERSISTENT_VOLUME, bound["spec"]["volumeName"])
+    directory = Path(dig(volume, "spec", "hostPath", "path", default=""))
+    if not directory.is_absolute():
+        raise UserError("the claim models is not on this machine", "copy the text there with: kubectl cp")
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(text, directory / stage.plan.data)
 
 
 async def pretrain(stage: Stage) -> None:
     """Pre-train on two pods, kill one in mid-run, see the gang come back."""
     async with stage.chapter("Pre-training a Llama-shaped model on two pods (PyTorch DDP)") as shown:
-        await stage.apply(*manifests.pretraining(stage.plan))
+        await stage.apply(manifests.pretrain(stage.plan))
         curve = stage.story.curves.setdefault("pretrain", [])
         first = await _first_life(stage)
         killed_at = stage.seconds()
@@ -62,7 +83,7 @@ async def pretrain(stage: Stage) -> None:
 async def fine_tune(stage: Stage) -> None:
     """Three LoRA variants at once, and the best of them registered."""
     async with stage.chapter("Fine-tuning three LoRA variants at the same time") as shown:
-        await stage.apply(*manifests.fine_tuning(stage.plan))
+        await stage.apply(*manifests.finetunes(stage.plan))
         await asyncio.gather(
             *(stage.until(PYTORCH_JOB, f"finetune-{v}", waiting.succeeded_or_raise, shown) for v in VARIANTS)
         )
@@ -73,7 +94,7 @@ async def fine_tune(stage: Stage) -> None:
             results = [line for line in text.splitlines() if "held_out_loss" in line]
             stage.tell(f"          {variant}: {results[-1] if results else 'done'}")
     async with stage.chapter("Registering the best of them in MLflow") as shown:
-        await stage.apply(manifests.registration(stage.plan))
+        await stage.apply(manifests.register(stage.plan))
         await stage.until(kinds.JOB, "register", _complete_or_raise, shown)
         said = _last_json(await _job_log(stage, "register"))
         stage.story.facts["registered"] = f"{said.get('model')} v{said.get('version')} ({said.get('run_name', '')})"
@@ -84,7 +105,7 @@ async def serve(stage: Stage) -> None:
     """Base model and adapters behind the one endpoint, and the chat app on top."""
     async with stage.chapter("Serving base model and adapters behind one endpoint; a chat app on top") as shown:
         began = stage.seconds()
-        await stage.apply(manifests.serving(stage.plan), *manifests.chat_app(stage.plan))
+        await stage.apply(manifests.inference_service(stage.plan), *manifests.chat(stage.plan))
         await stage.until(INFERENCE_SERVICE, SERVED, lambda obj: waiting.condition(obj, "Ready") == "True", shown)
         stage.story.facts["model ready after"] = f"{stage.seconds() - began:.1f} s"
         answer = await _completion(stage)

@@ -16,7 +16,7 @@ from argosy.errors import ApiError, NotFound
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, uid_of
-from argosy.programs.demo.manifests import DemoPlan
+from argosy.programs.demo.manifests import Demo
 from argosy.sdk import waiting
 from argosy.sdk.apply import apply
 
@@ -29,7 +29,7 @@ class Stage:
     """One run of the demo."""
 
     client: Client
-    plan: DemoPlan
+    plan: Demo
     ingress: str
     story: Story
     quiet: bool = False

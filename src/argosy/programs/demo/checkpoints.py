@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from argosy.programs import pod
+
 COMPLETE = "COMPLETE"
 STATE = "state.pt"
 _PREFIX, _UNFINISHED = "step-", ".unfinished-"
@@ -80,7 +82,7 @@ def to_resume(directory: Path | None, environ: Mapping[str, str]) -> Path | None
     """
     asked = environ.get("RESUME_FROM", "")
     if asked and asked != LATEST:
-        path = Path(asked)
+        path = pod.path(asked)
         found = [path] if (path / COMPLETE).exists() else complete(path)[-1:]
         if not found:
             raise FileNotFoundError(f"RESUME_FROM={asked} is not a complete checkpoint; unset it to start anew")

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,9 @@ def arguments() -> argparse.Namespace:
     """The command line; a variant's own numbers can be overridden."""
     parser = argparse.ArgumentParser(prog="finetune", description="Fine-tune the base model on one subject.")
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
-    parser.add_argument("--base", type=Path, default=Path(os.environ.get("BASE_DIR") or "model"))
-    parser.add_argument("--output-dir", type=Path, default=os.environ.get("OUTPUT_DIR"))
-    parser.add_argument("--data", type=Path, help="the text that the base model was trained on, if not the default")
+    parser.add_argument("--base", type=pod.path, default=pod.path(os.environ.get("BASE_DIR") or "model"))
+    parser.add_argument("--output-dir", type=pod.path, default=os.environ.get("OUTPUT_DIR"))
+    parser.add_argument("--data", type=pod.path, help="the text that the base model was trained on, if not the default")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rows", type=int, default=16, help="exchanges a step")
     parser.add_argument("--rank", type=int, help="LoRA rank")
@@ -55,7 +56,7 @@ def arguments() -> argparse.Namespace:
     variant = VARIANTS[options.variant]
     options.rank = options.rank or variant.rank
     options.lr = options.lr or variant.lr
-    options.output_dir = Path(options.output_dir or options.base / "adapters" / options.variant)
+    options.output_dir = pod.path(options.output_dir or options.base / "adapters" / options.variant)
     return options
 
 
@@ -164,6 +165,7 @@ def main() -> None:
     torch.set_num_threads(pod.threads())
     torch.manual_seed(options.seed)
     transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     if not (options.base / "config.json").exists():
         pod.give_up(
             f"finetune cannot start: {options.base} holds no model; pre-train one there, or name another --base"

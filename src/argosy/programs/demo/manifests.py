@@ -54,6 +54,11 @@ class Demo:
         return f"http://mlflow:{_MLFLOW_PORT}/mlflow"
 
     @property
+    def endpoint(self) -> str:
+        """The gateway's OpenAI endpoint, inside the cluster."""
+        return f"http://{self.gateway_service}.{self.gateway_namespace}.svc:{self.gateway_port}/v1"
+
+    @property
     def base_dir(self) -> str:
         """The base model, in the claim `models`; its adapters lie below."""
         return f"{_MODELS}/base"
@@ -162,6 +167,19 @@ def inference_service(demo: Demo) -> Obj:
     return service | {"spec": {"predictor": predictor}}
 
 
+def burst(demo: Demo, seconds: int, concurrency: int) -> Obj:
+    """A Job that loads the endpoint; its log is one JSON object."""
+    command = ["python", "-m", "argosy.programs.demo.load", "--model", demo.model]
+    command += ["--seconds", str(seconds), "--concurrency", str(concurrency)]
+    container = _container("burst", demo.gradio_image, command, cpu="50m", memory="100Mi")
+    container["env"] += _variables({"OPENAI_BASE_URL": demo.endpoint})
+    template: Obj = {
+        "metadata": {"labels": {_APP: "burst", **_PART_OF}},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    return _object("batch/v1", "Job", demo, "burst") | {"spec": {"backoffLimit": 0, "template": template}}
+
+
 def chat(demo: Demo) -> list[Obj]:
     """The chat app, below the path /chat, against the gateway's endpoint."""
     container = _container(
@@ -170,8 +188,7 @@ def chat(demo: Demo) -> list[Obj]:
         "ports": [{"name": "http", "containerPort": _CHAT_PORT}],
         "readinessProbe": {"httpGet": {"path": "/chat/", "port": _CHAT_PORT}, "periodSeconds": 1, "timeoutSeconds": 5},
     }
-    gateway = f"{demo.gateway_service}.{demo.gateway_namespace}.svc:{demo.gateway_port}"
-    container["env"] += _variables({"OPENAI_BASE_URL": f"http://{gateway}/v1", "ROOT_PATH": "/chat"})
+    container["env"] += _variables({"OPENAI_BASE_URL": demo.endpoint, "ROOT_PATH": "/chat"})
     return [_deployment(demo, "chat", {"containers": [container]}), _service(demo, "chat", _CHAT_PORT)]
 
 

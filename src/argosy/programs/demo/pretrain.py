@@ -47,9 +47,9 @@ class Data:
 def arguments() -> argparse.Namespace:
     """The command line; directories default to what the job's environment says."""
     parser = argparse.ArgumentParser(prog="pretrain", description="Pre-train a small language model.")
-    parser.add_argument("--data", type=Path, help="a text file; default: the documentation of Python's library")
-    parser.add_argument("--checkpoint-dir", type=Path, default=_path("CHECKPOINT_DIR"))
-    parser.add_argument("--output-dir", type=Path, default=_path("OUTPUT_DIR") or Path("model"))
+    parser.add_argument("--data", type=pod.path, help="a text file; default: the documentation of Python's library")
+    parser.add_argument("--checkpoint-dir", type=pod.path, default=_path("CHECKPOINT_DIR"))
+    parser.add_argument("--output-dir", type=pod.path, default=_path("OUTPUT_DIR") or Path("model"))
     parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--rows", type=int, default=16, help="sequences a step, over all ranks")
     parser.add_argument("--length", type=int, default=96, help="tokens a sequence")
@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
 
 
 def _path(variable: str) -> Path | None:
-    return Path(os.environ[variable]) if os.environ.get(variable) else None
+    return pod.path(os.environ[variable]) if os.environ.get(variable) else None
 
 
 def prepare(text: Path | None, cache: Path | None) -> Data:

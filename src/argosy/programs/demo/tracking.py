@@ -28,7 +28,7 @@ QUIET = {
 """Defaults under which mlflow gives up soon and talks to nobody but its server."""
 _MOST_WAITING = 10_000
 _AGAIN_SECONDS = 5.0
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS, _UNHEARD_SECONDS = 60.0, 10.0
 
 Job = Callable[[Any, str], None]
 """(MlflowClient, run id) -> None"""
@@ -86,9 +86,10 @@ class Run:
         self._put(lambda client, run_id: client.log_artifacts(run_id, str(path), name))
 
     def finish(self, status: str = "FINISHED", seconds: float = _PATIENCE_SECONDS) -> None:
-        """Write what is left and end the run; give up after `seconds`."""
+        """Write what is left and end the run; give up after `seconds`, or sooner if the server never answered."""
         if self._thread is None:
             return
+        seconds = seconds if self.id else min(seconds, _UNHEARD_SECONDS)
         self._deadline = time.monotonic() + seconds
         self._put(lambda client, run_id: client.set_terminated(run_id, status))
         self._put(None)
