@@ -116,6 +116,8 @@ class Engine:
     async def close(self, *, kill: bool) -> None:
         """Let go of everything; with `kill` end the pods as well."""
         await self._runtime.close(kill=kill)
+        if kill:
+            remove_memory(self._layout.home)
         await self._informers.close()
         await self._app.close()
         await self._store.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 
 from argosy.cluster.settings import Layout
+from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.probe import open_runtime
 from argosy.engine.node.runtime.spec import Level
 
@@ -17,6 +18,7 @@ async def clear(layout: Layout, *, purge: bool) -> bool:
     runtime = open_runtime(layout.home, Level.L0)
     left = any(run.exit is None for run in await runtime.adopt())
     await runtime.close(kill=True)
+    remove_memory(layout.home)
     if purge:
         for path in (layout.pods, layout.volumes, layout.pki, layout.run):
             shutil.rmtree(path, ignore_errors=True)
