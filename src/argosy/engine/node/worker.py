@@ -339,6 +339,9 @@ class PodWorker:
     def termination(self, name: str, attempt: int, run_id: str, end: Exit) -> Termination:
         """How a run ended, with the message that it left."""
         message = end.message
+        if end.reason == "StartError":
+            advice = self.shared.images.advice(str(launch.container_of(self.pod, name).get("image")))
+            message = f"{message}; {advice}" if advice else message
         if not message:
             path = self._directory / "runtime" / f"{name}-{attempt}.termination"
             message = _head(path)

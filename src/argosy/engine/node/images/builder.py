@@ -28,6 +28,7 @@ from argosy.engine.node.images.resolve import (
     Platform,
     address,
     find,
+    other_python,
 )
 from argosy.engine.node.runtime.spec import Image
 
@@ -93,9 +94,17 @@ class Images:
         """The builds that go on now."""
         return [self._progress[digest] for digest, task in self._builds.items() if not task.done()]
 
-    def find(self, reference: str) -> Entry:
-        """The catalogue's entry for a reference. Raises ImageError."""
-        return self._resolve(reference)[0]
+    def advice(self, reference: str) -> str:
+        """What to do when a program is not in an image; empty when there is nothing to add."""
+        try:
+            kind = self._resolve(reference)[1][0].kind
+        except ImageError:
+            return ""
+        stands_for = "this machine's own tools" if kind == "host" else "a Python environment of this machine"
+        return (
+            f"the image {reference} stands for {stands_for}: install the program there, "
+            f"or map the image to another environment in {self._files.user_file}"
+        )
 
     async def close(self) -> None:
         """Stop compiling in the background. A build that still runs is left to its installer's end and thrown away."""
@@ -197,7 +206,7 @@ class Images:
                 read_only_paths=tuple(dict.fromkeys((*places, self._package(), *python_paths()))),
                 **common,  # type: ignore[arg-type]
             )
-        pulled = Pulled(image, note=entry.note)
+        pulled = Pulled(image, note=entry.note or other_python(reference, self._here().python))
         self._ready[reference] = pulled
         return pulled
 

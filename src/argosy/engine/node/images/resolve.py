@@ -173,6 +173,15 @@ def find(catalogue: Catalogue, reference: str, user_file: str) -> Entry:
     )
 
 
+def other_python(reference: str, here: str) -> str:
+    """A sentence for who asks for `python:3.12` where only another Python is; empty when the versions agree."""
+    repository, tag = split(reference)
+    wanted = re.match(r"3\.\d+", tag)
+    if repository.rpartition("/")[2] != "python" or wanted is None or f"{here}.".startswith(f"{wanted[0]}."):
+        return ""
+    return f"the image {reference} runs on this machine's Python {here}, not on {wanted[0]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """What an environment's packages depend on besides their names."""
