@@ -1,0 +1,173 @@
+import pytest
+from api_world import config_map, definition, deployment, pod, with_world
+
+from argosy.errors import Conflict, Forbidden, Invalid, NotFound
+from argosy.kinds import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT, NAMESPACE, POD
+from argosy.meta.kind import Kind
+from argosy.meta.objects import Key
+
+A = Key("default", "a")
+WIDGET = Kind("example.com", "v1", "Widget", "widgets")
+
+
+def held(name="a"):
+    made = config_map(name)
+    made["metadata"]["finalizers"] = ["example.com/hold"]
+    return made
+
+
+async def gone(world, kind, key):
+    with pytest.raises(NotFound):
+        await world.client.get(kind, key.name, key.namespace)
+
+
+def test_what_nothing_holds_goes_at_once():
+    async def check(world):
+        made = await world.client.create(CONFIG_MAP, config_map())
+        status = await world.client.delete(CONFIG_MAP, A)
+        assert status["details"] == {"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]}
+        await gone(world, CONFIG_MAP, A)
+
+    with_world(check)
+
+
+def test_a_finalizer_holds_it_until_it_is_taken_away():
+    async def check(world):
+        await world.client.create(CONFIG_MAP, held())
+        marked = await world.client.delete(CONFIG_MAP, A)
+        assert marked["metadata"]["deletionTimestamp"] == "2026-01-01T12:00:00Z"
+        again = await world.client.delete(CONFIG_MAP, A)
+        assert again["metadata"]["resourceVersion"] == marked["metadata"]["resourceVersion"]
+        with pytest.raises(Invalid):
+            await world.client.patch(
+                CONFIG_MAP, A, {"metadata": {"finalizers": ["example.com/hold", "example.com/new"]}}
+            )
+        await world.client.patch(CONFIG_MAP, A, {"metadata": {"finalizers": []}})
+        await gone(world, CONFIG_MAP, A)
+
+    with_world(check)
+
+
+def test_a_pod_without_a_node_goes_at_once():
+    async def check(world):
+        await world.client.create(POD, pod())
+        final = await world.client.delete(POD, A)
+        assert final["metadata"]["deletionGracePeriodSeconds"] == 0
+        await gone(world, POD, A)
+
+    with_world(check)
+
+
+def test_a_running_pod_has_its_grace_which_may_only_be_shortened():
+    async def check(world):
+        await world.client.create(POD, pod(nodeName="n"))
+        marked = await world.client.delete(POD, A)
+        assert marked["metadata"]["deletionGracePeriodSeconds"] == 30
+        assert marked["metadata"]["deletionTimestamp"] == "2026-01-01T12:00:30Z"
+        assert marked["metadata"]["generation"] == 2
+        shorter = await world.client.delete(POD, A, grace_seconds=10)
+        assert shorter["metadata"]["deletionTimestamp"] == "2026-01-01T12:00:10Z"
+        longer = await world.client.delete(POD, A, grace_seconds=60)
+        assert longer["metadata"]["deletionGracePeriodSeconds"] == 10
+        await world.client.delete(POD, A, grace_seconds=0)
+        await gone(world, POD, A)
+
+    with_world(check)
+
+
+@pytest.mark.parametrize(("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
+def test_propagation_leaves_its_mark(policy, finalizer):
+    async def check(world):
+        await world.client.create(DEPLOYMENT, deployment("a"))
+        marked = await world.client.delete(DEPLOYMENT, A, propagation=policy)
+        assert marked["metadata"]["finalizers"] == [finalizer]
+        await world.client.delete(DEPLOYMENT, A, propagation="Background")
+        await gone(world, DEPLOYMENT, A)
+
+    with_world(check)
+
+
+def test_preconditions():
+    async def check(world):
+        made = await world.client.create(CONFIG_MAP, config_map())
+        with pytest.raises(Conflict) as caught:
+            await world.client.delete(CONFIG_MAP, A, uid="other")
+        assert "the UID in the precondition (other) does not match" in caught.value.message
+        body = {"preconditions": {"resourceVersion": "1"}}
+        code, _, _ = await world.send("DELETE", CONFIG_MAP.path("default", "a"), body)
+        assert code == 409
+        await world.client.delete(CONFIG_MAP, A, uid=made["metadata"]["uid"])
+
+    with_world(check)
+
+
+def test_a_dry_run_deletes_nothing():
+    async def check(world):
+        await world.client.create(CONFIG_MAP, config_map())
+        code, _, _ = await world.send("DELETE", CONFIG_MAP.path("default", "a") + "?dryRun=All")
+        assert code == 200
+        assert await world.client.get(CONFIG_MAP, "a", "default")
+
+    with_world(check)
+
+
+def test_collections_go_by_selector():
+    async def check(world):
+        for name, labels in (("a", {"x": "1"}), ("b", {}), ("c", {"x": "1"})):
+            made = config_map(name)
+            made["metadata"]["labels"] = labels
+            await world.client.create(CONFIG_MAP, made)
+        code, body, _ = await world.send("DELETE", CONFIG_MAP.path("default") + "?labelSelector=x=1")
+        assert (code, [item["metadata"]["name"] for item in body["items"]]) == (200, ["a", "c"])
+        left = await world.client.list(CONFIG_MAP, "default")
+        assert [item["metadata"]["name"] for item in left.items] == ["b"]
+
+    with_world(check)
+
+
+def test_a_namespace_stays_until_it_is_finalized_and_takes_nothing_new():
+    async def check(world):
+        await world.namespace("x")
+        marked = await world.client.delete(NAMESPACE, Key("", "x"))
+        assert marked["status"]["phase"] == "Terminating"
+        with pytest.raises(Forbidden) as caught:
+            await world.client.create(CONFIG_MAP, config_map("a", "x"))
+        assert "because it is being terminated" in caught.value.message
+        await world.send("PUT", "/api/v1/namespaces/x/finalize", marked | {"spec": {"finalizers": []}})
+        await gone(world, NAMESPACE, Key("", "x"))
+
+    with_world(check)
+
+
+def test_some_namespaces_may_not_go():
+    async def check(world):
+        with pytest.raises(Forbidden):
+            await world.client.delete(NAMESPACE, Key("", "default"))
+
+    with_world(check)
+
+
+def test_a_definition_takes_its_objects_with_it():
+    async def check(world):
+        await world.client.create(CUSTOM_RESOURCE_DEFINITION, definition())
+        path = "/apis/example.com/v1/namespaces/default/widgets"
+        for name, finalizers in (("free", []), ("held", ["example.com/hold"])):
+            meta = {"name": name, "finalizers": finalizers}
+            body = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": meta}
+            assert (await world.send("POST", path, body))[0] == 201
+        since = str(world.store.revision)
+        watch = world.client.watch(CUSTOM_RESOURCE_DEFINITION, since=since)
+        widgets = world.client.watch(WIDGET, since=since)
+        await world.client.delete(CUSTOM_RESOURCE_DEFINITION, Key("", "widgets.example.com"))
+        assert (await anext(watch)).obj["metadata"]["deletionTimestamp"]
+        seen = {event.obj["metadata"]["name"]: event.type for event in [await anext(widgets), await anext(widgets)]}
+        assert seen == {"free": "DELETED", "held": "MODIFIED"}
+        await world.client.patch(WIDGET, Key("default", "held"), {"metadata": {"finalizers": None}})
+        while (await anext(watch)).type != "DELETED":
+            pass
+        await watch.aclose()
+        await widgets.aclose()
+        assert (await world.send("GET", path))[0] == 404
+        assert (await world.send("GET", "/apis/example.com"))[0] == 404
+
+    with_world(check)
