@@ -33,6 +33,7 @@ from argosy.engine.controllers.settings import ControllerSettings
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.node.agent import NodeAgent
 from argosy.engine.node.images.builder import Images
+from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.probe import open_runtime
 from argosy.engine.node.runtime.spec import Level
 from argosy.engine.node.settings import NodeSettings
