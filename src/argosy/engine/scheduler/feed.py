@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from argosy.control.cache import Change
@@ -9,12 +10,14 @@ from argosy.control.informer import Informer
 from argosy.control.pool import Informers
 from argosy.engine.controllers.pods import is_finished
 from argosy.engine.scheduler.gangs import KINDS, announced
-from argosy.engine.scheduler.podinfo import gated, read
+from argosy.engine.scheduler.podinfo import PodInfo, gated, read
 from argosy.engine.scheduler.snapshot import Snapshot
 from argosy.engine.scheduler.waiting import Waiting
 from argosy.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, is_deleting, key_of, labels_of, name_of, uid_of
+
+_log = logging.getLogger(__name__)
 
 SCHEDULER = "default-scheduler"
 
@@ -39,6 +42,7 @@ class Feed:
         self._groups = {kind: informers.of(kind) for kind in KINDS}
         self._known_pods = informers.of(POD)
         self._assumed: set[str] = set()
+        self._stops: list[Callable[[], None]] = []
         self._listened: list[tuple[Informer, Callable[[Sequence[Change]], None]]] = [
             (informers.of(NODE), self._nodes),
             (informers.of(PERSISTENT_VOLUME_CLAIM), self._claims),
@@ -53,7 +57,13 @@ class Feed:
         for informer, hear in self._listened:
             await informer.synced()
             hear([Change("ADDED", obj, None) for obj in informer.items()])
-            informer.listen(hear)
+            self._stops.append(informer.listen(hear))
+
+    def close(self) -> None:
+        """Listen no more."""
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
 
     def assume(self, uid: str) -> None:
         """The loop is binding this pod: an echo of it as unbound must not bring it back."""
@@ -95,15 +105,16 @@ class Feed:
             self._assumed.discard(uid)
         elif node:
             self._gone(uid)
-            if self._snapshot.places.get(uid) != node:
-                self._snapshot.assume(read(pod), node)
+            info = None if self._snapshot.places.get(uid) == node else _read(pod)
+            if info is not None:
+                self._snapshot.assume(info, node)
             self._assumed.discard(uid)
         elif uid in self._assumed:
             return
         elif is_deleting(pod) or gated(pod) or dig(pod, "spec", "schedulerName", default=SCHEDULER) != SCHEDULER:
             self._gone(uid)
-        else:
-            self._waiting.add(read(pod))
+        elif (info := _read(pod)) is not None:
+            self._waiting.add(info)
 
     def _gone(self, uid: str) -> None:
         if uid in self._waiting:
@@ -133,3 +144,12 @@ class Feed:
         gangs = dict(announced(kind, group) for kind, informer in served for group in informer.items())
         self._snapshot.set_gangs(gangs, frozenset(KINDS[kind] for kind, _ in served))
         self._wake()
+
+
+def _read(pod: Obj) -> PodInfo | None:
+    """None for a pod that makes no sense: it must not stop all others from being placed."""
+    try:
+        return read(pod)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("pod %s cannot be understood and is not placed: %s", key_of(pod), error)
+        return None

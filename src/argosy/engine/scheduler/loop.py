@@ -53,7 +53,15 @@ class Scheduler:
 
     async def run(self) -> NoReturn:
         """Schedule until cancelled."""
-        await self._feed.start()
+        try:
+            await self._feed.start()
+            await self._schedule()
+        finally:
+            self._feed.close()
+            await self._recorder.close(timeout=0.5)
+        raise AssertionError("the scheduler ends only when cancelled")
+
+    async def _schedule(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reports.run(), name="scheduler reports")
             while True:
@@ -64,7 +72,6 @@ class Scheduler:
                 while more:
                     await asyncio.sleep(0)
                     more = self._once(group)
-        raise AssertionError("the scheduler ends only when cancelled")
 
     def _once(self, group: asyncio.TaskGroup) -> bool:
         """One decision; True when it placed something and more is waiting."""
@@ -116,7 +123,11 @@ class Scheduler:
     # -- binding
 
     async def _bind_all(self, unit: Sequence[Binding]) -> None:
-        await asyncio.gather(*[self._bind(binding) for binding in unit])
+        results = await asyncio.gather(*[self._bind(binding) for binding in unit], return_exceptions=True)
+        for binding, result in zip(unit, results, strict=True):
+            if isinstance(result, Exception):  # our own mistake: it must not end the scheduler
+                _log.error("pod %s could not be bound", binding.pod.key, exc_info=result)
+                self._unbind(binding.pod)
 
     async def _bind(self, binding: Binding) -> None:
         pod = binding.pod

@@ -1,7 +1,7 @@
 """Tells pods why they wait: the event FailedScheduling and the condition PodScheduled, in the background and with measure.
 
 In a flood nearly all of the waiting are placed within seconds, and two writes for each would take longer than the placing;
-so reports go out at a bounded rate, newest reasons first come, and whoever is placed meanwhile is never reported.
+so reports go out after a moment and at a bounded rate, and whoever is placed meanwhile is never reported.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from argosy.client.client import Client
 from argosy.clock import Clock
@@ -26,6 +27,17 @@ _log = logging.getLogger(__name__)
 COMPONENT = "default-scheduler"
 _BURST = 30
 _PER_SECOND = 20.0
+_SETTLE_SECONDS = 0.2
+"""What is only a matter of moments (a claim being bound, a pod that ends) is no news."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    pod: PodInfo
+    why: Unfit
+    nominated: str
+    since: float
+    """When it was first refused, by the event loop's clock."""
 
 
 class Reports:
@@ -35,7 +47,7 @@ class Reports:
         self._client = client
         self._recorder = recorder
         self._clock = clock
-        self._pending: OrderedDict[str, tuple[PodInfo, Unfit, str]] = OrderedDict()
+        self._pending: OrderedDict[str, _Report] = OrderedDict()
         self._said: dict[str, str] = {}
         self._news = asyncio.Event()
 
@@ -45,7 +57,9 @@ class Reports:
         if said == why.message and not nominated:
             self._pending.pop(pod.uid, None)
             return
-        self._pending[pod.uid] = (pod, why, nominated)
+        known = self._pending.get(pod.uid)
+        since = known.since if known is not None else asyncio.get_running_loop().time()
+        self._pending[pod.uid] = _Report(pod, why, nominated, since)
         self._news.set()
 
     def forget(self, uid: str) -> None:
@@ -63,15 +77,17 @@ class Reports:
                 await self._news.wait()
             now = loop.time()
             allowance, last = min(_BURST, allowance + (now - last) * _PER_SECOND), now
-            if allowance < 1:
-                await asyncio.sleep((1 - allowance) / _PER_SECOND)
+            early = next(iter(self._pending.values())).since + _SETTLE_SECONDS - now
+            if allowance < 1 or early > 0:
+                await asyncio.sleep(max(early, (1 - allowance) / _PER_SECOND))
                 continue
             allowance -= 1
-            uid, (pod, why, nominated) = self._pending.popitem(last=False)
-            self._said[uid] = why.message
-            await self._tell(pod, why, nominated)
+            uid, report = self._pending.popitem(last=False)
+            self._said[uid] = report.why.message
+            await self._tell(report)
 
-    async def _tell(self, pod: PodInfo, why: Unfit, nominated: str) -> None:
+    async def _tell(self, report: _Report) -> None:
+        pod, why = report.pod, report.why
         self._recorder.emit(POD, pod.obj, Reason("FailedScheduling", why.message, warning=True))
         condition = Condition("PodScheduled", "False", "Unschedulable", why.message)
         before = dig(pod.obj, "status", "conditions", default=[])
@@ -79,8 +95,8 @@ class Reports:
         status: Obj = {}
         if conditions != before:
             status["conditions"] = conditions
-        if nominated:
-            status["nominatedNodeName"] = nominated
+        if report.nominated:
+            status["nominatedNodeName"] = report.nominated
         if not status:
             return
         try:

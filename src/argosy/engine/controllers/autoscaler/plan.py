@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from argosy import kinds
 from argosy.clock import rfc3339
@@ -63,7 +62,7 @@ def _is_from_before(found: Obj, autoscaler: Obj) -> bool:
 
 def _scale(seen: Observed, found: Obj, bounds: Bounds) -> Plan:
     autoscaler = seen.subject
-    answer: dict[str, Any] = found.get("answer") or {}
+    answer: Obj = found.get("answer") or {}
     conditions: list[Condition] = []
     reasons: list[Reason] = []
     if not bounds.minimum <= bounds.current <= bounds.maximum:

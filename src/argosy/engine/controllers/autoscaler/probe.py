@@ -21,6 +21,8 @@ from argosy.meta.json import Obj, decode
 from argosy.meta.kind import Kind
 from argosy.meta.objects import namespace_of, uid_of
 
+_REMEMBERED_MAX = 1000
+
 
 @dataclass(slots=True)
 class _Memory:
@@ -62,7 +64,10 @@ class Probe:
 
     def _remember(self, autoscaler: Obj, found: Obj) -> Obj:
         now = self._clock.now()
-        memory = self._memories.setdefault(uid_of(autoscaler), _Memory())
+        memory = self._memories.pop(uid_of(autoscaler), None) or _Memory()
+        self._memories[uid_of(autoscaler)] = memory
+        while len(self._memories) > _REMEMBERED_MAX:  # the least recently looked at is long gone
+            self._memories.pop(next(iter(self._memories)))
         replicas = int(found["scale"].get("spec", {}).get("replicas") or 0)
         if memory.replicas is not None and replicas != memory.replicas:
             memory.changes.append((now, replicas - memory.replicas))

@@ -66,13 +66,16 @@ class Collector:
 
     async def run(self) -> NoReturn:
         """Collect until cancelled."""
-        self._definitions.listen(lambda _: self._news.set())
-        async with Informers(self._metadata) as pool, asyncio.TaskGroup() as group:
-            await self._follow(pool)
-            await pool.synced()
-            for number in range(_WORKERS):
-                group.create_task(self._work(), name=f"garbage collector {number}")
-            group.create_task(self._rediscover(pool), name="garbage collector discovery")
+        stop = self._definitions.listen(lambda _: self._news.set())
+        try:
+            async with Informers(self._metadata) as pool, asyncio.TaskGroup() as group:
+                await self._follow(pool)
+                await pool.synced()
+                for number in range(_WORKERS):
+                    group.create_task(self._work(), name=f"garbage collector {number}")
+                group.create_task(self._rediscover(pool), name="garbage collector discovery")
+        finally:
+            stop()
         raise AssertionError("the collector ends only when cancelled")
 
     async def _rediscover(self, pool: Informers) -> NoReturn:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from argosy.client.client import Client
+from argosy.control.cache import OWNER
+from argosy.control.informer import Informer
 from argosy.control.pool import Informers
 from argosy.control.queue import WorkQueue
 from argosy.engine.controllers.job.census import TRACKING
@@ -30,13 +32,24 @@ async def run(client: Client, informers: Informers) -> NoReturn:
 
     def job_gone(deleted: Iterable[Obj]) -> None:
         for job in deleted:
-            consider(pods.indexed("owner", uid_of(job)))
+            consider(pods.indexed(OWNER, uid_of(job)))
 
-    pods.listen(lambda changes: consider(c.obj for c in changes if c.type != "DELETED"))
-    jobs.listen(lambda changes: job_gone(c.obj for c in changes if c.type == "DELETED"))
-    await pods.synced()
-    await jobs.synced()
-    consider(pods.items())
+    stops = [
+        pods.listen(lambda changes: consider(c.obj for c in changes if c.type != "DELETED")),
+        jobs.listen(lambda changes: job_gone(c.obj for c in changes if c.type == "DELETED")),
+    ]
+    try:
+        await pods.synced()
+        await jobs.synced()
+        consider(pods.items())
+        await _follow(client, pods, jobs, queue)
+    finally:
+        for stop in stops:
+            stop()
+    raise AssertionError("it ends only when cancelled")
+
+
+async def _follow(client: Client, pods: Informer, jobs: Informer, queue: WorkQueue[Key]) -> NoReturn:
     while True:
         key = await queue.get()
         try:

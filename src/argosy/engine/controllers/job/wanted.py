@@ -124,7 +124,7 @@ def _fill(job: Obj, census: Census, result: Change, free: tuple[list[int], int],
             if left > 0:
                 result.wait_seconds = soonest(result.wait_seconds, left)
                 continue
-        tries = (f"{name_of(job)[:50]}-{index}-{suffix(uid_of(job), now.timestamp(), n)}" for n in count())
+        tries = (f"{name_of(job)[:50]}-{index}-{suffix(uid_of(job), now.timestamp(), index, n)}" for n in count())
         name = next(name for name in tries if name not in used)
         result.make.append(make_pod(job, name, Indexed(index, failures.get(index, 0) if per_index else None)))
     return result

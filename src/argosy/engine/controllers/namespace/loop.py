@@ -43,12 +43,15 @@ class Emptier:
 
     async def run(self) -> NoReturn:
         """Until cancelled."""
-        self._namespaces.listen(lambda changes: self._consider(change.obj for change in changes))
-        await self._namespaces.synced()
-        self._consider(self._namespaces.items())
-        async with asyncio.TaskGroup() as group:
-            for number in range(_WORKERS):
-                group.create_task(self._work(), name=f"namespaces {number}")
+        stop = self._namespaces.listen(lambda changes: self._consider(change.obj for change in changes))
+        try:
+            await self._namespaces.synced()
+            self._consider(self._namespaces.items())
+            async with asyncio.TaskGroup() as group:
+                for number in range(_WORKERS):
+                    group.create_task(self._work(), name=f"namespaces {number}")
+        finally:
+            stop()
         raise AssertionError("workers end only when cancelled")
 
     def _consider(self, namespaces: Iterable[Obj]) -> None:

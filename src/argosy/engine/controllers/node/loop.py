@@ -31,8 +31,6 @@ _log = logging.getLogger(__name__)
 INDEX = "node"
 _ORPHAN_SECONDS = 2.0
 """How long a pod may name a node that is not seen before the server is asked about that node."""
-_FINISHED_MAX = 12_500
-"""More finished pods than this are kept by nobody: the oldest go."""
 
 
 def node_name(pod: Obj) -> Sequence[str]:
@@ -53,10 +51,16 @@ class Evictor:
         self._queue: WorkQueue[str] = WorkQueue()
         self._recorder = EventRecorder(client, "taint-eviction-controller", clock)
 
-    async def run(self) -> NoReturn:
+    async def run(self) -> None:
         """Until cancelled."""
-        self._nodes.listen(self._hear_nodes)
-        self._pods.listen(self._hear_pods)
+        stops = [self._nodes.listen(self._hear_nodes), self._pods.listen(self._hear_pods)]
+        try:
+            await self._follow()
+        finally:
+            for stop in stops:
+                stop()
+
+    async def _follow(self) -> NoReturn:
         await self._nodes.synced()
         await self._pods.synced()
         for name in {*map(name_of, self._nodes.items()), *(n for p in self._pods.items() for n in node_name(p))}:
@@ -117,9 +121,8 @@ class Evictor:
     async def _remove(self, pod: Obj, *, grace_seconds: int | None) -> None:
         try:
             await self._client.delete(POD, key_of(pod), uid=uid_of(pod), grace_seconds=grace_seconds)
-        except (NotFound, ApiError) as error:
-            if not isinstance(error, NotFound):
-                raise
+        except NotFound:
+            return
 
     async def _mark_not_ready(self, pod: Obj) -> None:
         """A pod that nobody reports on must not get traffic."""

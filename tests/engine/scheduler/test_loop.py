@@ -1,0 +1,105 @@
+"""The scheduler on the real API server: binding, gangs, preemption, reports."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from small_cluster import Cluster, in_cluster
+
+from argosy.kinds import EVENT, NODE, POD, PRIORITY_CLASS, SERVICE_ACCOUNT
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import Key, labels_of, name_of
+
+
+def pod(name: str, cpu: str = "1", labels: dict[str, str] | None = None, **spec: object) -> Obj:
+    container = {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": labels or {}},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+def running(obj: Obj) -> bool:
+    return bool(dig(obj, "status", "phase") == "Running")
+
+
+async def ready(cluster: Cluster) -> None:
+    await cluster.until(SERVICE_ACCOUNT, "default", lambda _: True)
+
+
+def test_all_are_placed_and_none_too_many(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        await asyncio.gather(*[cluster.client.create(POD, pod(f"p{i:03}")) for i in range(12)])
+        placed = await cluster.count(POD, 8, running)
+        by_node = [sum(dig(p, "spec", "nodeName") == node for p in placed) for node in ("n1", "n2")]
+        assert by_node == [4, 4]
+        events = await cluster.count(EVENT, 4, lambda e: e["reason"] == "FailedScheduling")
+        assert all(e["message"].startswith("0/2 nodes are available: 2 Insufficient cpu.") for e in events)
+        await cluster.client.delete(POD, Key("default", name_of(placed[0])), grace_seconds=0)
+        await cluster.count(POD, 8, running)
+
+    in_cluster(tmp_path, test, nodes=("n1", "n2"), cpu="4")
+
+
+def test_a_gang_waits_for_room_for_all(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(POD, pod("first", "2"))
+        await cluster.count(POD, 1, running)
+        labels = {"scheduling.x-k8s.io/pod-group": "g", "argosy.dev/gang-size": "4"}
+        for number in range(4):
+            await client.create(POD, pod(f"g{number}", labels=labels))
+        told = await cluster.until(POD, "g0", lambda p: "needs 4 pods" in str(dig(p, "status", "conditions")))
+        assert "2 fit" in str(told["status"]["conditions"])
+        assert not [p for p in (await client.list(POD)).items if labels_of(p) and dig(p, "spec", "nodeName")]
+        await client.delete(POD, Key("default", "first"), grace_seconds=0)
+        await cluster.count(POD, 4, running)
+
+    in_cluster(tmp_path, test, cpu="4")
+
+
+def test_preemption(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(
+            PRIORITY_CLASS,
+            {
+                "apiVersion": "scheduling.k8s.io/v1",
+                "kind": "PriorityClass",
+                "metadata": {"name": "high"},
+                "value": 1000,
+            },
+        )
+        for number in range(4):
+            await client.create(POD, pod(f"low{number}"))
+        await cluster.count(POD, 4, running)
+        await client.create(POD, pod("vip", "2", priorityClassName="high"))
+        await cluster.until(POD, "vip", running)
+        assert len([p for p in (await client.list(POD)).items if name_of(p).startswith("low")]) == 2
+        await cluster.count(EVENT, 2, lambda e: e["reason"] == "Preempted")
+
+    in_cluster(tmp_path, test, cpu="4")
+
+
+def test_a_node_that_comes_later_takes_the_waiting(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(POD, pod("picky", nodeSelector={"disk": "ssd"}))
+        await client.create(POD, pod("gated", schedulingGates=[{"name": "wait"}]))
+        await client.create(POD, pod("other", schedulerName="another"))
+        await cluster.until(POD, "picky", lambda p: "node affinity/selector" in str(dig(p, "status", "conditions")))
+        await client.patch(NODE, Key("", "n1"), {"metadata": {"labels": {"disk": "ssd"}}})
+        await cluster.until(POD, "picky", running)
+        left = [p for p in (await client.list(POD)).items if not dig(p, "spec", "nodeName")]
+        assert [name_of(p) for p in left] == ["gated", "other"]
+        await client.patch(POD, Key("default", "gated"), {"spec": {"schedulingGates": None}})
+        await cluster.until(POD, "gated", running)
+
+    in_cluster(tmp_path, test)
