@@ -49,13 +49,25 @@ def whole_cpus(quota: str) -> int:
     return max(1, int(fields[0]) // int(fields[1]))
 
 
-def leave_word(message: str, path: str = _TERMINATION_LOG) -> None:
+def path(text: str | Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a path that a manifest names really is.
+
+    Where pods have no mounts of their own, their volumes lie below `$ARGOSY_ROOT`; elsewhere a path is what it says.
+    """
+    named, root = Path(text), environ.get("ARGOSY_ROOT")
+    if not root or not named.is_absolute():
+        return named
+    top = Path(root, *named.parts[1:2])
+    return Path(root, *named.parts[1:]) if len(named.parts) > 1 and top.exists() else named
+
+
+def leave_word(message: str, log: str = _TERMINATION_LOG) -> None:
     """Write the container's termination message, which `kubectl describe` and `argosy why` show.
 
     Only into a file that is there already: outside a pod nothing is made in /dev.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        descriptor = os.open(path(log), os.O_WRONLY | os.O_TRUNC)
     except OSError:
         return
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

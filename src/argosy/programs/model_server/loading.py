@@ -6,6 +6,7 @@ Called by `engine`, in its thread; `check` by `__main__`, before anything else.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ def load(settings: Settings) -> Loaded:
     from transformers.utils import logging  # noqa: PLC0415
 
     logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     torch.set_num_threads(pod.threads())
     torch.set_grad_enabled(False)
     device = torch.device(_device(settings.device, torch.cuda.is_available()))

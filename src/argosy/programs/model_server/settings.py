@@ -66,10 +66,10 @@ def from_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         parser.error("give --model_dir PATH, the model's directory")
     if given.max_batch < 1:
         parser.error("--max_batch must be at least 1")
-    source = given.model_dir or given.model_id
+    source = str(pod.path(given.model_dir, environ)) if given.model_dir else given.model_id
     name = given.model_name or source.rstrip("/").rpartition("/")[2]
     try:
-        adapters = dict(_adapter(text) for text in given.lora_modules)
+        adapters = {name: str(pod.path(path, environ)) for name, path in map(_adapter, given.lora_modules)}
     except ValueError as error:
         parser.error(str(error))
     if name in adapters:
