@@ -18,7 +18,20 @@ def shown(value: Any) -> str:
     """A value as it stands in a message: quoted text, or compact JSON."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False)
+
+
+def _ordered(value: Any) -> Any:
+    """Maps sorted by key; selectors, and Go's own forms (capitalised by us), in the order of their fields."""
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "matchLabels" in value or any(key[:1].isupper() for key in value):
+        keys = sorted(value, key=lambda key: key != "matchLabels") if "matchLabels" in value else list(value)
+    else:
+        keys = sorted(value)
+    return {key: _ordered(value[key]) for key in keys}
 
 
 def invalid(field: str, value: Any, detail: str) -> Cause:

@@ -1,7 +1,7 @@
 """What makes built-in objects invalid beyond their types: one function a kind, in Kubernetes' words.
 
 The API server calls `check` on every built-in object, decoded and defaulted, before it stores it; `metadata` it checks
-itself. Custom objects are checked by their schema (`validation`), CustomResourceDefinitions by `crd.check_crd`.
+itself. Custom objects are checked by their schema (`validation`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from argosy.errors import Cause
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
-from argosy.meta.rules import cluster, config, jobs, network, pod, scaling, storage, workloads
+from argosy.meta.rules import cluster, config, crd, jobs, network, pod, scaling, storage, workloads
 
 Rule = Callable[[Obj, Obj | None], list[Cause]]
 
@@ -51,6 +51,10 @@ _TABLE: Final[dict[str, Rule]] = {
     "rbac.authorization.k8s.io/v1/ClusterRoleBinding": cluster.cluster_role_binding,
     "node.k8s.io/v1/RuntimeClass": cluster.runtime_class,
     "coordination.k8s.io/v1/Lease": cluster.lease,
+    "apiextensions.k8s.io/v1/CustomResourceDefinition": crd.check,
+    "authorization.k8s.io/v1/SubjectAccessReview": cluster.access_review,
+    "authorization.k8s.io/v1/LocalSubjectAccessReview": cluster.access_review,
+    "authorization.k8s.io/v1/SelfSubjectAccessReview": cluster.self_access_review,
     "authentication.k8s.io/v1/TokenRequest": cluster.token_request,
     "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": cluster.webhooks,
     "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": cluster.webhooks,

@@ -76,11 +76,8 @@ def _subject(found: Found, path: str, subject: Obj, *, namespaced: bool) -> None
             say(found, f"{path}.name", subject["name"], names.subdomain(subject["name"]))
         if group:
             found.append(causes.unsupported(f"{path}.apiGroup", group, ("",)))
-        if not subject.get("namespace"):
-            if not namespaced:
-                found.append(causes.required(f"{path}.namespace"))
-            else:
-                found.append(causes.required(f"{path}.namespace"))
+        if not subject.get("namespace") and not namespaced:
+            found.append(causes.required(f"{path}.namespace"))
     elif kind in ("User", "Group"):
         if group != _RBAC:
             found.append(causes.unsupported(f"{path}.apiGroup", group, (_RBAC,)))
@@ -204,3 +201,26 @@ def admission_binding(new: Obj, old: Obj | None) -> Found:
     for index, action in enumerate(actions or ()):
         one_of(found, f"spec.validationActions[{index}]", action, ("Audit", "Deny", "Warn"))
     return found
+
+
+def access_review(new: Obj, old: Obj | None) -> Found:
+    """SubjectAccessReview and LocalSubjectAccessReview."""
+    found = self_access_review(new, old)
+    spec = new["spec"]
+    if not spec.get("user") and not spec.get("groups"):
+        found.append(causes.invalid("spec.user", "", "at least one of user or group must be specified"))
+    return found
+
+
+def self_access_review(new: Obj, old: Obj | None) -> Found:
+    """SelfSubjectAccessReview."""
+    spec = new["spec"]
+    resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and other is not None:
+        shown = {"Path": other.get("path") or "", "Verb": other.get("verb") or ""}
+        message = "cannot be specified in combination with resourceAttributes"
+        return [causes.invalid("spec.nonResourceAttributes", shown, message)]
+    if resource is None and other is None:
+        message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        return [causes.invalid("spec.resourceAttributes", None, message)]
+    return []

@@ -61,8 +61,8 @@ def _generated(found: Found, new: Obj) -> None:
 
 def _indexed_name(found: Found, new: Obj) -> None:
     completions = new["spec"].get("completions")
-    if completions:
-        name = f"{new['metadata'].get('name', '')}-{completions - 1}"
+    if completions and new["metadata"].get("name"):
+        name = f"{new['metadata']['name']}-{completions - 1}"
         for complaint in names.label(name):
             message = f"will not able to create pod with invalid DNS label: {name}: {complaint}"
             found.append(causes.invalid("metadata.name", new["metadata"].get("name"), message))
@@ -224,7 +224,7 @@ def _update(found: Found, spec: Obj, old: Obj) -> None:
     unchanged(found, "spec.selector", spec.get("selector"), before.get("selector"))
     new_pod, old_pod = _pod(spec["template"], before, old), _pod(before["template"], before, old)
     if new_pod != old_pod:
-        found.append(causes.invalid("spec.template", spec["template"], IMMUTABLE))
+        found.append(causes.invalid("spec.template.spec", spec["template"]["spec"], IMMUTABLE))
     for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
         unchanged(found, f"spec.{name}", spec.get(name), before.get(name))
 

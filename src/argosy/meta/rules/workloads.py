@@ -223,11 +223,21 @@ def stateful_set(new: Obj, old: Obj | None) -> Found:
         non_negative(found, "spec.ordinals", spec["ordinals"], "start")
     good = _selector(found, spec, "statefulset")
     if good or spec.get("selector") is None:
-        _template(found, spec, what="StatefulSet", selected=good)
+        _template(found, {**spec, "template": _with_claims(spec)}, what="StatefulSet", selected=good)
     non_negative(found, "spec", spec, "revisionHistoryLimit")
     if old is not None and _rest(spec) != _rest(old["spec"]):
         found.append(causes.forbidden("spec", _STATEFUL_UPDATE))
     return found
+
+
+def _with_claims(spec: Obj) -> Obj:
+    """The template as its pods will be: with a volume for each claim template."""
+    value: Obj = spec["template"]
+    own = value["spec"].get("volumes") or []
+    taken = {volume.get("name") for volume in own}
+    claims = [(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()]
+    added = [{"name": name, "emptyDir": {}} for name in claims if name and name not in taken]
+    return {**value, "spec": {**value["spec"], "volumes": [*own, *added]}} if added else value
 
 
 def _rest(spec: Obj) -> Obj:
