@@ -13,11 +13,13 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from argosy.errors import BadRequest
+from argosy.meta import causes, names
 from argosy.meta.json import Obj
 
 Labels: TypeAlias = Mapping[str, str]
 
 _TOKEN = re.compile(r"\s*(==|!=|=|!|<|>|\(|\)|,|[^\s=!<>(),]+)")
+_SYMBOLS = ("==", "!=", "=", "!", "<", ">", "(", ")", ",")
 _OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!", "Gt": "gt", "Lt": "lt"}
 
 
@@ -82,28 +84,35 @@ EVERYTHING = Selector()
 
 @lru_cache(maxsize=2048)
 def parse_labels(text: str) -> Selector:
-    """Read `a=b,c!=d,e in (f,g),h,!i`. Raises BadRequest."""
+    """Read `a=b,c!=d,e in (f,g),h,!i`. Raises BadRequest in Kubernetes' words."""
     reader = _Reader(text)
     requirements: list[Requirement] = []
     while reader.peek():
-        requirements.append(reader.requirement())
-        if reader.peek():
-            reader.expect(",")
-            if not reader.peek():
-                raise reader.unexpected("", "identifier after ','")
+        if reader.peek() in _SYMBOLS and reader.peek() != "!":
+            raise reader.unexpected(reader.peek(), "!, identifier, or 'end of string'")
+        try:
+            requirements.append(reader.requirement())
+        except BadRequest as error:
+            raise BadRequest(f"unable to parse requirement: {error.message}") from None
+        found = reader.take()
+        if not found:
+            break
+        if found != ",":
+            raise reader.unexpected(found, "',' or 'end of string'")
+        if not reader.peek() or (reader.peek() in _SYMBOLS and reader.peek() != "!"):
+            raise reader.unexpected(reader.peek(), "identifier after ','")
     return Selector(tuple(requirements))
 
 
 class _Reader:
-    """The tokens of a label selector, left to right."""
+    """The tokens of a label selector, left to right; the empty token is the end."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
         self.tokens = _TOKEN.findall(text)
         self.at = 0
 
     def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+        return str(self.tokens[self.at]) if self.at < len(self.tokens) else ""
 
     def take(self) -> str:
         token = self.peek()
@@ -111,47 +120,74 @@ class _Reader:
         return token
 
     def unexpected(self, found: str, wanted: str) -> BadRequest:
-        return BadRequest(f"unable to parse requirement: found '{found}', expected: {wanted}")
+        return BadRequest(f"found '{found}', expected: {wanted}")
 
-    def expect(self, token: str) -> None:
-        found = self.take()
-        if found != token:
-            raise self.unexpected(found, f"'{token}'")
-
-    def word(self, wanted: str = "identifier") -> str:
+    def word(self) -> str:
         token = self.take()
-        if not token or token in ("==", "!=", "=", "!", "<", ">", "(", ")", ","):
-            raise self.unexpected(token, wanted)
+        if not token or token in _SYMBOLS:
+            raise self.unexpected(token, "identifier")
         return token
 
     def requirement(self) -> Requirement:
-        if self.peek() == "!":
+        absent = self.peek() == "!"
+        if absent:
             self.take()
-            return Requirement(self.word(), "!")
         key = self.word()
+        _refuse(names.qualified(key), "<nil>", key)
+        if absent:
+            return Requirement(key, "!")
         operator = self.peek()
         if operator in ("", ","):
             return Requirement(key, "exists")
         self.take()
         if operator in ("=", "==", "!="):
             value = "" if self.peek() in ("", ",") else self.word()
-            return Requirement(key, "notin" if operator == "!=" else "in", (value,))
+            return self._checked(Requirement(key, "notin" if operator == "!=" else "in", (value,)))
         if operator in ("<", ">"):
-            return Requirement(key, "gt" if operator == ">" else "lt", (self.word(),))
+            value = "" if self.peek() in ("", ",") else self.word()
+            if re.fullmatch(r"[-+]?[0-9]+", value) is None:
+                _refuse(["for 'Gt', 'Lt' operators, the value must be an integer"], "values[0]", value)
+            return Requirement(key, "gt" if operator == ">" else "lt", (value,))
         if operator in ("in", "notin"):
-            return Requirement(key, operator, self.values())
+            values = self.values()
+            if not values:
+                _refuse(["for 'in', 'notin' operators, values set can't be empty"], "values", [])
+            return self._checked(Requirement(key, operator, values))
         raise self.unexpected(operator, "in, notin, =, ==, !=, gt, lt")
 
+    def _checked(self, requirement: Requirement) -> Requirement:
+        for index, value in enumerate(requirement.values):
+            _refuse(names.label_value(value), f"values[{index}][{requirement.key}]", value)
+        return requirement
+
     def values(self) -> tuple[str, ...]:
-        self.expect("(")
-        values: list[str] = []
+        found = self.take()
+        if found != "(":
+            raise BadRequest(f"found '{found}' expected: '('")
+        if self.peek() == ")":
+            self.take()
+            return ()
+        if not self.peek() or (self.peek() in _SYMBOLS and self.peek() != ","):
+            raise self.unexpected(self.peek(), "',', ')' or identifier")
+        values: set[str] = set()
         while True:
-            values.append("" if self.peek() in (",", ")") else self.word())
+            values.add("" if self.peek() in (",", ")") else self._item())
             token = self.take()
             if token == ")":
-                return tuple(values)
+                return tuple(sorted(values))
             if token != ",":
                 raise self.unexpected(token, "',' or ')'")
+
+    def _item(self) -> str:
+        token = self.take()
+        if not token or token in _SYMBOLS:
+            raise self.unexpected(token, "',', or identifier")
+        return token
+
+
+def _refuse(complaints: Sequence[str], path: str, value: object) -> None:
+    if complaints:
+        raise BadRequest(f"{path}: {causes.invalid(path, value, '; '.join(complaints)).message}")
 
 
 def from_object(selector: Mapping[str, Any] | None) -> Selector:
@@ -199,7 +235,7 @@ def parse_fields(text: str) -> tuple[FieldTerm, ...]:
     for part in _split(text):
         if not part:
             continue
-        found = re.match(r"((?:[^\\=!]|\\.)*)(!=|==|=)(.*)$", part, re.DOTALL)
+        found = re.match(r"(.*?)(!=|==|=)(.*)$", part, re.DOTALL)
         if found is None:
             raise BadRequest(f"invalid selector: '{text}'; can't understand '{part}'")
         terms.append(FieldTerm(found[1], re.sub(r"\\([\\,=])", r"\1", found[3]), found[2] != "!="))
