@@ -144,7 +144,18 @@ def test_a_volume_that_would_shadow_the_host_says_what_to_do(plain, tmp_path):
     ended = bench.run(scenario).exit
     assert ended.reason == "StartError"
     assert "cannot place a volume at /usr/share" in ended.message
-    assert "$ARGOSY_ROOT/usr/share" in ended.message
+    assert "use another mountPath" in ended.message
+
+
+def test_a_volume_that_cannot_be_linked_is_at_argosy_root(plain, tmp_path):
+    """Where this user may not write; the read-only /proc stands for it, so that root meets it too."""
+    pod = plain.pod()
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "volume" / "file").write_text("found")
+    mounts = (Mount(tmp_path / "volume", "/proc/volume"),)
+    spec = plain.container(pod, "sh", "-c", "cat $ARGOSY_ROOT/proc/volume/file", mounts=mounts)
+    assert plain.run(lambda runtime: plain.play(runtime, spec)) == "found\n"
+    assert "the volume of /proc/volume is at $ARGOSY_ROOT/proc/volume only" in plain.output(pod, stream="stderr")
 
 
 def test_the_termination_message_comes_back(apart):

@@ -92,10 +92,11 @@ def test_containers_outlive_the_engine(alone):
 
 
 def test_containers_outlive_the_holder(alone):
-    pod, later = alone.pod(), alone.pod()
+    pod, later, idle = alone.pod(), alone.pod(), alone.pod()
 
     async def scenario(runtime):
         await runtime.create_pod(pod)
+        await runtime.create_pod(idle)
         run = await runtime.start_container(alone.container(pod, "sleep", "600"))
         first = await kill_holder(runtime)
         with pytest.raises(HolderGone):
@@ -107,6 +108,7 @@ def test_containers_outlive_the_holder(alone):
         sidecar = await runtime.start_container(alone.container(pod, "sh", "-c", "hostname", name="sidecar"))
         await runtime.wait(sidecar.id)
         other = await alone.play(runtime, alone.container(later, "echo", "hello"))
+        await runtime.start_container(alone.container(idle, "sleep", "600"))  # its sandbox was made anew
         await runtime.signal(run.id, signal.SIGTERM)
         return said.output.decode(), alone.output(pod, "sidecar"), other, (await runtime.wait(run.id)).code
 

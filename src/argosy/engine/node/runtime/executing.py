@@ -63,12 +63,15 @@ class ExecStream:
 
 def order(state: StateFile, argv: Sequence[str], *, tty: bool, timeout: float | None) -> Obj:
     """The order for a command in a run's container."""
+    confinement = state.confinement
+    if tty:
+        confinement = {**confinement, "env": {"TERM": "xterm", **confinement["env"]}}
     return {
         "op": "exec",
         "pid": state.command_pid,
         "start_time": state.command_start_time,
         "argv": list(argv),
-        "confinement": state.confinement,
+        "confinement": confinement,
         "tty": tty,
         "timeout": timeout,
     }

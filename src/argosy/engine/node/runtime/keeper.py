@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused, Line
 from argosy.engine.node.runtime.holder import wire
@@ -19,18 +20,33 @@ from argosy.errors import ArgosyError
 from argosy.meta.json import Obj
 
 
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What a holder needs to know to have a pod's sandbox; `pid` is of one of its shims, 0 when nothing of it runs."""
+
+    hostname: str
+    address: str
+    pid: int = 0
+
+    def request(self, uid: str) -> Obj:
+        """Take the sandbox over from the shim, or make it (nothing happens if the holder has it)."""
+        if self.pid:
+            return {"op": "rejoin", "uid": uid, "pid": self.pid}
+        return {"op": "pod", "uid": uid, "hostname": self.hostname, "address": self.address}
+
+
 class Keeper:
     """Cares for the holder at the other end of a connection.
 
-    `alive` says which pods run, by a pid of one of their shims; `renewed` is called (in a thread) after each start of a
-    holder.
+    `sandboxes` are the pods that a new holder must have, each with a pid of one of its shims if it runs; `renewed` is
+    called (in a thread) after each start of a holder.
     """
 
     def __init__(
-        self, connection: Connection, alive: Callable[[], Mapping[str, int]], renewed: Callable[[], None]
+        self, connection: Connection, sandboxes: Callable[[], Mapping[str, Sandbox]], renewed: Callable[[], None]
     ) -> None:
         self.connection = connection
-        self._alive = alive
+        self._sandboxes = sandboxes
         self._renewed = renewed
         self._starting = asyncio.Lock()
         self._pidfd = -1
@@ -54,9 +70,10 @@ class Keeper:
             return self.connection.open(request)
 
     async def ensure(self) -> None:
-        """A holder that answers, with the sandboxes of the pods that run. Raises UserError, ArgosyError."""
+        """A holder that answers and has the pods' sandboxes. Raises UserError, ArgosyError."""
         async with self._starting:
-            alive = self._alive()
+            sandboxes = self._sandboxes()
+            alive = [sandbox.pid for sandbox in sandboxes.values() if sandbox.pid]
             with contextlib.suppress(HolderGone):
                 answer = await self._greet()
                 if answer["protocol"] == wire.PROTOCOL and answer["level"] == self.connection.level:
@@ -69,8 +86,8 @@ class Keeper:
                     self._let_go()
                 await self.connection.ask({"op": "end"})  # an idle one, or one of an earlier version
             await asyncio.to_thread(self._start, alive)
-            for uid, pid in alive.items():
-                await self.connection.ask({"op": "rejoin", "uid": uid, "pid": pid})
+            for uid, sandbox in sandboxes.items():
+                await self.connection.ask(sandbox.request(uid))
             await self._greet()
             await asyncio.to_thread(self._renewed)
 
@@ -85,14 +102,14 @@ class Keeper:
             asyncio.get_running_loop().add_reader(self._pidfd, self._died)
         return answer
 
-    def _start(self, alive: Mapping[str, int]) -> None:
+    def _start(self, alive: Sequence[int]) -> None:
         if not alive:  # otherwise earlier skeletons are the lowest layer of roots in use
             for path in self.connection.directory.glob("skeleton-*"):
                 shutil.rmtree(path, ignore_errors=True)
         if self._namespaces:
             return self.connection.start([f"/proc/self/fd/{fd}" for fd in self._namespaces], self._namespaces)
-        shim = next(iter(alive.values()), None)
-        former = [f"/proc/{shim}/fd/{number}" for _, number in KEPT] if shim and self.connection.level != "L0" else []
+        from_shim = alive and self.connection.level != "L0"
+        former = [f"/proc/{alive[0]}/fd/{number}" for _, number in KEPT] if from_shim else []
         return self.connection.start(former)
 
     def _died(self) -> None:

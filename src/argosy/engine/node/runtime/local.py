@@ -21,7 +21,7 @@ import msgspec
 from argosy.engine.node.runtime import executing, limits, orders, runs
 from argosy.engine.node.runtime.connection import Connection, HolderGone
 from argosy.engine.node.runtime.holder import plain, processes
-from argosy.engine.node.runtime.keeper import Keeper
+from argosy.engine.node.runtime.keeper import Keeper, Sandbox
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
 from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
 from argosy.errors import NotFound
@@ -57,8 +57,8 @@ class LocalRuntime:
         self._boot = processes.boot_id()
         self._pods: dict[str, PodRecord] = {}
         self._runs: dict[str, runs.Followed] = {}
-        self._main = Keeper(main, lambda: self._alive(self._main), self.network.restore)
-        self._on_host = Keeper(on_host, lambda: self._alive(self._on_host), lambda: None)
+        self._main = Keeper(main, lambda: self._sandboxes(self._main), self.network.restore)
+        self._on_host = Keeper(on_host, lambda: self._sandboxes(self._on_host), lambda: None)
         self._cleaning: dict[str, asyncio.Task[None]] = {}
 
     # -- life
@@ -259,10 +259,13 @@ class LocalRuntime:
     def _keeper(self, record: PodRecord) -> Keeper:
         return self._on_host if record.host_network and self.level is Level.L2 else self._main
 
-    def _alive(self, keeper: Keeper) -> dict[str, int]:
-        """The pods of one holder that run, each by a pid of one of its shims."""
-        alive = {followed.state.pod: followed.state.pid for followed in self._runs.values() if followed.alive}
-        return {uid: pid for uid, pid in alive.items() if self._keeper(self._pods[uid]) is keeper}
+    def _sandboxes(self, keeper: Keeper) -> dict[str, Sandbox]:
+        pids = {followed.state.pod: followed.state.pid for followed in self._runs.values() if followed.alive}
+        return {
+            uid: Sandbox(record.hostname, record.address, pids.get(uid, 0))
+            for uid, record in self._pods.items()
+            if self._keeper(record) is keeper
+        }
 
 
 def holder_directory(home: Path) -> Path:

@@ -85,7 +85,8 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
     if place.host is None:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         try:
-            plain.place(order, state["placed"])
+            for note in plain.place(order, state["placed"]):
+                supervisor.log.feed(b"stderr", note.encode() + b"\n")
         except OSError as error:
             _fail(supervisor, line, confine.explain(error))
             return

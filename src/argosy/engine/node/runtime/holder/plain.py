@@ -1,13 +1,14 @@
 """L0: what stands in for a root file system where no namespace may be made.
 
-Called by the shim around the command's life. Volumes become symlinks where their target is free; a target that exists on
-the host cannot be shadowed, and then the run fails with a sentence that says so. Every mount also appears below the run's
-own root directory, `$ARGOSY_ROOT`, for programs that know to look there. The links go away with the run; the state file
+Called by the shim around the command's life. Every mount appears below the run's own root directory, `$ARGOSY_ROOT`, for
+programs that know to look there, and as a symlink where it was asked for if this user may make one; if not, the log says
+so. A target that exists on the host cannot be shadowed: then the run fails with a sentence that says what to do. The links go away with the run; the state file
 names them, so that the engine can clear up after a shim that was killed.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from argosy.engine.node.runtime.holder.order import StartOrder
 
 
-def place(order: StartOrder, placed: list[str]) -> None:
+def place(order: StartOrder, placed: list[str]) -> list[str]:
     """Place the run's mounts, noting in `placed` what was made on the host outside the run's own directory.
 
-    Raises OSError with the next step for a target that cannot be had.
+    Returns sentences for the log. Raises OSError with the next step for a target that is taken.
     """
     root = order["root"]
     optional = set(order["optional_targets"])
+    notes = []
     os.makedirs(f"{root}/tmp", exist_ok=True)
     for source, target, _ in order["binds"]:
         _link(source, root + target, [])
@@ -29,12 +31,15 @@ def place(order: StartOrder, placed: list[str]) -> None:
             continue
         try:
             _link(source, target, placed)
-        except OSError as error:
+        except FileExistsError:
             raise OSError(
-                error.errno,
-                f"cannot place a volume at {target} without mounts ({error.strerror}); "
-                f"use another mountPath, read it at $ARGOSY_ROOT{target}, or run where user namespaces are allowed",
+                errno.EEXIST,
+                f"cannot place a volume at {target}: the host has that path, and without mounts it cannot be shadowed; "
+                f"use another mountPath, or run where user namespaces are allowed",
             ) from None
+        except OSError as error:
+            notes.append(f"argosy: the volume of {target} is at $ARGOSY_ROOT{target} only ({error.strerror})")
+    return notes
 
 
 def clear(placed: list[str]) -> None:

@@ -188,7 +188,7 @@ class Holder:
         syscalls.unshare(flags)
         try:
             made = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
-            socket.sethostname(hostname)
+            socket.sethostname(hostname[:64])
             if self.routing:
                 _open_ports()
                 netlink.join_pod(self.routing, self.own[0], address)
@@ -251,6 +251,7 @@ def _open_ports() -> None:
     for name, value in (
         ("ipv4/ip_unprivileged_port_start", "0"),
         ("ipv4/ping_group_range", "0 0"),
+        ("ipv4/ping_group_range", "0 65535"),  # refused where only one group exists
         ("ipv6/conf/default/disable_ipv6", "1"),
     ):
         try:
@@ -319,8 +320,9 @@ def _unshare_as_root(flags: int) -> None:
     os.write(gate[1], b"1")
     os.close(gate[1])
     _, status = os.waitpid(helper, 0)
-    if status:
-        raise OSError(errno.EPERM, "cannot map the ids of a new user namespace")
+    if status:  # root of a container without the capability to map more than itself
+        confine.write_id_maps("/proc/self", "0 0 1", "0 0 1")
+        return
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
 
