@@ -53,8 +53,8 @@ class Requirement:
             return self.key
         if self.operator == "!":
             return f"!{self.key}"
-        if self.operator == "in" and len(self.values) == 1:
-            return f"{self.key}={self.values[0]}"
+        if self.operator in ("in", "notin") and len(self.values) == 1:
+            return f"{self.key}{'=' if self.operator == 'in' else '!='}{self.values[0]}"
         sign = {"gt": ">", "lt": "<"}.get(self.operator)
         if sign:
             return f"{self.key}{sign}{self.values[0]}"
