@@ -24,9 +24,16 @@ def write_report(story: Story, directory: Path) -> Path:
             moments=[report.Moment(m.what, m.at, m.until) for m in story.moments],
             replicas=story.replicas,
             samples=story.samples,
+            baseline=_baseline(story),
         )
     )
     return path
+
+
+def _baseline(story: Story) -> report.Mark | None:
+    """What the model had to beat, once pre-training has said it."""
+    told = story.facts.get("unigram entropy", "").partition(" ")[0]
+    return report.Mark(f"unigram entropy {told}", float(told)) if told else None
 
 
 def print_summary(story: Story, state: EngineState, path: Path) -> None:

@@ -107,7 +107,7 @@ def report(chosen: Candidate, found: Sequence[Candidate], name: str, version: st
         "model": name,
         "version": version,
         "alias": alias,
-        "variant": chosen.name,
+        "run_name": chosen.name,
         "run": chosen.run,
         "value": chosen.value,
         "candidates": {c.name: c.value for c in sorted(found, key=lambda c: c.name)},

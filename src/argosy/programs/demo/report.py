@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +11,7 @@ Point = tuple[float, float]
 
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#475569")
 _WIDTH, _HEIGHT = 760.0, 260.0
-_LEFT, _BOTTOM, _TOP, _RIGHT = 46.0, 30.0, 10.0, 150.0
+_LEFT, _BOTTOM, _TOP, _RIGHT = 40.0, 30.0, 12.0, 150.0
 _ROW = 24.0
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1e293b;background:#f8fafc;margin:0}
@@ -34,6 +35,14 @@ class Moment:
     until: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A value that a curve is to be compared with."""
+
+    what: str
+    value: float
+
+
 def render(
     *,
     title: str,
@@ -42,8 +51,9 @@ def render(
     moments: Sequence[Moment],
     replicas: Sequence[tuple[float, int]],
     samples: Sequence[str],
+    baseline: Mark | None = None,
 ) -> str:
-    """The whole page."""
+    """The whole page. `baseline` is drawn across the pre-training chart."""
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts)
     base = {name: points for name, points in curves.items() if not name.startswith("finetune")}
     tuned = {name.removeprefix("finetune-"): points for name, points in curves.items() if name.startswith("finetune")}
@@ -51,9 +61,9 @@ def render(
     parts = [
         ("What happened", f"<table>{rows}</table>"),
         ("Timeline", timeline(moments)),
-        ("Pre-training: loss by step (nats per token)", chart(_split(base))),
+        ("Pre-training: loss by step (nats per token)", chart(_split(base), mark=baseline)),
         ("Fine-tuning: loss by step", chart(tuned)),
-        ("Ready replicas of the served model, by second", chart({"ready": _stairs(steps)}, from_zero=True)),
+        ("Ready replicas of the served model, by second", chart({"ready": _stairs(steps)}, whole=True)),
         ("What the base model writes, as it is", "".join(f"<blockquote>{escape(s)}</blockquote>" for s in samples)),
     ]
     sections = "".join(f'<h2>{escape(head)}</h2><div class="card">{body}</div>' for head, body in parts if body)
@@ -64,30 +74,46 @@ def render(
     )
 
 
-def chart(curves: Mapping[str, Sequence[Point]], *, from_zero: bool = False) -> str:
-    """Lines over common axes, with a legend; empty without points."""
+def chart(curves: Mapping[str, Sequence[Point]], *, whole: bool = False, mark: Mark | None = None) -> str:
+    """Lines over common axes, with a legend; empty without points. `whole`: counts, so the axis starts at zero."""
     points = [point for curve in curves.values() for point in curve]
     if not points:
         return ""
-    low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
-    low_y, high_y = min(y for _, y in points), max(y for _, y in points)
-    low_y = 0.0 if from_zero else low_y
-    span_x, span_y = (high_x - low_x) or 1.0, (high_y - low_y) or 1.0
+    ups = [y for _, y in points] + ([mark.value] if mark else []) + ([0.0] if whole else [])
+    across = ticks(min(x for x, _ in points), max(x for x, _ in points), least=1)
+    up = ticks(min(ups), max(ups), least=1 if whole else 0)
 
     def place(point: Point) -> Point:
-        x = _LEFT + (point[0] - low_x) / span_x * (_WIDTH - _LEFT - _RIGHT)
-        y = _HEIGHT - _BOTTOM - (point[1] - low_y) / span_y * (_HEIGHT - _BOTTOM - _TOP)
+        x = _LEFT + (point[0] - across[0]) / (across[-1] - across[0]) * (_WIDTH - _LEFT - _RIGHT)
+        y = _HEIGHT - _BOTTOM - (point[1] - up[0]) / (up[-1] - up[0]) * (_HEIGHT - _BOTTOM - _TOP)
         return x, y
 
-    drawn = [_axes(place, (low_x, high_x), (low_y, high_y))]
+    drawn = [_axes(place, across, up)]
+    if mark:
+        y = place((0, mark.value))[1]
+        drawn.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="#94a3b8" stroke-dasharray="5 4"/>')
+        drawn.append(f'<text x="{_WIDTH - _RIGHT + 8}" y="{y + 4:.1f}">{escape(mark.what)}</text>')
+    below = (y + 22) if mark else _TOP + 14
     for number, (name, curve) in enumerate(curves.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, curve))
-        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        top = _TOP + 14 + 18 * number
-        drawn.append(f'<rect x="{_WIDTH - _RIGHT + 16}" y="{top - 9}" width="10" height="10" rx="2" fill="{colour}"/>')
-        drawn.append(f'<text class="label" x="{_WIDTH - _RIGHT + 32}" y="{top}">{escape(name)}</text>')
+        drawn.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
+        )
+        top = below + 18 * number
+        drawn.append(f'<rect x="{_WIDTH - _RIGHT + 8}" y="{top - 9}" width="10" height="10" rx="2" fill="{colour}"/>')
+        drawn.append(f'<text class="label" x="{_WIDTH - _RIGHT + 24}" y="{top}">{escape(name)}</text>')
     return _svg(_HEIGHT, drawn)
+
+
+def ticks(low: float, high: float, *, least: float = 0.0) -> list[float]:
+    """About five round numbers from at most `low` to at least `high`, no closer together than `least`."""
+    rough = max((high - low) / 5, least, 1e-9)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
+    return [round(number * step, 9) for number in range(first, last + 1)]
 
 
 def timeline(moments: Sequence[Moment]) -> str:
@@ -103,7 +129,8 @@ def timeline(moments: Sequence[Moment]) -> str:
         x = 10 + moment.at * scale
         length = ((moment.until or moment.at) - moment.at) * scale
         if moment.until is None:
-            drawn.append(f'<circle cx="{x:.1f}" cy="{y - 4}" r="5" fill="#dc2626"/>')
+            colour = "#dc2626" if "kill" in moment.what else "#059669"
+            drawn.append(f'<circle cx="{x:.1f}" cy="{y - 4}" r="5" fill="{colour}"/>')
         else:
             width = max(2.0, length)
             drawn.append(f'<rect x="{x:.1f}" y="{y - 11}" width="{width:.1f}" height="14" rx="3" fill="#93c5fd"/>')
@@ -114,15 +141,19 @@ def timeline(moments: Sequence[Moment]) -> str:
     return _svg(_ROW * len(ordered) + 10, drawn)
 
 
-def _axes(place: Callable[[Point], Point], across: Point, up: Point) -> str:
+def _axes(place: Callable[[Point], Point], across: Sequence[float], up: Sequence[float]) -> str:
     left, bottom = place((across[0], up[0]))
-    right, top = place((across[1], up[1]))
-    parts = [f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#cbd5e1"/>']
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x, y = across[0] + share * (across[1] - across[0]), up[0] + share * (up[1] - up[0])
-        at_x, at_y = place((x, up[0]))[0], place((across[0], y))[1]
-        parts.append(f'<text x="{at_x:.1f}" y="{bottom + 18}" text-anchor="middle">{x:.0f}</text>')
-        parts.append(f'<text x="{left - 6}" y="{at_y + 4:.1f}" text-anchor="end">{y:.1f}</text>')
+    right = place((across[-1], up[0]))[0]
+    parts = []
+    for value in up:
+        y = place((across[0], value))[1]
+        parts.append(
+            f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="{"#cbd5e1" if value == up[0] else "#f1f5f9"}"/>'
+        )
+        parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
+    for value in across:
+        x = place((value, up[0]))[0]
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18:.1f}" text-anchor="middle">{value:g}</text>')
     return "".join(parts)
 
 
@@ -134,7 +165,7 @@ def _split(curves: Mapping[str, Sequence[Point]]) -> dict[str, list[Point]]:
         for number, point in enumerate(points):
             if number and point[0] <= points[number - 1][0]:
                 life += 1
-            lives.setdefault(name if life == 1 else f"{name}, life {life}", []).append(point)
+            lives.setdefault(name if life == 1 else f"resumed{f' ({life - 1})' if life > 2 else ''}", []).append(point)
     return lives
 
 
