@@ -134,8 +134,20 @@ class World:
         assert frozen == (seen.subject, dict(seen.children), dict(seen.related)), "a plan must not change what it sees"
         if subject["metadata"].get("deletionTimestamp"):
             assert not any(isinstance(a, Create) for a in plan.actions), "a deleted subject makes nothing"
+        self._check_reach(operator, seen, plan)
         self.carry_out(operator, subject, plan)
         return plan
+
+    def _check_reach(self, operator: Operator, seen: Observed, plan: Plan) -> None:
+        """A plan touches its subject, its children, and what it was shown, nothing else."""
+        reach = {(operator.kind, key_of(seen.subject))}
+        for shown in (seen.children, seen.related):
+            reach |= {(kind, key_of(obj)) for kind, objects in shown.items() for obj in objects}
+        for action in plan.actions:
+            if isinstance(action, Create):
+                reach.add((action.kind, key_of(action.obj)))
+            elif not (isinstance(action, Patch) and action.subresource == "scale"):
+                assert (action.kind, action.key) in reach, f"{action} is out of reach"
 
     def carry_out(self, operator: Operator, subject: Obj, plan: Plan) -> None:
         for action in plan.actions:

@@ -1,4 +1,7 @@
-"""A cluster in one process: the real store and API server, the controllers, the scheduler, and a pretended node agent."""
+"""A cluster in one process: the real store and API server, the controllers, the scheduler, and a pretended node agent.
+
+It runs on virtual time, so back-offs and deadlines of minutes pass at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from argosy.client.client import Client
 from argosy.client.inprocess import InProcessTransport
 from argosy.client.requests import User
-from argosy.clock import SystemClock, rfc3339, rfc3339_micro
+from argosy.clock import Clock, SystemClock, rfc3339, rfc3339_micro
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
@@ -23,6 +26,7 @@ from argosy.kinds import LEASE, NODE, POD
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, annotations_of, is_deleting, key_of
+from argosy.testing import simloop
 
 ADMIN = User("system:admin", frozenset({"system:masters"}))
 
@@ -30,12 +34,22 @@ ADMIN = User("system:admin", frozenset({"system:masters"}))
 class Cluster:
     """What a test sees."""
 
-    def __init__(self, client: Client, app: App, informers: Informers) -> None:
+    def __init__(self, client: Client, app: App, informers: Informers, clock: Clock, kubelet: Kubelet) -> None:
         self.client = client
+        self.kubelet = kubelet
         self.app = app
         self.informers = informers
+        self.clock = clock
 
-    async def until(self, kind: Kind, name: str, holds: Callable[[Obj], bool], namespace: str = "default") -> Obj:
+    async def quiet(self, seconds: float) -> int:
+        """Let time pass; how many writes it has seen."""
+        before = self.app.api.store.revision
+        await asyncio.sleep(seconds)
+        return self.app.api.store.revision - before
+
+    async def until(
+        self, kind: Kind, name: str, holds: Callable[[Obj], bool], namespace: str = "default", timeout: float = 600
+    ) -> Obj:
         """Wait until an object is there and something holds of it."""
         informer = self.informers.of(kind)
         key = Key(namespace if kind.namespaced else "", name)
@@ -44,7 +58,7 @@ class Cluster:
             obj = informer.get(key)
             return obj is not None and holds(obj)
 
-        if not await informer.until(found, 20):
+        if not await informer.until(found, timeout):
             raise AssertionError(f"{kind.kind} {name} does not come to hold: {informer.get(key)}")
         obj = informer.get(key)
         assert obj is not None
@@ -54,10 +68,12 @@ class Cluster:
         """Wait until an object is gone."""
         informer = self.informers.of(kind)
         key = Key(namespace if kind.namespaced else "", name)
-        if not await informer.until(lambda: informer.get(key) is None, 20):
+        if not await informer.until(lambda: informer.get(key) is None, 600):
             raise AssertionError(f"{kind.kind} {name} does not go: {informer.get(key)}")
 
-    async def count(self, kind: Kind, wanted: int, which: Callable[[Obj], bool] = lambda _: True) -> list[Obj]:
+    async def count(
+        self, kind: Kind, wanted: int, which: Callable[[Obj], bool] = lambda _: True, timeout: float = 600
+    ) -> list[Obj]:
         """Wait until so many objects are such."""
         informer = self.informers.of(kind)
 
@@ -65,7 +81,7 @@ class Cluster:
             return [obj for obj in informer.items() if which(obj)]
 
         await informer.synced()
-        if not await informer.until(lambda: len(found()) == wanted, 20):
+        if not await informer.until(lambda: len(found()) == wanted, timeout):
             raise AssertionError(f"{len(found())} {kind.plural} instead of {wanted}")
         return sorted(found(), key=key_of)
 
@@ -73,16 +89,18 @@ class Cluster:
 class Kubelet:
     """Runs pods in pretence: Running and ready at once; pods of a Job, or annotated `test/exit`, then end."""
 
-    def __init__(self, client: Client, informers: Informers, names: tuple[str, ...], cpu: str = "64") -> None:
+    def __init__(self, client: Client, informers: Informers, clock: Clock, names: tuple[str, ...], cpu: str) -> None:
         self.client = client
+        self.clock = clock
         self.pods = informers.of(POD)
         self.names = names
         self.cpu = cpu
+        self.silent: set[str] = set()
         self._address = 1
 
     async def register(self) -> None:
         for name in self.names:
-            now = SystemClock().now()
+            now = self.clock.now()
             stamp = rfc3339(now)
             ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": stamp, "lastTransitionTime": stamp}
             node: Obj = {
@@ -102,10 +120,19 @@ class Kubelet:
             }
             await self.client.create(LEASE, lease)
 
+    async def keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(10)
+            for name in self.names:
+                if name not in self.silent:
+                    renewed = {"spec": {"renewTime": rfc3339_micro(self.clock.now())}}
+                    await self.client.patch(LEASE, Key("kube-node-lease", name), renewed)
+
     async def run(self) -> None:
         await self.pods.synced()
         changes = self.pods.subscribe()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.keep_alive())
             for pod in list(self.pods.items()):
                 group.create_task(self.handle(pod))
             async for batch in changes:
@@ -114,7 +141,7 @@ class Kubelet:
                         group.create_task(self.handle(change.obj))
 
     async def handle(self, pod: Obj) -> None:
-        if dig(pod, "spec", "nodeName") not in self.names:
+        if dig(pod, "spec", "nodeName") not in set(self.names) - self.silent:
             return
         phase = dig(pod, "status", "phase", default="Pending")
         try:
@@ -133,7 +160,7 @@ class Kubelet:
             return
 
     async def say(self, pod: Obj, phase: str, code: int = 0) -> None:
-        now = rfc3339(SystemClock().now())
+        now = rfc3339(self.clock.now())
         running = phase == "Running"
         name = pod["spec"]["containers"][0]["name"]
         state = {"running": {"startedAt": now}} if running else {"terminated": {"exitCode": code, "finishedAt": now}}
@@ -151,26 +178,28 @@ class Kubelet:
 
 
 @asynccontextmanager
-async def small_cluster(tmp_path: Path, *, nodes: tuple[str, ...] = ("n1",), cpu: str = "64") -> AsyncIterator[Cluster]:
+async def small_cluster(
+    tmp_path: Path, clock: Clock, *, nodes: tuple[str, ...] = ("n1",), cpu: str = "64"
+) -> AsyncIterator[Cluster]:
     """Everything up; ends with the block."""
     store = await Store.open(None)
-    app = App(store, ApiSettings())
+    app = App(store, ApiSettings(clock=clock))
     await app.start()
     client = Client(InProcessTransport(app.handle, ADMIN))
     async with Informers(client) as informers:
-        kubelet = Kubelet(client, informers, nodes, cpu)
+        kubelet = Kubelet(client, informers, clock, nodes, cpu)
         await kubelet.register()
         settings = ControllerSettings(tmp_path / "volumes", "CA")
         tasks = [
             asyncio.create_task(work)
             for work in (
-                run_controllers(client, settings, SystemClock(), informers=informers),
-                run_scheduler(client, SystemClock(), informers=informers),
+                run_controllers(client, settings, clock, informers=informers),
+                run_scheduler(client, clock, informers=informers),
                 kubelet.run(),
             )
         ]
         try:
-            yield Cluster(client, app, informers)
+            yield Cluster(client, app, informers, clock, kubelet)
         finally:
             for task in tasks:
                 task.cancel()
@@ -179,12 +208,18 @@ async def small_cluster(tmp_path: Path, *, nodes: tuple[str, ...] = ("n1",), cpu
     await store.close()
 
 
-def in_cluster(tmp_path: Path, test: Callable[[Cluster], Awaitable[None]], **options: object) -> None:
-    """Run a test in a cluster of its own."""
+def in_cluster(
+    tmp_path: Path, test: Callable[[Cluster], Awaitable[None]], *, real_time: bool = False, **options: object
+) -> None:
+    """Run a test in a cluster of its own, on virtual time unless it needs threads."""
+    clock = SystemClock() if real_time else simloop.SimClock()
 
     async def run() -> None:
-        async with small_cluster(tmp_path, **options) as cluster:  # type: ignore[arg-type]
-            async with asyncio.timeout(40):
+        async with small_cluster(tmp_path, clock, **options) as cluster:  # type: ignore[arg-type]
+            async with asyncio.timeout(40 if real_time else 100_000):
                 await test(cluster)
 
-    asyncio.run(run())
+    if real_time:
+        asyncio.run(run())
+    else:
+        simloop.run(run())

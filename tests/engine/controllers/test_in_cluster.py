@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from small_cluster import Cluster, in_cluster
 
+from argosy.control.pool import Informers
+from argosy.engine.controllers import ControllerSettings, run
 from argosy.errors import NotFound
 from argosy.kinds import (
     CONFIG_MAP,
+    CRON_JOB,
     DEPLOYMENT,
     ENDPOINT_SLICE,
     JOB,
@@ -17,6 +21,7 @@ from argosy.kinds import (
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    POD_DISRUPTION_BUDGET,
     REPLICA_SET,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -156,7 +161,7 @@ def test_a_stateful_set_with_claims(tmp_path: Path) -> None:
         await cluster.gone(PERSISTENT_VOLUME, name_of(volume))
         assert not path.exists()
 
-    in_cluster(tmp_path, test)
+    in_cluster(tmp_path, test, real_time=True)
 
 
 def test_a_namespace_is_filled_and_emptied(tmp_path: Path) -> None:
@@ -287,3 +292,102 @@ def test_deleting_twice_is_no_error(tmp_path: Path) -> None:
         raise AssertionError("it is still there")
 
     in_cluster(tmp_path, test)
+
+
+def test_ephemeral_volumes_live_with_their_pod(tmp_path: Path) -> None:
+    claim = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}
+    volumes = [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": claim}}]
+
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        body = {**template("p", volumes=volumes), "metadata": {"name": "p", "namespace": "default"}}
+        await cluster.client.create(POD, {"apiVersion": "v1", "kind": "Pod", **body})
+        await cluster.until(POD, "p", lambda p: dig(p, "status", "phase") == "Running")
+        await cluster.until(PERSISTENT_VOLUME_CLAIM, "p-scratch", lambda c: dig(c, "status", "phase") == "Bound")
+        await cluster.client.delete(POD, Key("default", "p"))
+        await cluster.gone(PERSISTENT_VOLUME_CLAIM, "p-scratch")
+
+    in_cluster(tmp_path, test)
+
+
+def test_a_second_start_finds_nothing_to_do(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        await cluster.client.create(DEPLOYMENT, deployment())
+        await cluster.client.create(JOB, job("done"))
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 3)
+        await cluster.until(JOB, "done", lambda j: is_true(j, "Complete"))
+        await cluster.quiet(5)
+        async with Informers(cluster.client) as informers:
+            settings = ControllerSettings(tmp_path / "volumes", "CA")
+            second = asyncio.create_task(run(cluster.client, settings, cluster.clock, informers=informers))
+            assert await cluster.quiet(4) == 0
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+
+    in_cluster(tmp_path, test)
+
+
+def test_quiet_means_quiet(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        await client.create(DEPLOYMENT, deployment())
+        await client.create(JOB, job("done"))
+        service = {
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+        }
+        await client.create(SERVICE, {"apiVersion": "v1", "kind": "Service", **service})
+        budget = {"metadata": {"name": "b", "namespace": "default"}, "spec": {"minAvailable": 1, "selector": {}}}
+        await client.create(POD_DISRUPTION_BUDGET, {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", **budget})
+        await cluster.quiet(30)
+        assert await cluster.quiet(1000) == 100, "nothing but the node's lease is written"
+
+    in_cluster(tmp_path, test)
+
+
+def test_a_job_backs_off_and_is_forgotten(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        start = cluster.clock.now()
+        await cluster.client.create(JOB, job("bad", code="1", backoffLimit=3, ttlSecondsAfterFinished=60))
+        bad = await cluster.until(JOB, "bad", lambda j: is_true(j, "Failed"))
+        assert bad["status"]["failed"] == 4
+        assert 70 <= (cluster.clock.now() - start).total_seconds() <= 75, "10 + 20 + 40 seconds"
+        await cluster.gone(JOB, "bad")
+        await cluster.count(POD, 0)
+
+    in_cluster(tmp_path, test)
+
+
+def test_a_cron_job_runs_on_time(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        spec = {"schedule": "*/5 * * * *", "jobTemplate": {"spec": job()["spec"]}}
+        meta = {"name": "tick", "namespace": "default"}
+        await cluster.client.create(
+            CRON_JOB, {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta, "spec": spec}
+        )
+        await cluster.quiet(3660)
+        jobs = await cluster.count(JOB, 3, lambda j: is_true(j, "Complete"))
+        times = [j["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"] for j in jobs]
+        assert times == ["2026-01-01T00:50:00Z", "2026-01-01T00:55:00Z", "2026-01-01T01:00:00Z"]
+
+    in_cluster(tmp_path, test)
+
+
+def test_pods_leave_a_node_that_fell_silent(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        await cluster.client.create(DEPLOYMENT, deployment(replicas=4))
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 4)
+        start = cluster.clock.now()
+        cluster.kubelet.silent.add("n2")
+        await cluster.until(NODE, "n2", lambda n: bool(dig(n, "spec", "taints")), timeout=100)
+        assert (cluster.clock.now() - start).total_seconds() <= 41
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 2)
+        await cluster.count(POD, 4, lambda p: dig(p, "spec", "nodeName") == "n1", timeout=1000)
+        assert 340 <= (cluster.clock.now() - start).total_seconds() <= 345, "five minutes of toleration"
+
+    in_cluster(tmp_path, test, nodes=("n1", "n2"))

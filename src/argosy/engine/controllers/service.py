@@ -10,6 +10,7 @@ from argosy.client.client import Client
 from argosy.clock import Clock
 from argosy.control.pool import Informers
 from argosy.control.runner import run_operators
+from argosy.engine.controllers.claim import ephemeral as claim_ephemeral
 from argosy.engine.controllers.claim.plan import PROVISIONER
 from argosy.engine.controllers.garbage import loop as garbage_loop
 from argosy.engine.controllers.garbage import pods as garbage_pods
@@ -54,6 +55,8 @@ async def run(
         group.create_task(namespace_loop.run(client.named("namespace-controller"), informers, clock), name="namespaces")
         group.create_task(node_loop.run(client.named("taint-eviction-controller"), informers, clock), name="evictions")
         group.create_task(job_orphans.run(client.named("job-controller"), informers), name="job orphans")
+        ephemeral = claim_ephemeral.run(client.named("ephemeral-volume-controller"), informers)
+        group.create_task(ephemeral, name="ephemeral volumes")
         volumes = volume_loop.run(client.named("persistentvolume-controller"), informers, settings.volumes_dir)
         group.create_task(volumes, name="volumes")
     raise AssertionError("controllers end only when cancelled")
