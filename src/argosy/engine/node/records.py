@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 _MEMORY = Path("/dev/shm")
+_HOME = ".home"
 
 
 def memory_directory(home: Path) -> Path:
@@ -33,11 +34,23 @@ def memory_directory(home: Path) -> Path:
             return home / "pods"
         with suppress(FileExistsError):
             place.mkdir(mode=0o700)
+            put(place / _HOME, str(home).encode())
         found = place.lstat()
     except OSError:
         return home / "pods"
     mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
     return place if mine else home / "pods"
+
+
+def sweep() -> None:
+    """Remove the directories of engines whose home has been deleted without ending them."""
+    for place in _MEMORY.glob(f"argosy-{os.geteuid()}-*"):
+        try:
+            home = Path((place / _HOME).read_text())
+        except OSError:
+            continue
+        if place.lstat().st_uid == os.geteuid() and not home.exists():
+            shutil.rmtree(place, ignore_errors=True)
 
 
 class PodRecord(msgspec.Struct, frozen=True):
@@ -63,6 +76,7 @@ class Records:
 
     def __init__(self, home: Path) -> None:
         self._disk = home / "pods"
+        sweep()
         self._memory = memory_directory(home)
         self._encoder = msgspec.json.Encoder()
         self._remover: ThreadPoolExecutor | None = None
@@ -87,6 +101,8 @@ class Records:
         for root in dict.fromkeys((self._disk, self._memory)):
             with suppress(FileNotFoundError):
                 for place in root.iterdir():
+                    if place.name == _HOME:
+                        continue
                     found.setdefault(place.name, None)
                     with suppress(OSError, msgspec.DecodeError):
                         found[place.name] = msgspec.json.decode((place / "pod.json").read_bytes(), type=PodRecord)
@@ -104,9 +120,8 @@ class Records:
         if self._remover is not None:
             self._remover.shutdown()
             self._remover = None
-        if self._memory != self._disk:
-            with suppress(OSError):
-                self._memory.rmdir()
+        if self._memory != self._disk and not any(place.name != _HOME for place in self._memory.iterdir()):
+            shutil.rmtree(self._memory, ignore_errors=True)
 
 
 def remove_memory(home: Path) -> None:

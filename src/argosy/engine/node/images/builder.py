@@ -91,8 +91,8 @@ class Images:
                 raise result
 
     def progress(self) -> Sequence[Progress]:
-        """The builds that go on now."""
-        return [self._progress[digest] for digest, task in self._builds.items() if not task.done()]
+        """The builds that go on now, in this process or in another one of the same home."""
+        return environments.read_progress(self._directory)
 
     def advice(self, reference: str) -> str:
         """What to do when a program is not in an image; empty when there is nothing to add."""

@@ -27,6 +27,7 @@ from argosy.meta.json import decode, encode
 
 COMPLETE = ".complete"
 _SIZE = re.compile(r"\(([\d.]+) ?([kMG])i?B\)")
+_SHOW_SECONDS = 0.3
 _UNITS = {"k": 0.001, "M": 1.0, "G": 1000.0}
 _WARM = """
 import importlib, sys
@@ -58,6 +59,9 @@ class Progress:
     """Announced for download so far."""
     packages: int = 0
     detail: str = ""
+    shown: Path | None = None
+    """A file that shows this to other processes (`read_progress`)."""
+    _shown_at: float = 0.0
 
     def line(self, text: str) -> None:
         """Take in a line of pip's or uv's output."""
@@ -74,6 +78,35 @@ class Progress:
             self.stage = "resolving" if self.stage == "waiting" else self.stage
         if text:
             self.detail = text[:160]
+        if time.monotonic() - self._shown_at > _SHOW_SECONDS:
+            self.show()
+
+    def enter(self, stage: str) -> None:
+        """Another stage begins."""
+        self.stage = stage
+        self.show()
+
+    def show(self) -> None:
+        """Let other processes see it."""
+        self._shown_at = time.monotonic()
+        if self.shown is not None:
+            told = {field: getattr(self, field) for field in _TOLD}
+            with suppress(OSError):
+                draft = self.shown.with_suffix(".tmp")
+                draft.write_bytes(encode(told))
+                draft.replace(self.shown)
+
+
+_TOLD = ("environment", "digest", "began", "stage", "megabytes", "packages", "detail")
+
+
+def read_progress(images: Path) -> list[Progress]:
+    """The builds that go on in a directory of images, whichever process does them."""
+    found = []
+    for path in sorted(images.glob("*.progress")):
+        with suppress(OSError, ValueError, TypeError):
+            found.append(Progress(**decode(path.read_bytes())))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +147,18 @@ def build(images: Path, line: Sequence[Environment], platform: Platform, progres
             return done
         began = time.monotonic()
         shutil.rmtree(directory, ignore_errors=True)
+        progress.shown = images / f"{digest}.progress"
         try:
             ancestors = [images / address(line[n:], platform) for n in range(1, len(line))]
             _make_venv(directory, ancestors)
             _install(images, line, directory, ancestors, progress)
-            progress.stage = "compiling"
+            progress.enter("compiling")
             _warm(directory, line[0])
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
+        finally:
+            progress.shown.unlink(missing_ok=True)
         done = Built(_size_of(directory), time.monotonic() - began)
         told = {"environment": line[0].name, "requirements": line[0].requirements, "python": platform.python}
         _write_complete(directory, encode({**told, "bytes": done.bytes, "seconds": round(done.seconds, 1)}))
@@ -142,15 +178,17 @@ def _install(
     requirements, index = list(line[0].requirements), ""
     if not requirements:
         return
-    progress.stage = "resolving"
-    uv = installers.find_uv(images / "tools", progress.line)
+    progress.enter("resolving")
+    config = installers.translate(installers.pip_config())
+    uv = (
+        None if config.untranslatable else installers.find_uv(images / "tools", progress.line, fetch=not config.offline)
+    )
     if line[0].torch:
         for n, requirement in enumerate(requirements):
             if re.match(r"torch\b(?!vision)", requirement):
                 requirements[n], index = installers.torch_build(requirement, nvidia=installers.has_nvidia())
     python = str(directory / "bin" / "python")
-    config = installers.translate(installers.pip_config())
-    if uv is not None and not config.untranslatable:
+    if uv is not None:
         try:
             _install_with_uv(uv, python, requirements, index, config, images, ancestors, progress)
             return

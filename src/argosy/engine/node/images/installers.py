@@ -47,6 +47,11 @@ class PipConfig:
     environment: Mapping[str, str] = field(default_factory=dict)
     untranslatable: tuple[str, ...] = ()
 
+    @property
+    def offline(self) -> bool:
+        """Whether no index may be asked."""
+        return "--no-index" in self.arguments
+
 
 def translate(config: Mapping[str, str]) -> PipConfig:
     """Translate pip options (`extra-index-url` …) as uv's arguments and environment."""
@@ -146,7 +151,7 @@ def pip_config() -> dict[str, str]:
     return parse_config(done.stdout) if done.returncode == 0 else {}
 
 
-def find_uv(tools: Path, line: Line) -> str | None:
+def find_uv(tools: Path, line: Line, *, fetch: bool = True) -> str | None:
     """uv: the user's, else one of our own under `tools`, fetched with pip (2 s, saves minutes). None: do without."""
     found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if found:
@@ -154,6 +159,8 @@ def find_uv(tools: Path, line: Line) -> str | None:
     own = tools / "bin" / "uv"
     if own.exists():
         return str(own)
+    if not fetch:
+        return None
     with tools.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not own.exists():
