@@ -98,13 +98,20 @@ def validate_update(obj: Obj, old: Obj) -> list[Cause]:
         for field in _FIXED
         if meta.get(field) != before.get(field)
     ]
-    return found + _shared(meta)
+    # Kubernetes holds changed labels and annotations against their rules twice.
+    return [*found, *_marks(meta), *_shared(meta)]
+
+
+def _marks(meta: Obj) -> list[Cause]:
+    return [
+        *label_faults(meta.get("labels"), "metadata.labels"),
+        *annotation_faults(meta.get("annotations"), "metadata.annotations"),
+    ]
 
 
 def _shared(meta: Obj) -> list[Cause]:
     return [
-        *label_faults(meta.get("labels"), "metadata.labels"),
-        *annotation_faults(meta.get("annotations"), "metadata.annotations"),
+        *_marks(meta),
         *_owner_faults(meta.get("ownerReferences") or ()),
         *_finalizer_faults(meta.get("finalizers") or ()),
     ]

@@ -37,9 +37,9 @@ class Schemas:
         status = schema.fields.get("status") if schema is not None else None
         return None if status is None else dict(blank(status))
 
-    def validate(self, served: Served, obj: Obj, old: Obj | None = None) -> list[Cause]:
-        """What is wrong with a complete object, by its schema. Built-in objects were checked when they were decoded."""
-        schema = self.of(served) if served.custom else None
+    def validate(self, served: Served, obj: Obj) -> list[Cause]:
+        """What is wrong with a complete custom object. Built-in ones were held against theirs when they were decoded."""
+        schema = self.of(served)
         return [] if schema is None else validation.validate(obj, schema)
 
     def forget(self, crd: str) -> None:

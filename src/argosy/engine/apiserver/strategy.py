@@ -6,6 +6,7 @@ that are handed in belong to the caller and are changed in place, except `old`, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from argosy import kinds
@@ -79,6 +80,9 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
     """Let an update change only what its door is for."""
     if subresource == "status":
         _status_only(served, obj, old)
+    elif subresource in _DOORS:
+        _restore(obj, old, "status")
+        obj["spec"] = _DOORS[subresource](obj.get("spec") or {}, old.get("spec") or {})
     elif has_status(served) and subresource != "binding":
         _restore(obj, old, "status")
     if subresource == "binding":
@@ -91,6 +95,41 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
         same = obj["spec"].get("template") == old["spec"].get("template")
         _mark_template(obj, before if same else before + 1)
 
+
+def _resized(spec: Obj, old: Obj) -> Obj:
+    """Only what containers may use changes, and how they take such a change."""
+    changed = dict(old)
+    for field in ("containers", "initContainers"):
+        wanted = {container.get("name"): container for container in spec.get(field) or ()}
+        if field in old:
+            changed[field] = [_with_resources(container, wanted.get(container.get("name"))) for container in old[field]]
+    if "resources" in spec:
+        changed["resources"] = spec["resources"]
+    return changed
+
+
+def _with_resources(container: Obj, wanted: Obj | None) -> Obj:
+    fields = ("resources", "resizePolicy")
+    return {**container, **{field: wanted[field] for field in fields if field in wanted}} if wanted else container
+
+
+def _joined_by(spec: Obj, old: Obj) -> Obj:
+    """Only ephemeral containers are added."""
+    return {**old, "ephemeralContainers": spec["ephemeralContainers"]} if spec.get("ephemeralContainers") else old
+
+
+def _finalized(spec: Obj, old: Obj) -> Obj:
+    """Only the namespace's own finalizers change."""
+    kept = {field: value for field, value in old.items() if field != "finalizers"}
+    return {**kept, "finalizers": spec["finalizers"]} if spec.get("finalizers") else kept
+
+
+_DOORS: dict[str, Callable[[Obj, Obj], Obj]] = {
+    "resize": _resized,
+    "ephemeralcontainers": _joined_by,
+    "finalize": _finalized,
+}
+"""Subresources through which one part of the spec changes: (new spec, old spec) -> the spec."""
 
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 

@@ -60,7 +60,7 @@ def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = Fal
     if not fault and problems and level == "Strict":
         fault = f"strict decoding error: {', '.join(_yaml_first(problems))}"
     if fault and patched:
-        raise InvalidPatch(encode(_as_sent(sent)).decode(), fault)
+        raise InvalidPatch(as_sent(sent), fault)
     if fault:
         kind = call.kind
         raise BadRequest(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {fault}')
@@ -78,14 +78,14 @@ def _yaml_first(problems: list[str]) -> list[str]:
     return [told, *(problem for problem in problems if problem not in found)]
 
 
-def _as_sent(obj: Obj) -> Obj:
+def as_sent(obj: Obj) -> str:
     """The outcome of a patch as Kubernetes shows it: fields by name, metadata in its own order."""
     meta = obj.get("metadata")
     if isinstance(meta, dict):
         places = {field: place for place, field in enumerate(objectmeta.ORDER)}
         inner = dict(sorted(meta.items(), key=lambda item: places.get(item[0], len(places))))
         obj = {**obj, "metadata": inner}
-    return dict(sorted(obj.items()))
+    return encode(dict(sorted(obj.items()))).decode()
 
 
 def ordered(obj: Obj, served: Served) -> Obj:

@@ -5,7 +5,17 @@
 
 from __future__ import annotations
 
-from argosy.engine.apiserver.admission import escalation, jobs, lifecycle, limits, pods, podsecurity, quotas, storage
+from argosy.engine.apiserver.admission import (
+    escalation,
+    jobs,
+    lifecycle,
+    limits,
+    pods,
+    podsecurity,
+    quotas,
+    storage,
+    warnings,
+)
 from argosy.engine.apiserver.calls import Call
 from argosy.meta.json import Obj
 
@@ -26,3 +36,4 @@ def review(call: Call, obj: Obj, old: Obj | None) -> None:
     podsecurity.review(call, obj, old)
     limits.review(call, obj, old)
     quotas.review(call, obj, old)
+    warnings.review(call, obj, old)

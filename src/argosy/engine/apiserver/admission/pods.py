@@ -33,6 +33,7 @@ def admit(call: Call, obj: Obj) -> None:
         return
     spec = obj.setdefault("spec", {})
     _service_account(call, obj, spec)
+    _runtime_class(call, obj, spec)
     _priority(call, obj, spec)
     _tolerations(spec)
 
@@ -81,6 +82,25 @@ def token_volume(call: Call, name: str) -> Obj:
         *others,
     ]
     return {"name": name, "projected": {"sources": sources, "defaultMode": 420}}
+
+
+def _runtime_class(call: Call, obj: Obj, spec: Obj) -> None:
+    """What the pod's runtime class asks for: where it may run, and what the runtime itself costs."""
+    name = spec.get("runtimeClassName")
+    if not name:
+        return
+    record = call.api.store.newest(kinds.RUNTIME_CLASS.resource, Key("", name))
+    if record is None:
+        raise forbidden(call.kind, obj["metadata"].get("name", ""), f'pod rejected: RuntimeClass "{name}" not found')
+    overhead = dig(record.obj, "overhead", "podFixed")
+    if overhead:
+        spec["overhead"] = dict(overhead)
+    scheduling = record.obj.get("scheduling") or {}
+    if scheduling.get("nodeSelector"):
+        spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **scheduling["nodeSelector"]}
+    extra = [t for t in scheduling.get("tolerations") or () if t not in (spec.get("tolerations") or ())]
+    if extra:
+        spec["tolerations"] = [*(spec.get("tolerations") or ()), *extra]
 
 
 def _priority(call: Call, obj: Obj, spec: Obj) -> None:

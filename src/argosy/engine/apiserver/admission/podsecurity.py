@@ -11,7 +11,7 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, labels_of
 
 _LABEL = "pod-security.kubernetes.io/"
-_TEMPLATES: dict[Kind, tuple[str, ...]] = {
+TEMPLATES: dict[Kind, tuple[str, ...]] = {
     kinds.POD_TEMPLATE: ("template",),
     kinds.REPLICATION_CONTROLLER: ("spec", "template"),
     kinds.REPLICA_SET: ("spec", "template"),
@@ -21,12 +21,13 @@ _TEMPLATES: dict[Kind, tuple[str, ...]] = {
     kinds.JOB: ("spec", "template"),
     kinds.CRON_JOB: ("spec", "jobTemplate", "spec", "template"),
 }
+"""Where each kind that makes pods keeps their template."""
 
 
 def review(call: Call, obj: Obj, old: Obj | None) -> None:
     """Hold a pod, or what makes pods, against its namespace's levels. Raises Forbidden."""
     kind = call.served.storage
-    if kind is not kinds.POD and kind not in _TEMPLATES:
+    if kind is not kinds.POD and kind not in TEMPLATES:
         return
     if call.target.subresource or (old is not None and old.get("spec") == obj.get("spec")):
         return
@@ -34,7 +35,7 @@ def review(call: Call, obj: Obj, old: Obj | None) -> None:
     labels = labels_of(namespace.obj) if namespace is not None else {}
     if not any(key.startswith(_LABEL) for key in labels):
         return
-    pod = obj if kind is kinds.POD else dig(obj, *_TEMPLATES[kind], default={})
+    pod = obj if kind is kinds.POD else dig(obj, *TEMPLATES[kind], default={})
     meta, spec = pod.get("metadata") or {}, pod.get("spec") or {}
     enforced = labels.get(f"{_LABEL}enforce", "")
     if kind is kinds.POD and enforced:

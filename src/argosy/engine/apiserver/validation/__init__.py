@@ -1,25 +1,36 @@
-"""What is wrong with an object beyond its metadata: its schema, then the rules of its kind, one file a group of kinds."""
+"""What is wrong with an object beyond its metadata: its schema where it is custom, else the rules of its kind."""
 
 from __future__ import annotations
 
 from argosy import kinds
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.validation import definitions
+from argosy.engine.apiserver.validation import definitions, statuses
 from argosy.errors import Cause
+from argosy.meta import rules
 from argosy.meta.json import Obj
+
+_UNRULED = frozenset({"binding", "resize", "ephemeralcontainers", "finalize"})
+"""Subresources that change what no rule is about."""
 
 
 def validate_create(call: Call, obj: Obj) -> list[Cause]:
     """What is wrong with a new object."""
-    found = call.api.schemas.validate(call.served, obj)
-    if call.served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
-        found += definitions.validate(obj)
-    return found
+    return _validate(call, obj, None)
 
 
 def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Cause]:
     """What is wrong with a changed object."""
-    found = call.api.schemas.validate(call.served, obj, old)
-    if call.served.storage is kinds.CUSTOM_RESOURCE_DEFINITION and not subresource:
-        found += definitions.validate(obj, old)
+    if subresource in _UNRULED:
+        return []
+    found = _validate(call, obj, old)
+    if subresource == "status":
+        found += statuses.validate(call.served.storage, obj)
     return found
+
+
+def _validate(call: Call, obj: Obj, old: Obj | None) -> list[Cause]:
+    if call.served.custom:
+        return call.api.schemas.validate(call.served, obj)
+    if call.served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
+        return definitions.validate(obj, old)
+    return rules.check(call.kind, obj, old)

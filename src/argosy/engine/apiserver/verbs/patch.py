@@ -7,7 +7,7 @@ from argosy.engine.apiserver import patching, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import invalid_options, no_such_method, not_allowed
+from argosy.engine.apiserver.failures import InvalidPatch, invalid_options, no_such_method, not_allowed
 from argosy.engine.apiserver.verbs.apply import APPLY_TYPES, apply
 from argosy.engine.apiserver.verbs.update import check_name
 from argosy.errors import UnsupportedMediaType
@@ -35,9 +35,13 @@ async def patch(call: Call, subresource: str = "") -> Answer:
     problems: list[str] = []
     change = patching.reader(call, language, problems)
 
+    own = (call.kind.kind, call.kind.api_version)
+
     def patched(obj: Obj) -> Obj:
         made = change(obj)
         forgets = made["metadata"].get("managedFields") == []
+        if (made.get("kind") or call.kind.kind, made.get("apiVersion") or call.kind.api_version) != own:
+            raise InvalidPatch(writing.as_sent(made), _unregistered(made))
         made = writing.understood(call, made, problems, patched=True)
         if forgets:
             made["metadata"]["managedFields"] = []
@@ -46,3 +50,10 @@ async def patch(call: Call, subresource: str = "") -> Answer:
         return made
 
     return await writing.modify(call, patched, subresource)
+
+
+def _unregistered(obj: Obj) -> str:
+    return (
+        f'no kind "{obj.get("kind", "")}" is registered for version "{obj.get("apiVersion", "")}" in scheme'
+        ' "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+    )
