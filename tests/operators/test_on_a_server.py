@@ -80,7 +80,7 @@ def test_a_service_becomes_ready_with_its_deployment():
             await client.create(INFERENCE_SERVICE, isvc)
             (deployment,) = await until(client, kinds.DEPLOYMENT, bool)
             available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "ok"}
-            status = {"status": {"conditions": [available], "replicas": 1, "availableReplicas": 1}}
+            status = {"status": {"conditions": [available], "replicas": 1, "readyReplicas": 1, "availableReplicas": 1}}
             await client.patch(kinds.DEPLOYMENT, key_of(deployment), status, subresource="status")
             (ready,) = await until(client, INFERENCE_SERVICE, is_ready)
             assert ready["status"]["modelStatus"]["transitionStatus"] == "UpToDate"
