@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,11 +66,14 @@ class Progress:
 
     _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
     _QUIET_SECONDS = 2.0
+    _LINE_SECONDS = 10.0
+    """Off a terminal, a new line at most this often."""
 
     def __init__(self, text: str) -> None:
         self._began = time.monotonic()
         self._text = text
         self._shown = ""
+        self._line_at = 0.0
         self._frame = 0
         self._tty = sys.stderr.isatty()
 
@@ -81,10 +85,14 @@ class Progress:
             return
         if self._tty:
             self._frame = (self._frame + 1) % len(self._FRAMES)
-            sys.stderr.write(f"\r\033[K{self._FRAMES[self._frame]} {self._text} ({waited:.0f} s)")
+            width = max(20, shutil.get_terminal_size().columns - 12)  # one line, or it could not be redrawn
+            sys.stderr.write(f"\r\033[K{self._FRAMES[self._frame]} {self._text[:width]} ({waited:.0f} s)")
             sys.stderr.flush()
-        elif self._text != self._shown:
+        elif self._text != self._shown and waited - self._line_at >= self._LINE_SECONDS:
+            self._line_at = waited
             note(f"… {self._text}")
+        else:
+            return
         self._shown = self._text
 
     def close(self) -> None:

@@ -97,8 +97,8 @@ async def fine_tune(stage: Stage) -> None:
         await stage.apply(manifests.register(stage.plan))
         await stage.until(kinds.JOB, "register", _complete_or_raise, shown)
         said = _last_json(await _job_log(stage, "register"))
-        stage.story.facts["registered"] = f"{said.get('model')} v{said.get('version')} ({said.get('run_name', '')})"
-        stage.tell(f"          {stage.story.facts['registered']}, alias champion")
+        stage.story.facts["registered"] = f"{said['model']} version {said['version']}, alias {said['alias']}"
+        stage.tell(f"          {stage.story.facts['registered']}: {said.get('run_name') or said.get('run')}")
 
 
 async def serve(stage: Stage) -> None:
@@ -129,9 +129,11 @@ async def scale(stage: Stage) -> None:
                 kinds.DEPLOYMENT, f"{SERVED}-predictor",
                 lambda obj: dig(obj, "spec", "replicas") == 1 and dig(obj, "status", "replicas") == 1, shown,
             )  # fmt: skip
+            stage.story.replicas.append((stage.seconds(), 1))
         finally:
             watcher.cancel()
-        path = " → ".join(str(ready) for _, ready in stage.story.replicas)
+        counts = [ready for _, ready in stage.story.replicas]
+        path = " → ".join(str(ready) for at, ready in enumerate(counts) if at == 0 or counts[at - 1] != ready)
         stage.story.facts["replicas"] = path
         stage.tell(f"          ready replicas: {path}")
         if most_ready(stage.story) < 2:

@@ -67,7 +67,7 @@ class Stage:
     ) -> Obj:
         """Wait for an object to satisfy, showing what its pods wait for."""
         key = Key(namespace or self.plan.namespace, name)
-        ticker = asyncio.create_task(self._tick(kind, key, shown))
+        ticker = asyncio.create_task(self._tick(key.namespace, shown))
         try:
             return await waiting.until(self.client, kind, key, satisfied, timeout_seconds=_POD_SECONDS)
         finally:
@@ -99,17 +99,18 @@ class Stage:
         except NotFound:
             return
 
-    async def _tick(self, kind: Kind, key: Key, shown: Progress) -> None:
+    async def _tick(self, namespace: str, shown: Progress) -> None:
         """Every so often, the newest word about what is being waited for: pulling an image, mostly."""
         while True:
             await asyncio.sleep(0.5)
             try:
-                events = await self.client.list(kinds.EVENT, key.namespace)
+                events = await self.client.list(kinds.EVENT, namespace)
             except (ApiError, ConnectionError):
                 continue
             newest = max(events.items, key=_when, default=None)
             if newest is not None:
-                shown.update(f"{kind.singular}/{key.name}: {str(newest.get('message'))[:120]}")
+                about = newest.get("involvedObject") or {}
+                shown.update(f"{str(about.get('kind')).lower()}/{about.get('name')}: {newest.get('message')}")
 
 
 def is_available(deployment: Obj) -> bool:
