@@ -7,12 +7,10 @@ what old kubectl insists on (`openapi_v2`).
 
 from __future__ import annotations
 
-import hashlib
-
 from argosy.client.requests import Request
 from argosy.engine.apiserver import openapi_v2
 from argosy.engine.apiserver.served import Registry, Served
-from argosy.meta import pack
+from argosy.meta import openapi, pack
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Column, Kind
 
@@ -80,7 +78,7 @@ class OpenApi:
     def _index(self) -> bytes:
         paths: Obj = {}
         for place in self._places():
-            digest = hashlib.sha256(self._document(place)).hexdigest()[:64].upper()
+            digest = openapi.digest([one.kind for one in self._served(place)])
             paths[place] = {"serverRelativeURL": f"/openapi/v3/{place}?hash={digest}"}
         return encode({"paths": paths})
 
@@ -90,10 +88,13 @@ class OpenApi:
             self._documents[place] = self._write(place)
         return self._documents[place]
 
-    def _write(self, place: str) -> bytes:
+    def _served(self, place: str) -> list[Served]:
         parts = place.split("/")
         group, version = ("", "v1") if place == "api/v1" else (parts[1], parts[-1]) if len(parts) == 3 else ("?", "?")
-        served = self._registry.of(group, version)
+        return self._registry.of(group, version)
+
+    def _write(self, place: str) -> bytes:
+        served = self._served(place)
         if not served:
             return b""
         paths: Obj = {}
@@ -103,7 +104,7 @@ class OpenApi:
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": "v1.36.0"},
             "paths": paths,
-            "components": {"schemas": {}},
+            "components": {"schemas": openapi.components(one.kind for one in served)},
         }
         return encode(document)
 
@@ -132,7 +133,7 @@ def _paths(served: Served) -> Obj:
     namespaced = kind.path("{namespace}").replace("%7Bnamespace%7D", "{namespace}")
     one = f"{namespaced}/{{name}}"
     verbs = kind.verbs
-    body: Obj = {_JSON: {"schema": {}}}
+    body: Obj = {_JSON: {"schema": openapi.reference(kind)}}
     patches: Obj = {name: {"schema": {}} for name in _PATCHES if not served.custom or "strategic" not in name}
     collection: Obj = {"parameters": [_parameter("namespace", "path", required=True)] if kind.namespaced else []}
     item: Obj = {"parameters": [*collection["parameters"], _parameter("name", "path", required=True)]}
