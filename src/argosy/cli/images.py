@@ -11,6 +11,7 @@ from argosy.cli.terminal import Format, Output, print_json, print_table, progres
 from argosy.cluster.settings import Layout, home_directory
 from argosy.engine.node.images.builder import Images, Pulled
 from argosy.engine.node.images.environments import Progress
+from argosy.engine.node.images.resolve import ImageError
 from argosy.meta.json import Obj
 
 
@@ -28,8 +29,8 @@ def command(
     if output is Format.json:
         print_json(rows)
         return
-    headers = ["IMAGE", "ENVIRONMENT", "PRESENT", "DIGEST"]
-    print_table(headers, [[row[key] for key in ("image", "environment", "present", "digest")] for row in rows])
+    columns = ("image", "present", "digest", "note")
+    print_table([column.upper() for column in columns], [[row[column] for column in columns] for row in rows])
 
 
 async def _images(references: list[str], pull: bool) -> list[Obj]:
@@ -53,14 +54,13 @@ async def _pull(images: Images, references: list[str]) -> None:
 
 
 def _row(images: Images, reference: str) -> Obj:
-    entry = images.find(reference)
-    pulled: Pulled | None = images.present(reference)
-    return {
-        "image": reference,
-        "environment": entry.environment,
-        "present": "yes" if pulled else "no",
-        "digest": pulled.image.digest[:19] if pulled else "",
-    }
+    try:
+        pulled: Pulled | None = images.present(reference)
+    except ImageError as error:
+        return {"image": reference, "present": "unknown", "digest": "", "note": str(error)}
+    if pulled is None:
+        return {"image": reference, "present": "no", "digest": "", "note": "built when first used"}
+    return {"image": reference, "present": "yes", "digest": pulled.image.digest[:19], "note": pulled.note}
 
 
 def _line(build: Progress) -> str:

@@ -214,4 +214,8 @@ async def _failure(response: Response) -> Exception:
         body = response.decoded()
     except ValueError:
         body = {"message": response.body[:500].decode(errors="replace")}
-    return from_status(response.status, body if isinstance(body, dict) else {})
+    if not isinstance(body, dict):
+        body = {}
+    if isinstance(body.get("error"), dict):
+        body = body["error"]  # a proxied program's own way of failing: OpenAI's shape, and many others'
+    return from_status(response.status, body)
