@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
+from urllib.parse import parse_qsl
 
 from argosy.client.client import Client
 from argosy.client.requests import Request
@@ -257,7 +258,7 @@ class Runner:
 
     async def _fetch(self, path: str) -> bytes:
         target, _, query = path.partition("?")
-        parameters = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
         response = await self._client.raw(Request("GET", target, parameters))
         if response.chunks is not None:
             return b"".join([chunk async for chunk in response.chunks])

@@ -8,6 +8,7 @@ from pathlib import Path
 from small_cluster import Cluster, in_cluster
 
 from argosy.control.pool import Informers
+from argosy.engine.apiserver.backends import ContainerUsage, PodUsage
 from argosy.engine.controllers import ControllerSettings, run
 from argosy.errors import NotFound
 from argosy.kinds import (
@@ -15,6 +16,7 @@ from argosy.kinds import (
     CRON_JOB,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    HORIZONTAL_POD_AUTOSCALER,
     JOB,
     NAMESPACE,
     NODE,
@@ -391,3 +393,51 @@ def test_pods_leave_a_node_that_fell_silent(tmp_path: Path) -> None:
         assert 340 <= (cluster.clock.now() - start).total_seconds() <= 345, "five minutes of toleration"
 
     in_cluster(tmp_path, test, nodes=("n1", "n2"))
+
+
+class Meter:
+    """The part of the node agent that measures: every pod of an app uses so much."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.pods = cluster.informers.of(POD)
+        self.cores = 0.0
+
+    async def usage(self) -> list[PodUsage]:
+        use = (ContainerUsage("main", self.cores, 1 << 20),)
+        return [PodUsage("default", name_of(p), use) for p in self.pods.items()]
+
+
+def test_autoscaling_up_at_once_and_down_after_the_window(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        meter = Meter(cluster)
+        cluster.app.nodes = meter  # type: ignore[assignment]
+        subject = deployment(replicas=1)
+        subject["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
+        await client.create(DEPLOYMENT, subject)
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+        use = {
+            "type": "Resource",
+            "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+        }
+        await client.create(
+            HORIZONTAL_POD_AUTOSCALER,
+            {
+                "apiVersion": "autoscaling/v2",
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": "h", "namespace": "default"},
+                "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 4, "metrics": [use]},
+            },
+        )
+        await cluster.until(HORIZONTAL_POD_AUTOSCALER, "h", lambda h: is_true(h, "ScalingActive"))
+        start = cluster.clock.now()
+        meter.cores = 1.0
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 4)
+        assert (cluster.clock.now() - start).total_seconds() <= 30
+        meter.cores = 0.01
+        start = cluster.clock.now()
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "replicas") == 1, timeout=1000)
+        assert 300 <= (cluster.clock.now() - start).total_seconds() <= 330
+
+    in_cluster(tmp_path, test)

@@ -61,7 +61,7 @@ def _one(autoscaler: Obj, metric: Obj, found: Mapping[str, Any], replicas: int) 
     current: Obj = {}
     if target.get("type") == "Utilization":
         answer = by_utilization(usage, replicas, float(target["averageUtilization"]), margin)
-        current["averageUtilization"] = int(answer.value)
+        current["averageUtilization"] = min(int(answer.value), 2**31 - 1)
     else:
         answer = by_average(usage, replicas, amount(target.get("averageValue")), margin)
     used = list(usage.used.values())

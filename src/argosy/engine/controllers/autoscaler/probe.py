@@ -52,13 +52,12 @@ class Probe:
         selector = str((scale.get("status") or {}).get("selector") or "")
         if selector:
             query = f"labelSelector={quote(selector)}"
-            pods = decode(await fetch(f"{kinds.POD.path(namespace)}?{query}"))
-            found["pods"] = metrics.essence(pods.get("items") or ())
             try:
+                pods = decode(await fetch(f"{kinds.POD.path(namespace)}?{query}"))
+                found["pods"] = metrics.essence(pods.get("items") or ())
                 use = decode(await fetch(f"{kinds.POD_METRICS.path(namespace)}?{query}"))
                 found["use"] = use.get("items") or []
             except ApiError as error:
-                found["use"] = []
                 found["error"] = f"unable to get resource metrics: {error}"
         return self._remember(autoscaler, found)
 
