@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from argosy import kinds
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.validation import definitions, statuses
+from argosy.engine.apiserver.validation import statuses
 from argosy.errors import Cause
 from argosy.meta import rules
 from argosy.meta.json import Obj
@@ -31,6 +30,4 @@ def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Ca
 def _validate(call: Call, obj: Obj, old: Obj | None) -> list[Cause]:
     if call.served.custom:
         return call.api.schemas.validate(call.served, obj)
-    if call.served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
-        return definitions.validate(obj, old)
     return rules.check(call.kind, obj, old)
