@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
 
 import typer
 
@@ -13,7 +12,7 @@ from argosy.cli.connection import connect
 from argosy.cli.terminal import Format, Output, print_facts, print_json
 from argosy.cluster import process
 from argosy.cluster.settings import Layout, home_directory
-from argosy.meta.json import dig
+from argosy.meta.json import Obj, dig
 
 
 def command(output: Output = Format.text) -> None:
@@ -24,7 +23,7 @@ def command(output: Output = Format.text) -> None:
     layout = Layout(home_directory())
     state = process.find(layout)
     if state is None:
-        facts: dict[str, Any] = {"running": False, "home": str(layout.home)}
+        facts: Obj = {"running": False, "home": str(layout.home)}
     else:
         facts = {"running": True, "home": str(layout.home), **asdict(state)}
         facts |= {"rss_bytes": process.resident_bytes(state.pid)}
@@ -51,7 +50,7 @@ def command(output: Output = Format.text) -> None:
         raise typer.Exit(1)
 
 
-async def _counts() -> dict[str, Any]:
+async def _counts() -> Obj:
     async with connect() as connection:
         nodes = await connection.client.list(kinds.NODE)
         pods = await connection.client.list(kinds.POD)
