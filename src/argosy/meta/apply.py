@@ -88,8 +88,11 @@ class _Entry:
 _Managers = dict[tuple[str, ...], _Entry]
 
 
-def read_managers(entries: Sequence[Obj] | None) -> _Managers:
-    """`metadata.managedFields` by identity. Raises ValueError when an entry is malformed."""
+def read_managers(entries: Sequence[Obj] | None, *, strict: bool = True) -> _Managers:
+    """`metadata.managedFields` by identity. Raises ValueError when an entry is malformed.
+
+    What the server itself recorded need not be read strictly.
+    """
     managers: _Managers = {}
     for entry in entries or ():
         operation = entry.get("operation")
@@ -104,7 +107,10 @@ def read_managers(entries: Sequence[Obj] | None) -> _Managers:
             entry.get("subresource", ""),
             entry.get("time") or "",
         )
-        managers[manager.identity] = _Entry(manager, fieldset.decode(entry.get("fieldsV1") or {}))
+        fields = entry.get("fieldsV1") or {}
+        if strict:
+            fieldset.check(fields)
+        managers[manager.identity] = _Entry(manager, fields)
     return managers
 
 
@@ -124,15 +130,15 @@ def _entry(entry: _Entry) -> Obj:
     result: Obj = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
     if manager.time:
         result["time"] = manager.time
-    result |= {"fieldsType": "FieldsV1", "fieldsV1": fieldset.encode(entry.fields)}
+    result |= {"fieldsType": "FieldsV1", "fieldsV1": entry.fields}
     if manager.subresource:
         result["subresource"] = manager.subresource
     return result
 
 
-def _live_managers(entries: Sequence[Obj] | None) -> _Managers:
+def _live_managers(entries: Sequence[Obj] | None, *, strict: bool = False) -> _Managers:
     try:
-        return read_managers(entries)
+        return read_managers(entries, strict=strict)
     except ValueError:
         return {}
 
@@ -165,7 +171,7 @@ def track_update(live: Obj | None, new: Obj, schema: Schema | None, request: Req
     if sent in ([{}], []) and not request.subresource:
         managers: _Managers = {}
     else:
-        managers = (_live_managers(sent) if not request.subresource else {}) or _live_managers(recorded)
+        managers = _sent_managers(sent, recorded, request) or _live_managers(recorded)
     if live is not None and not managers:
         return []
     root = typed.root_schema(schema)
@@ -175,6 +181,13 @@ def track_update(live: Obj | None, new: Obj, schema: Schema | None, request: Req
         return write_managers(managers)
     _record(managers, difference, request)
     return write_managers(_capped(managers))
+
+
+def _sent_managers(sent: Sequence[Obj] | None, recorded: Sequence[Obj] | None, request: Request) -> _Managers:
+    """What the writer itself says about ownership; through a subresource nobody may."""
+    if request.subresource or sent == recorded:
+        return {}
+    return _live_managers(sent, strict=True)
 
 
 def _record(managers: _Managers, difference: typed.Comparison, request: Request) -> None:
@@ -196,11 +209,12 @@ def _record(managers: _Managers, difference: typed.Comparison, request: Request)
         return
     manager = request.as_manager("Update")
     before = managers.get(manager.identity)
-    managers[manager.identity] = _Entry(manager, fieldset.union(before.fields, owned) if before else owned)
+    fields = fieldset.union(before.fields, owned) if before else owned
+    managers[manager.identity] = _Entry(manager, fieldset.ordered(fields))
 
 
 def _ownable(fields: Obj) -> Obj:
-    return fieldset.difference({key: inner for key, inner in fields.items() if key != fieldset.SELF}, _NEVER_OWNED)
+    return fieldset.difference(fields, _NEVER_OWNED)
 
 
 def _capped(managers: _Managers) -> _Managers:
@@ -253,11 +267,12 @@ def apply(live: Obj | None, config: Obj, schema: Schema | None, request: Request
     if request.manager == "kubectl":
         result = _with_last_applied(result, config)
     if live is not None and result == before:
-        time = {identity: entry.manager.time for identity, entry in managers.items()}
-        unchanged = request.as_manager("Apply").identity
-        if unchanged in time and after[unchanged].fields == managers[unchanged].fields:
-            kept = replace(after[unchanged].manager, time=time[unchanged])
-            after[unchanged] = _Entry(kept, after[unchanged].fields)
+        # An apply that changes nothing but who owns what is no event: it leaves the time as it was, or none.
+        mine = request.as_manager("Apply").identity
+        if mine in after:
+            earlier = managers.get(mine)
+            kept = replace(after[mine].manager, time=earlier.manager.time if earlier else "")
+            after[mine] = _Entry(kept, after[mine].fields)
     return result, write_managers(_capped(after))
 
 
@@ -280,13 +295,13 @@ def _before_first_apply(live: Obj, empty: Obj, root: Schema, request: Request) -
     if not fields:
         return {}
     manager = Manager(BEFORE_FIRST_APPLY, "Update", request.api_version, "", rfc3339(request.now))
-    return {manager.identity: _Entry(manager, fields)}
+    return {manager.identity: _Entry(manager, fieldset.ordered(fields))}
 
 
 def _applied(live: Obj, config: Obj, managers: _Managers, root: Schema, request: Request) -> tuple[Obj, _Managers]:
     manager = request.as_manager("Apply")
     merged = typed.merge(live, config, root)
-    fields = fieldset.without(_ownable(typed.fields_of(config, root)), request.ignored)
+    fields = fieldset.ordered(fieldset.without(_ownable(typed.fields_of(config, root)), request.ignored))
     before = managers.get(manager.identity)
     after = {**managers, manager.identity: _Entry(manager, fields)}
     if before is not None and before.fields:

@@ -1,40 +1,47 @@
 """Sets of fields, as `metadata.managedFields` records who set what.
 
-A set is a tree whose keys are the path elements of FieldsV1 (`f:name`, `k:{"name":"c"}`, `v:"x"`, `i:0`); a node that is
-itself in the set has the key `.`. Trees are values: every operation makes a new one, without empty branches, so an empty
-set is an empty dict. Used by `typed` and `apply`.
+A set is a tree in the form of FieldsV1 itself, so nothing is translated on the way in and out: keys are path elements
+(`f:name`, `k:{"name":"c"}`, `v:"x"`, `i:0`); an empty node is a field that is in the set, a node with fields below it is
+itself in the set when it has the key `.`. The root stands for the whole object and is never in the set: an empty root is
+the empty set. Trees are values: every operation makes a new one. Used by `typed` and `apply`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from argosy.meta.json import Obj
 
 SELF = "."
-LEAF: Obj = {SELF: {}}
+LEAF: Obj = {}
 
 
-def decode(fields: Any) -> Obj:
-    """FieldsV1 as a tree. Raises ValueError for what is none."""
+def check(fields: Any) -> None:
+    """Raise ValueError for what is no FieldsV1."""
     if not isinstance(fields, dict):
         raise ValueError("fieldsV1 must be an object")
-    tree: Obj = {}
     for key, inner in fields.items():
-        if key == SELF:
-            tree[SELF] = {}
-        elif key[:2] in ("f:", "k:", "v:", "i:"):
-            tree[key] = decode(inner) if inner else {SELF: {}}
-        else:
+        if key != SELF and key[:2] not in ("f:", "k:", "v:", "i:"):
             raise ValueError(f"{key} is not a path element")
-    return tree
+        if inner:
+            check(inner)
 
 
-def encode(tree: Obj) -> Obj:
-    """The tree as FieldsV1, sorted."""
-    return {key: {} if key == SELF or tree[key] == LEAF else encode(tree[key]) for key in sorted(tree)}
+def ordered(tree: Obj) -> Obj:
+    """The tree with its keys sorted, as kube-apiserver writes it."""
+    return {key: ordered(tree[key]) if tree[key] else tree[key] for key in sorted(tree)}
+
+
+def is_member(node: Mapping[str, Any]) -> bool:
+    """Whether a node below the root is itself in the set."""
+    return not node or SELF in node
+
+
+def as_member(node: Obj) -> Obj:
+    """The node, itself in the set."""
+    return node if is_member(node) else {SELF: LEAF, **node}
 
 
 def union(left: Obj, right: Obj) -> Obj:
@@ -43,39 +50,41 @@ def union(left: Obj, right: Obj) -> Obj:
         return right
     result = dict(left)
     for key, inner in right.items():
-        result[key] = union(result[key], inner) if key in result and key != SELF else inner
+        mine = result.get(key)
+        if mine is None:
+            result[key] = inner
+        elif key != SELF:
+            both = union({k: v for k, v in mine.items() if k != SELF}, {k: v for k, v in inner.items() if k != SELF})
+            result[key] = as_member(both) if both and (is_member(mine) or is_member(inner)) else both
     return result
 
 
 def difference(left: Obj, right: Obj) -> Obj:
     """What is in the left and not, itself, in the right."""
-    result: Obj = {}
-    for key, inner in left.items():
-        if key == SELF:
-            if SELF not in right:
-                result[SELF] = {}
-        elif key in right:
-            rest = difference(inner, right[key])
-            if rest:
-                result[key] = rest
-        else:
-            result[key] = inner
-    return result
+    return _reduced(left, right, below=False)
 
 
 def without(left: Obj, right: Obj) -> Obj:
     """What is in the left and neither in the right nor below a member of it."""
+    return _reduced(left, right, below=True)
+
+
+def _reduced(left: Obj, right: Obj, *, below: bool) -> Obj:
     result: Obj = {}
     for key, inner in left.items():
-        if key == SELF:
-            if SELF not in right:
-                result[SELF] = {}
-        elif key in right:
-            rest = {} if SELF in right[key] else without(inner, right[key])
-            if rest:
-                result[key] = rest
-        else:
-            result[key] = inner
+        other = right.get(key) if key != SELF else None
+        if other is None:
+            if key != SELF:
+                result[key] = inner
+            continue
+        gone = is_member(other)
+        if gone and (below or not inner):
+            continue
+        rest = _reduced(inner, other, below=below)
+        if is_member(inner) and not gone:
+            result[key] = {SELF: LEAF, **rest} if rest else LEAF
+        elif rest:
+            result[key] = rest
     return result
 
 
@@ -83,44 +92,43 @@ def intersection(left: Obj, right: Obj) -> Obj:
     """What is in both."""
     result: Obj = {}
     for key, inner in left.items():
-        if key not in right:
+        other = right.get(key) if key != SELF else None
+        if other is None:
             continue
-        if key == SELF:
-            result[SELF] = {}
-        else:
-            both = intersection(inner, right[key])
-            if both:
-                result[key] = both
+        both = intersection(inner, other)
+        if is_member(inner) and is_member(other):
+            result[key] = {SELF: LEAF, **both} if both else LEAF
+        elif both:
+            result[key] = both
     return result
 
 
 def has(tree: Obj, element: str) -> bool:
     """Whether the child of this name is itself in the set."""
-    return SELF in tree.get(element, ())
-
-
-def insert(tree: Obj, path: Sequence[str]) -> None:
-    """Add a path to a tree that is still being made, in place."""
-    for element in path:
-        tree = tree.setdefault(element, {})
-    tree[SELF] = {}
+    node = tree.get(element)
+    return node is not None and is_member(node)
 
 
 def of_paths(*paths: Sequence[str]) -> Obj:
     """The set of these paths of field names: `of_paths(("spec",), ("metadata", "labels"))`."""
     tree: Obj = {}
     for path in paths:
-        insert(tree, [f"f:{name}" for name in path])
+        node: Obj = LEAF
+        for name in reversed(path):
+            node = {f"f:{name}": node}
+        tree = union(tree, node)
     return tree
 
 
 def members(tree: Obj, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every path in the set, in order."""
-    if SELF in tree:
-        yield path
     for key in sorted(tree):
-        if key != SELF:
-            yield from members(tree[key], (*path, key))
+        if key == SELF:
+            continue
+        here = (*path, key)
+        if is_member(tree[key]):
+            yield here
+        yield from members(tree[key], here)
 
 
 def path_text(path: Sequence[str]) -> str:

@@ -6,15 +6,14 @@ Lists of type `map` and `set` go by item, structs and granular maps by field, ev
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from argosy.meta import fieldset, pack
 from argosy.meta.causes import go_value
-from argosy.meta.fieldset import SELF
-from argosy.meta.json import Obj
+from argosy.meta.fieldset import LEAF, SELF
+from argosy.meta.json import Obj, encode
 from argosy.meta.schema import ANY, BOOLEAN, INTEGER, LIST, MAP, NUMBER, STRING, STRUCT, Schema
 
 _ABSENT: Final = object()
@@ -78,45 +77,54 @@ def _below(schema: Schema, key: str) -> Schema:
 def element_of(item: Any, schema: Schema) -> str:
     """The path element of an item of a `map` or `set` list. Raises Untyped when it lacks a key."""
     if schema.list_type == "set":
-        return f"v:{json.dumps(item, separators=(',', ':'), sort_keys=True, ensure_ascii=False)}"
+        return f"v:{encode(item).decode()}"
     if not isinstance(item, dict):
         raise Untyped(f"associative list with keys may not have non-map elements, got {item!r}")
     keys = {}
-    fields = schema.items.fields
-    for key in schema.map_keys:
-        if item.get(key) is not None:
-            keys[key] = item[key]
-            continue
-        declared = fields.get(key)
-        default = declared.default if declared is not None else None
-        default = _KEY_DEFAULTS.get(key) if default is None and not schema.structural else default
-        if default is None:
-            raise Untyped(
-                f'associative list with keys has an element that omits key field "{key}" (and doesn\'t have default value)'
-            )
-        keys[key] = default
-    return f"k:{json.dumps(keys, separators=(',', ':'), sort_keys=True, ensure_ascii=False)}"
+    for key in sorted(schema.map_keys):
+        value = item.get(key)
+        keys[key] = _key_default(schema, key) if value is None else value
+    return f"k:{encode(keys).decode()}"
+
+
+def _key_default(schema: Schema, key: str) -> Any:
+    declared = schema.items.fields.get(key)
+    default = declared.default if declared is not None else None
+    if default is None and not schema.structural:
+        default = _KEY_DEFAULTS.get(key)
+    if default is None:
+        raise Untyped(
+            f'associative list with keys has an element that omits key field "{key}" (and doesn\'t have default value)'
+        )
+    return default
 
 
 def fields_of(value: Any, schema: Schema) -> Obj:
-    """The set of the fields that a value sets."""
-    form = _form(schema, value)
-    if form == _LEAF:
-        return {SELF: {}}
+    """The set of the fields that a whole object sets."""
+    return _fields_below(value, schema) if _form(schema, value) != _LEAF else {}
+
+
+def _fields_below(value: Any, schema: Schema) -> Obj:
+    """The nodes below a value that is no leaf."""
     tree: Obj = {}
-    if form == _LIST:
+    if _form(schema, value) == _LIST:
+        items = schema.items
         for item in value if isinstance(value, list) else ():
-            inner = fields_of(item, schema.items)
-            tree[element_of(item, schema)] = {SELF: {}, **inner}
+            inner = {} if _form(items, item) == _LEAF else _fields_below(item, items)
+            tree[element_of(item, schema)] = fieldset.as_member(inner)
         return tree
     if not isinstance(value, dict):
         return tree
     declared = schema.fields if schema.code == STRUCT else {}
     for key, item in value.items():
-        inner = fields_of(item, _below(schema, key))
-        if item is None or item == {} or key not in declared:
-            inner = {SELF: {}, **inner}
-        if inner:
+        child = _below(schema, key)
+        if _form(child, item) == _LEAF or item is None or item == {}:
+            tree[f"f:{key}"] = LEAF
+            continue
+        inner = _fields_below(item, child)
+        if key not in declared:
+            tree[f"f:{key}"] = fieldset.as_member(inner)
+        elif inner:
             tree[f"f:{key}"] = inner
     return tree
 
@@ -136,49 +144,78 @@ class Comparison:
 
 
 def compare(old: Any, new: Any, schema: Schema) -> Comparison:
-    """What was added, modified and removed on the way from old to new."""
+    """What was added, modified and removed on the way from one whole object to another."""
     result = Comparison()
-    _compare(old, new, schema, [], result)
+    _compare(old, new, schema, result)
     return result
 
 
-def _compare(old: Any, new: Any, schema: Schema, path: list[str], out: Comparison) -> None:
-    if old is not _ABSENT and new is not _ABSENT and old == new and type(old) is type(new):
+def _all_below(value: Any, schema: Schema) -> Obj:
+    """The node of a value that is there on one side only: itself and everything below."""
+    form = _form(schema, value)
+    if form == _LEAF or not value:
+        return LEAF
+    tree: Obj = {SELF: LEAF}
+    if form == _LIST:
+        if not isinstance(value, list):
+            return LEAF
+        items = schema.items
+        for item in value:
+            tree[element_of(item, schema)] = _all_below(item, items)
+        return tree
+    if not isinstance(value, dict):
+        return LEAF
+    for key, item in value.items():
+        tree[f"f:{key}"] = _all_below(item, _below(schema, key))
+    return tree
+
+
+def _compare(old: Any, new: Any, schema: Schema, out: Comparison) -> None:
+    """Compare what is below two values of one form that are not leaves."""
+    for element, before, after, child in _pairs(old, new, schema):
+        if after is _ABSENT:
+            out.removed[element] = _all_below(before, child)
+        elif before is _ABSENT:
+            out.added[element] = _all_below(after, child)
+        elif before != after or type(before) is not type(after):
+            _differing(element, before, after, child, out)
+
+
+def _differing(element: str, before: Any, after: Any, child: Schema, out: Comparison) -> None:
+    form = _form(child, after)
+    other = _form(child, before)
+    if _LEAF in (form, other) or (_blank(before) and _blank(after)):
+        out.modified[element] = LEAF
         return
-    sample = new if new is not _ABSENT else old
-    form = _form(schema, sample)
-    leaf = form == _LEAF or (_blank(old) and _blank(new))
-    if not leaf:
-        other = _form(schema, old) if new is not _ABSENT and old is not _ABSENT else form
-        if other != form:
-            _compare(old, _ABSENT, schema, path, out)
-            _compare(_ABSENT, new, schema, path, out)
-            return
-        for element, before, after, child in _pairs(old, new, schema, form):
-            path.append(element)
-            _compare(before, after, child, path, out)
-            path.pop()
-    if old is _ABSENT:
-        fieldset.insert(out.added, path)
-    elif new is _ABSENT:
-        fieldset.insert(out.removed, path)
-    elif leaf:
-        fieldset.insert(out.modified, path)
+    inner = Comparison()
+    if form == other:
+        _compare(before, after, child, inner)
+    else:
+        inner.removed, inner.added = _all_below(before, child), _all_below(after, child)
+    for mine, theirs in ((out.added, inner.added), (out.modified, inner.modified), (out.removed, inner.removed)):
+        if theirs:
+            mine[element] = theirs
 
 
 def _blank(value: Any) -> bool:
-    return value is _ABSENT or value is None or (isinstance(value, dict | list) and not value)
+    return value is None or (isinstance(value, dict | list) and not value)
 
 
-def _pairs(old: Any, new: Any, schema: Schema, form: int) -> Iterator[tuple[str, Any, Any, Schema]]:
-    if form == _LIST:
+def _pairs(old: Any, new: Any, schema: Schema) -> Iterator[tuple[str, Any, Any, Schema]]:
+    if schema.code == LIST:
         before, after = _items(old, schema), _items(new, schema)
-        for element in {**before, **after}:
-            yield element, before.get(element, _ABSENT), after.get(element, _ABSENT), schema.items
+        for element, item in after.items():
+            yield element, before.get(element, _ABSENT), item, schema.items
+        for element, item in before.items():
+            if element not in after:
+                yield element, item, _ABSENT, schema.items
         return
     left, right = _mapping(old), _mapping(new)
-    for key in {**left, **right}:
-        yield f"f:{key}", left.get(key, _ABSENT), right.get(key, _ABSENT), _below(schema, key)
+    for key, item in right.items():
+        yield f"f:{key}", left.get(key, _ABSENT), item, _below(schema, key)
+    for key, item in left.items():
+        if key not in right:
+            yield f"f:{key}", item, _ABSENT, _below(schema, key)
 
 
 def _mapping(value: Any) -> Obj:
@@ -186,7 +223,7 @@ def _mapping(value: Any) -> Obj:
 
 
 def _items(value: Any, schema: Schema) -> Obj:
-    """Items by path element; of duplicates, the list of them."""
+    """Items by path element; of duplicates, the first."""
     found: Obj = {}
     for item in value if isinstance(value, list) else ():
         found.setdefault(element_of(item, schema), item)
@@ -275,8 +312,8 @@ def with_named(tree: Obj, schema: Schema | None) -> Obj:
     """The set with every declared field that has members below it, which sets of leaves leave out."""
     result: Obj = {}
     for element, inner in tree.items():
-        if element == SELF:
-            result[SELF] = {}
+        if not inner:
+            result[element] = inner
             continue
         child: Schema | None = None
         declared = False
@@ -287,7 +324,7 @@ def with_named(tree: Obj, schema: Schema | None) -> Obj:
             elif schema.code == LIST:
                 child = schema.items
         below = with_named(inner, child)
-        result[element] = {SELF: {}, **below} if declared else below
+        result[element] = fieldset.as_member(below) if declared else below
     return result
 
 
