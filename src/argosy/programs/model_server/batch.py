@@ -6,9 +6,7 @@ adapter of its own. Used by `engine` alone, in its thread.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,31 +14,14 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from argosy.programs.model_server.loading import Loaded
-from argosy.programs.model_server.openai import Params
+from argosy.programs.model_server.rows import Row
 
 _BASE = "__base__"
 _GREEDY_BELOW = 1e-5
 
 
-@dataclass(slots=True)
-class Row:
-    """One sequence. `adapter` is empty for the base model."""
-
-    prompt: Sequence[int]
-    params: Params
-    adapter: str = ""
-    length: int = 0
-    """Tokens in the cache."""
-    last: int = 0
-    """The newest token, which is not in the cache yet."""
-    said: Counter[int] = field(default_factory=Counter)
-    """How often each token was generated, for the penalties."""
-    random: Any = None
-    """A generator of its own, when a seed was given."""
-
-
 class Batch:
-    """Rows, and the cache of their attention."""
+    """Rows, and the cache of their attention; implements `rows.Rows`."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.rows: list[Row] = []

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from argosy.programs.model_server.loading import Loaded, LoadError, load
 from argosy.programs.model_server.openai import Params, Refusal
+from argosy.programs.model_server.rows import Row, Rows
 from argosy.programs.model_server.settings import Settings
 from argosy.programs.model_server.text import TextStream
 
@@ -50,16 +51,26 @@ class Generation:
     cancelled: bool = False
     text: TextStream | None = None
     tokens: int = 0
-    row: Any = None
+    row: Row | None = None
 
 
 News: TypeAlias = list[tuple[Generation, Piece]]
+Loader: TypeAlias = Callable[[Settings], tuple[Loaded, Callable[[], Rows]]]
+"""(settings) -> the model, and how to begin an empty batch of it. Raises LoadError."""
+
+
+def load_with_torch(settings: Settings) -> tuple[Loaded, Callable[[], Rows]]:
+    """The loader outside of tests."""
+    loaded = load(settings)
+    from argosy.programs.model_server.batch import Batch  # noqa: PLC0415  (imports torch)
+
+    return loaded, lambda: Batch(loaded)
 
 
 class Engine:
     """Start it inside a running event loop; all methods but the worker's are for that loop."""
 
-    def __init__(self, settings: Settings, loader: Callable[[Settings], Loaded] = load) -> None:
+    def __init__(self, settings: Settings, loader: Loader = load_with_torch) -> None:
         self._settings, self._loader = settings, loader
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
@@ -152,8 +163,7 @@ class Engine:
 
     def _work(self) -> None:
         try:
-            loaded = self._loader(self._settings)
-            from argosy.programs.model_server.batch import Batch  # noqa: PLC0415  (imports torch)
+            loaded, begin = self._loader(self._settings)
         except LoadError as error:
             self._tell(self._fail, str(error))
             return
@@ -162,7 +172,7 @@ class Engine:
             self._tell(self._fail, f"{self._settings.source} cannot be loaded: {type(error).__name__}: {error}")
             return
         self._tell(self._begin, loaded)
-        batch = Batch(loaded)
+        batch = begin()
         decode = decoder(copy.deepcopy(loaded.tokenizer))
         while True:
             new = self._next(batch.rows)
@@ -174,7 +184,7 @@ class Engine:
                 log.exception("generation failed")
                 broken = {id(sequence): sequence for sequence in (*new, *self._active)}.values()
                 news = [(sequence, Piece("", sequence.tokens, "error", str(error)[:300])) for sequence in broken]
-                batch, self._active = Batch(loaded), []
+                batch, self._active = begin(), []
             self._tell(_deliver, news)
 
     def _next(self, rows: Sequence[object]) -> list[Generation] | None:
@@ -195,18 +205,16 @@ class Engine:
             return new
 
     def _round(
-        self, batch: Any, new: list[Generation], decode: Callable[[Sequence[int]], str], ends: frozenset[int]
+        self, batch: Rows, new: list[Generation], decode: Callable[[Sequence[int]], str], ends: frozenset[int]
     ) -> News:
         """One token for everyone who was there, and the first one for those who join."""
-        from argosy.programs.model_server.batch import Row  # noqa: PLC0415
-
         if self._active:
             batch.step()
         if new:
-            for sequence in new:
-                sequence.text = TextStream(decode, sequence.params.stop)
-                sequence.row = Row(sequence.prompt, sequence.params, sequence.adapter)
-            batch.admit([sequence.row for sequence in new])
+            rows = [Row(sequence.prompt, sequence.params, sequence.adapter) for sequence in new]
+            for sequence, row in zip(new, rows, strict=True):
+                sequence.text, sequence.row = TextStream(decode, sequence.params.stop), row
+            batch.admit(rows)
             self._active = [*self._active, *new]
         news: News = []
         kept: list[int] = []
@@ -238,8 +246,10 @@ class Engine:
 
 def _advance(sequence: Generation, ends: frozenset[int]) -> Piece:
     """Take in the token that was just chosen."""
+    row = sequence.row
+    assert row is not None, "set when the sequence joined"
     assert sequence.text is not None, "set when the sequence joined"
-    token = sequence.row.last
+    token = row.last
     sequence.tokens += 1
     if token in ends and not sequence.params.ignore_eos:
         return Piece(sequence.text.finish(), sequence.tokens, "stop")
