@@ -142,7 +142,7 @@ class LocalRuntime:
         try:
             root.mkdir()
         except FileExistsError:  # an engine died between making it and the start
-            await asyncio.to_thread(remove_tree, root)
+            await asyncio.to_thread(remove_root, root)
             root.mkdir()
         termination.touch(mode=0o666)
         termination.chmod(0o666)
@@ -241,7 +241,7 @@ class LocalRuntime:
         self._enforcer.remove(followed.state.id)
         root = followed.path.with_suffix(".root")
         if root.exists():
-            task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_tree, root))
+            task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_root, root))
             self._cleaning[followed.state.id] = task
             task.add_done_callback(lambda _: self._cleaning.pop(followed.state.id, None))
 
@@ -285,6 +285,12 @@ def _host_socket(family: int, type: int) -> socket.socket:
     made = socket.socket(family, type)
     made.setblocking(False)
     return made
+
+
+def remove_root(root: Path) -> None:
+    """Delete a run's writable layer and the directory that overlayfs works in."""
+    remove_tree(root)
+    remove_tree(root.with_name(f"{root.name}.work"))
 
 
 def remove_tree(path: Path) -> None:

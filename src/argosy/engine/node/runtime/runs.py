@@ -18,7 +18,7 @@ import msgspec
 
 from argosy.engine.node.runtime.holder import processes
 from argosy.engine.node.runtime.spec import Exit, Run
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, decode
 
 
 class StateFile(msgspec.Struct, frozen=True):
@@ -53,14 +53,14 @@ class StateFile(msgspec.Struct, frozen=True):
         return Exit(128 + signal.SIGKILL, int(signal.SIGKILL), self.started_at, finished_at, "", "")
 
 
-_decoder = msgspec.json.Decoder(StateFile)
-
-
 def read_state(path: Path) -> StateFile | None:
     """A state file, or None when there is none or it is not one."""
+    found: Obj = {}
     try:
-        return _decoder.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+        for line in path.read_bytes().splitlines():
+            found |= decode(line)
+        return msgspec.convert(found, StateFile)
+    except (OSError, ValueError):
         return None
 
 

@@ -62,12 +62,11 @@ def test_state_files_are_json(value: object) -> None:
     assert json.loads(statefile.encode(value)) == value
 
 
-def test_state_files_are_replaced_whole(tmp_path) -> None:
+def test_state_files_grow_by_lines(tmp_path) -> None:
     path = tmp_path / "state.json"
-    statefile.write(str(path), {"a": 1})
-    statefile.write(str(path), {"a": "\udcff"})
-    assert json.loads(path.read_text()) == {"a": "\udcff"}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
+    statefile.append(str(path), {"a": 1})
+    statefile.append(str(path), {"a": "\udcff\n"})
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": 1}, {"a": "\udcff\n"}]
     with pytest.raises(TypeError):
         statefile.encode({1, 2})
 

@@ -103,11 +103,8 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
 def _fail(supervisor: shim.Shim, line: socket.socket, failure: bytes) -> None:
     plain.clear(supervisor.state["placed"])
     supervisor.log.finish()
-    supervisor.state |= {
-        "code": 128, "signal": 0, "finished_at": time.time(), "reason": "StartError",
-        "message": failure.decode(errors="replace"),
-    }  # fmt: skip
-    statefile.write(supervisor.order["state"], supervisor.state)
+    supervisor.state |= shim.ending(128, 0, "StartError", failure.decode(errors="replace"))
+    statefile.append(supervisor.order["state"], supervisor.state)
     wire.send(line, supervisor.state)
 
 
@@ -126,7 +123,7 @@ def _start_command(place: Place, supervisor: shim.Shim) -> bytes:
     with open(report[0], "rb") as reading:
         state["command_pid"] = int(reading.readline() or 0)
         state["command_start_time"] = processes.start_time(state["command_pid"])
-        statefile.write(order["state"], state)
+        statefile.append(order["state"], state)
         if order["tty"]:
             supervisor.attach_terminal(terminal.receive(ours))
         else:

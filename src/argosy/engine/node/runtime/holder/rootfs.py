@@ -81,21 +81,23 @@ def enter(host: Host, layout: Layout) -> None:
 
 
 def _mount_layers(layer: str, layout: Layout) -> None:
-    """Mount the container's root over the run's directory and make it the working directory."""
-    os.chdir(layout.root)
-    os.mkdir("upper", 0o755)
-    os.mkdir("work", 0o700)
-    lower = os.open(
-        layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    )  # a path may hold the commas that separate options
-    options = f"lowerdir=/proc/self/fd/{lower},upperdir=upper,workdir=work,userxattr,volatile"
+    """Mount the container's root over the run's directory, its writable layer, and make it the working directory."""
+    root = layout.root
+    work = f"{root}.work"
+    os.mkdir(work, 0o700)
+    os.chdir(root)
+    # Through descriptors, since a path may hold the commas and colons that separate options.
+    lower, upper, scratch = (os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (layer, root, work))
+    options = f"lowerdir=/proc/self/fd/{lower},upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{scratch}"
     try:
-        syscalls.mount("overlay", layout.root, "overlay", 0, options)
+        syscalls.mount("overlay", root, "overlay", 0, f"{options},userxattr,volatile")
     except OSError as error:
         if error.errno not in _NO_OVERLAY:
             raise
-        skeleton.copy_layer(layer, "upper")
-        _bind("upper", layout.root, 0)
+        skeleton.copy_layer(layer, root)
+        _bind(root, root, 0)
+    for fd in (upper, scratch):
+        os.close(fd)
     os.close(lower)
     os.chdir(layout.root)
     syscalls.mount_setattr(".", _SAFE, recursive=False)

@@ -156,13 +156,9 @@ class Shim:
     def _record(self) -> None:
         status = self.status or 0
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        state = self.state
-        state["code"] = 128 + number if number else os.WEXITSTATUS(status)
-        state["signal"] = number
-        state["finished_at"] = time.time()
-        state["reason"] = "OOMKilled" if self.out_of_memory or (number == signal.SIGKILL and self._oom_seen()) else ""
-        state["message"] = ""
-        statefile.write(self.order["state"], state)
+        killed_for_memory = self.out_of_memory or (number == signal.SIGKILL and self._oom_seen())
+        code = 128 + number if number else os.WEXITSTATUS(status)
+        statefile.append(self.order["state"], ending(code, number, "OOMKilled" if killed_for_memory else ""))
 
     def _oom_seen(self) -> bool:
         """Whether the kernel's own limit has killed something in the container's cgroup."""
@@ -175,6 +171,11 @@ class Shim:
         except (OSError, ValueError):
             return False
         return int(counters.get("oom_kill", 0)) > 0
+
+
+def ending(code: int, number: int, reason: str = "", message: str = "") -> State:
+    """What a state file says of a run's end."""
+    return {"code": code, "signal": number, "finished_at": time.time(), "reason": reason, "message": message}
 
 
 def _noted(number: int, frame: object) -> None:

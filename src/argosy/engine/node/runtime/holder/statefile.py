@@ -1,4 +1,4 @@
-"""A run's state file: written by its shim, read by whichever engine comes along.
+"""A run's state file: JSON lines written by its shim, read by whichever engine comes along.
 
 The writer is forked from the holder and must not import `json` (it would double the holder's size), and what is written is
 flat: strings, numbers and lists or mappings of strings, so a page of code does.
@@ -31,12 +31,14 @@ def encode(value: object) -> str:
     raise TypeError(f"{type(value).__name__} in a state file")
 
 
-def write(path: str, state: Mapping[str, object]) -> None:
-    """Replace the file in one step."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def append(path: str, state: Mapping[str, object]) -> None:
+    """Add a line: the first says what was started, the second how it ended.
+
+    One write(2) each, so a reader sees a line whole or not at all; the second needs no new block, so it gets onto a full
+    disk too. Creating files is what a start pays most for on many file systems: this is one, where replacing would be two.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, encode(state).encode())
+        os.write(fd, encode(state).encode() + b"\n")
     finally:
         os.close(fd)
-    os.replace(temporary, path)
