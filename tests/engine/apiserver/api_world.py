@@ -35,6 +35,7 @@ class World:
 
     def __init__(self, store, app, clock):
         self.store, self.app, self.clock = store, app, clock
+        self.admin = ADMIN
         self.client = self.as_user(ADMIN)
 
     def as_user(self, user):

@@ -54,11 +54,22 @@ class Edge:
         except ApiError as error:
             body = encode(error.status())
             return web.Response(status=error.code, body=body, content_type="application/json")
-        response = await self._app.handle(request, wire=True)
+        response = await self._answer(request)
         if response.chunks is not None:
             return await self._stream(raw, response, response.chunks)
         headers = _headers(response.headers)
         return web.Response(status=response.status, headers=headers, body=response.body)
+
+    async def _answer(self, request: Request) -> Response:
+        """The app's answer. A client that goes away meanwhile does not stop what it began: a write that is under way is
+        carried out to its end.
+        """
+        task = asyncio.ensure_future(self._app.handle(request, wire=True))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_abandon)
+            raise
 
     async def _read(self, raw: web.BaseRequest) -> Request:
         if (raw.content_length or 0) > _LARGEST_BODY:
@@ -102,6 +113,26 @@ class Edge:
         finally:
             self._streams.discard(task)
         return stream
+
+
+def _abandon(task: asyncio.Task[Response]) -> None:
+    """Let go of the stream of an answer that nobody waits for any more."""
+    if not task.cancelled() and task.exception() is None and task.result().chunks is not None:
+        _ENDING.add(ending := asyncio.ensure_future(_end(task.result())))
+        ending.add_done_callback(_ENDING.discard)
+
+
+_ENDING: set[asyncio.Task[None]] = set()
+
+
+async def _end(response: Response) -> None:
+    """A generator frees what it holds only once it has begun: begin it, and cancel it."""
+    assert response.chunks is not None, "only streams have to be ended"
+    beginning = asyncio.ensure_future(anext(response.chunks, b""))
+    await asyncio.sleep(0)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    await response.chunks.aclose()
 
 
 async def _pump(chunks: AsyncGenerator[bytes, None], stream: web.StreamResponse) -> None:
@@ -173,7 +204,7 @@ async def serve(
         _keep_alive(raw)
         return await edge.handle(raw)
 
-    server = web.Server(handle, request_factory=_request_of)
+    server = web.Server(handle, request_factory=_request_of, handler_cancellation=True)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     site = web.SockSite(runner, sock, ssl_context=ssl_context, backlog=1024)

@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import Any
 
 _STEP = re.compile(
-    r"""\.(?P<field>(?:[^.\[\\]|\\.)+)"""
+    r"""(?P<all>\[\*\]|\.\*)"""
+    r"""|\.(?P<field>(?:[^.\[\\]|\\.)+)"""
     r"""|\[(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\]"""
     r"""|\[(?P<index>-?\d+)\]"""
     r"""|\[(?P<from>-?\d*):(?P<to>-?\d*)\]"""
-    r"""|(?P<all>\[\*\]|\.\*)"""
     r"""|\[\?\(@\.(?P<left>[\w.]+)\s*(?P<op>==|!=)\s*(?P<right>'[^']*'|"[^"]*"|[^)\s]+)\s*\)\]"""
 )
 
