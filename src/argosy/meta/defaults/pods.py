@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 from argosy.meta import quantity
 from argosy.meta.json import Obj
@@ -152,7 +151,7 @@ def _round(resources: Obj) -> None:
             _round_list(resources[part])
 
 
-def _round_list(amounts: dict[str, Any]) -> None:
+def _round_list(amounts: Obj) -> None:
     for name, amount in amounts.items():
         if amount[-1:] in ("n", "u") or "e-" in amount:
             amounts[name] = quantity.rounded_to_millis(amount)
@@ -187,7 +186,7 @@ def volume_source(volume: Obj) -> None:
     legacy_source(volume)
 
 
-_LEGACY: dict[str, dict[str, Any]] = {
+_LEGACY: dict[str, Obj] = {
     "hostPath": {"type": ""},
     "iscsi": {"iscsiInterface": "default"},
     "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},

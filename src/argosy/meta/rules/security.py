@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from argosy.meta import causes
 from argosy.meta.json import Obj
@@ -17,9 +16,9 @@ _CONTAINER_FIELDS = (
 )  # fmt: skip
 
 
-def _internal(context: Obj) -> dict[str, Any]:
+def _internal(context: Obj) -> Obj:
     """The context as Kubernetes shows its internal form."""
-    shown: dict[str, Any] = {}
+    shown: Obj = {}
     for name in _CONTAINER_FIELDS:
         value = context.get(name)
         if name == "capabilities" and value is not None:
