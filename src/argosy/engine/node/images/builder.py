@@ -51,7 +51,7 @@ class Images:
     """The images of one engine, under `<home>/images`; the user's own mappings are in `<home>/images.yaml`."""
 
     def __init__(self, home: Path) -> None:
-        self._directory = home / "images"
+        self._directory = (home / "images").resolve()  # scripts name their interpreter by its real path
         self._files = CatalogueFiles(home / "images.yaml")
         self._platform: Platform | None = None
         self._ready: dict[str, Pulled] = {}
