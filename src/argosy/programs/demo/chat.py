@@ -193,7 +193,9 @@ def serve(app: Any, given: argparse.Namespace) -> None:
     app.queue(default_concurrency_limit=16)
     path = f"/{given.root_path.strip('/')}".rstrip("/")
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    whole = gr.mount_gradio_app(FastAPI(), app, path=path or "/", theme=theme, show_error=True, ssr_mode=False)
+    front = FastAPI()
+    front.add_api_route(f"{path}/health", lambda: {"ready": True})  # a page is much to make for every probe
+    whole = gr.mount_gradio_app(front, app, path=path or "/", theme=theme, show_error=True, ssr_mode=False)
     uvicorn.run(BelowPath(whole, path), host=given.host, port=given.port, log_level="warning")
 
 

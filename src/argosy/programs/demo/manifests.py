@@ -186,7 +186,7 @@ def chat(demo: Demo) -> list[Obj]:
         "chat", demo.gradio_image, ["python", "-m", "argosy.programs.demo.chat"], "100m", "300Mi"
     ) | {
         "ports": [{"name": "http", "containerPort": _CHAT_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/chat/", "port": _CHAT_PORT}, "periodSeconds": 1, "timeoutSeconds": 5},
+        "readinessProbe": {"httpGet": {"path": "/chat/health", "port": _CHAT_PORT}, "periodSeconds": 1},
     }
     container["env"] += _variables({"OPENAI_BASE_URL": demo.endpoint, "ROOT_PATH": "/chat"})
     return [_deployment(demo, "chat", {"containers": [container]}), _service(demo, "chat", _CHAT_PORT)]
