@@ -175,7 +175,8 @@ class _Downstream(_Half):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert self.transport is not None, "just set"
-        self.transport.pause_reading()
+        # Not at once: the first releases of Python 3.11 start to read after this call, whatever is said in it.
+        asyncio.get_running_loop().call_soon(self.transport.pause_reading)
         self._port.accepted(self)
 
     def client(self) -> str:

@@ -57,7 +57,7 @@ def _container(call: Call, pod: Obj) -> str:
             raise BadRequest(f"container {wanted} is not valid for pod {call.target.name}")
         return wanted
     main = [str(container["name"]) for container in dig(pod, "spec", "containers", default=())]
-    if len(main) > 1 or len(named) > 1:
+    if len(main) > 1:
         init = [name for name in named if name not in main]
         choices = f"choose one of: [{' '.join(main)}]"
         if init:
