@@ -41,6 +41,13 @@ def test_unknown_fields_are_pruned_and_named() -> None:
     assert obj["zz"] == 1
 
 
+def test_metadata_of_a_wrong_type() -> None:
+    obj = {**widget(), "metadata": {"name": "a", "labels": {"a": 1}}}
+    message = "json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+    assert structural.metadata_error(obj) == message
+    assert structural.metadata_error(widget()) == ""
+
+
 def test_what_is_preserved_stays_with_what_is_known_in_it_pruned() -> None:
     free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"p": {"type": "object"}}}
     spec, unknown = prepared(widget(free={"x": {"y": 1}, "p": {"z": 1}}), free=free)

@@ -40,6 +40,12 @@ def _metadata(obj: Obj, path: str) -> tuple[str, ...]:
     return tuple(f"{path}metadata.{each}" for each in decoded.unknown)
 
 
+def metadata_error(obj: Obj) -> str:
+    """What makes an object's metadata undecodable (a label that is a number, say), in the decoder's words; else empty."""
+    meta = obj.get("metadata")
+    return decode(meta, pack.definition(pack.OBJECT_META)).error if isinstance(meta, dict) else ""
+
+
 def prune(value: Any, schema: Schema, *, root: bool = False, path: str = "") -> list[str]:
     """Remove what the schema does not know, in place; returns the paths removed."""
     removed: list[str] = []
