@@ -60,7 +60,7 @@ def main() -> None:
     except UserError as error:
         _fail(str(error))
     except ApiError as error:
-        _fail(f"{error.message} ({error.reason}); see more with: argosy why KIND/NAME")
+        _fail(f"{error.message.rstrip('.')} ({error.reason}); {_next_step(error)}")
     except ConnectionError as error:
         _fail(f"{error}; start the engine with: argosy up, or check --context")
     except BrokenPipeError:
@@ -76,6 +76,19 @@ def _version_option(version: bool = typer.Option(False, "--version", help="Print
 
         typer.echo(f"argosy {__version__}")
         raise typer.Exit
+
+
+def _next_step(error: ApiError) -> str:
+    steps = {
+        401: "check the kubeconfig's credentials",
+        403: "ask the cluster's administrator for the right, or choose another --context",
+        404: "list what there is with: argosy ps KIND -n NAMESPACE",
+        409: "look at what changed, and try again",
+        429: "wait a little and try again",
+    }
+    if error.code in (400, 422) or "typed patch object" in error.message:
+        return "mend the manifest and apply it again"
+    return steps.get(error.code, "see the API server's log, for the embedded engine $ARGOSY_HOME/engine.log")
 
 
 def _fail(message: str) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, Progress, print_json, progress, say
+from argosy.errors import UserError
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key
 from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
@@ -62,9 +63,18 @@ async def _serve(served: ServedModel, timeout: float, where: tuple[str, str, Pat
         with progress(f"inferenceservice/{served.name}: starting") as shown:
             return await waiting.until(
                 connection.client, INFERENCE_SERVICE, Key(connection.namespace, served.name),
-                lambda obj: waiting.condition(obj, "Ready") == "True", timeout_seconds=timeout,
+                _ready_or_raise, timeout_seconds=timeout,
                 seen=lambda obj: _tell(shown, obj),
             )  # fmt: skip
+
+
+def _ready_or_raise(service: Obj) -> bool:
+    """Whether it is ready. Raises UserError when the model cannot be loaded: waiting longer does not help."""
+    if dig(service, "status", "modelStatus", "transitionStatus") == "BlockedByFailedLoad":
+        why = dig(service, "status", "modelStatus", "lastFailureInfo", "message", default="it did not say why")
+        name = service["metadata"]["name"]
+        raise UserError(f"the model {name} does not load: {why}", f"see: argosy why isvc/{name}")
+    return waiting.condition(service, "Ready") == "True"
 
 
 def _tell(shown: Progress, obj: Obj) -> None:
