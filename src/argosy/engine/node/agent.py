@@ -32,7 +32,7 @@ from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
 from argosy.engine.node.runtime.spec import Level, Run, Runtime
 from argosy.engine.node.settings import NodeSettings
-from argosy.engine.node.shared import Shared
+from argosy.engine.node.shared import Shared, turns
 from argosy.engine.node.state import ContainerState, Stage, Termination
 from argosy.engine.node.statuses import Statuses
 from argosy.engine.node.usage import UsageMeter
@@ -190,6 +190,7 @@ class NodeAgent:
             allocatable=self._nodes.allocatable,
             names=self._names,
             gone=self._gone,
+            turns=turns(self._runtime.level),
         )
 
     async def _adopt(self, pods: Informer) -> None:

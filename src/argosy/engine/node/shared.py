@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from argosy.client.client import Client
 from argosy.clock import Clock
@@ -14,11 +14,14 @@ from argosy.engine.node.images.builder import Images
 from argosy.engine.node.names import HostNames
 from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
-from argosy.engine.node.runtime.spec import Runtime
+from argosy.engine.node.runtime.spec import Level, Runtime
 from argosy.engine.node.settings import NodeSettings
 from argosy.engine.node.statuses import Statuses
 
-STARTS_AT_ONCE = 8
+
+def turns(level: Level) -> asyncio.Semaphore:
+    """How many sandboxes and containers are made at once: at L0 one, since links on the host may clash."""
+    return asyncio.Semaphore(1 if level is Level.L0 else 8)
 
 
 @dataclass(slots=True)
@@ -40,5 +43,5 @@ class Shared:
     """The cluster's host names, for levels without DNS."""
     gone: Callable[[str], None]
     """Told when nothing of a pod (its uid) is left."""
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
+    turns: asyncio.Semaphore
     """A flood of pods starts one after the other rather than all slowly at once."""

@@ -59,9 +59,11 @@ _log = logging.getLogger(__name__)
 
 _MESSAGE_MAX = 4096
 _NAMES_SECONDS = 20.0
+_NOT_FOUND = "executable file not found"
 
 __MESSAGE_MAX = 4096
 _NAMES_SECONDS = 20.0
+_NOT_FOUND = "executable file not found"
 
 
 class PodWorker:
@@ -286,11 +288,11 @@ class PodWorker:
             env.setdefault("KUBECONFIG", str(self._ground.kubeconfig))
         spec = launch.container_spec(pod, container, attempt, image, self._ground.sandbox(), env)
         spec = launch.with_mounts(spec, volumes.mounts(container, mounted, env), situation)
-        if shared.runtime.level is Level.L0:
-            spec = self._around_taken(spec)
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._forget_old_logs(str(container["name"]), attempt)
         async with shared.turns:
+            if shared.runtime.level is Level.L0:
+                spec = self._around_taken(spec)
             return await shared.runtime.start_container(spec)
 
     def _around_taken(self, spec: ContainerSpec) -> ContainerSpec:
@@ -351,7 +353,7 @@ class PodWorker:
     def termination(self, name: str, attempt: int, run_id: str, end: Exit) -> Termination:
         """How a run ended, with the message that it left."""
         message = end.message
-        if end.reason == "StartError":
+        if end.reason == "StartError" and _NOT_FOUND in message:
             advice = self.shared.images.advice(str(launch.container_of(self.pod, name).get("image")))
             message = f"{message}; {advice}" if advice else message
         if not message:
