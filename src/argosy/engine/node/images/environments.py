@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from collections.abc import Sequence
@@ -248,11 +249,18 @@ def _install_with_uv(
 
 
 def _warm(directory: Path, environment: Environment) -> None:
-    """Import what its pods will import: a read-only environment cannot keep what a pod compiles."""
-    if environment.warm:
+    """Import what its pods will import: a read-only environment cannot keep what a pod compiles.
+
+    Whatever the packages write on that occasion, caches, configuration, an identity to be tracked by, goes with it.
+    """
+    if not environment.warm:
+        return
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        elsewhere = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), scratch)
         subprocess.run(
             [str(directory / "bin" / "python"), "-c", _WARM, *environment.warm], stdin=subprocess.DEVNULL,
-            capture_output=True, check=False, cwd="/", timeout=300, env=installers.clean_environment(),
+            capture_output=True, check=False, cwd="/", timeout=300,
+            env=installers.clean_environment({**elsewhere, "DO_NOT_TRACK": "true"}),
         )  # fmt: skip
 
 
