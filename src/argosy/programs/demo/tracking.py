@@ -27,7 +27,7 @@ QUIET = {
 }
 """Defaults under which mlflow gives up soon and talks to nobody but its server."""
 _MOST_WAITING = 10_000
-_AGAIN_SECONDS = 5.0
+_AGAIN_SECONDS, _LAST_TRIES_SECONDS = 5.0, 0.5
 _PATIENCE_SECONDS, _UNHEARD_SECONDS = 60.0, 10.0
 
 Job = Callable[[Any, str], None]
@@ -44,6 +44,7 @@ class Run:
         self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_WAITING)
         self._complained = False
         self._deadline = float("inf")
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self.id = ""
         if active and os.environ.get("MLFLOW_TRACKING_URI"):
@@ -93,6 +94,7 @@ class Run:
         self._deadline = time.monotonic() + seconds
         self._put(lambda client, run_id: client.set_terminated(run_id, status))
         self._put(None)
+        self._ending.set()
         self._thread.join(seconds + 5)
 
     def _put(self, job: Job | None) -> None:
@@ -112,7 +114,8 @@ class Run:
                 client = self._open()
             except Exception as error:
                 self._complain(f"MLflow does not answer, training goes on: {_first_line(error)}")
-                time.sleep(_AGAIN_SECONDS)
+                if self._ending.wait(_AGAIN_SECONDS):
+                    time.sleep(_LAST_TRIES_SECONDS)
         while client is not None and (job := self._jobs.get()) is not None:
             try:
                 job(client, self.id)

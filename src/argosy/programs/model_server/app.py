@@ -18,6 +18,8 @@ from argosy.programs.model_server.openai import Answer, Asked, ChatAsked, Refusa
 from argosy.programs.model_server.settings import Settings
 
 _BODY_BYTES_MAX = 16 * 1024 * 1024
+_LONG_CHARACTERS = 20_000
+"""Text whose tokens are counted beside the event loop, so that others' tokens go on flowing."""
 _PREFIXES = ("/v1", "/openai/v1")
 _SSE = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -74,15 +76,25 @@ class Server:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         asked = openai.read_chat(await request.read())
         self._known(asked.model)
-        prompt = self._engine.encode_chat(openai.conversation(asked.messages))
+        messages = openai.conversation(asked.messages)
+        if sum(len(message["content"]) for message in messages) > _LONG_CHARACTERS:
+            prompt = await asyncio.to_thread(self._engine.encode_chat, messages)
+        else:
+            prompt = self._engine.encode_chat(messages)
         return await self._answer(request, asked, [prompt])
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         asked = openai.read_completion(await request.read())
         self._known(asked.model)
         given = openai.prompts(asked.prompt)
-        tokens = [self._engine.encode(part) if isinstance(part, str) else part for part in given]
+        if sum(len(part) for part in given) > _LONG_CHARACTERS:
+            tokens = await asyncio.to_thread(self._encoded, given)
+        else:
+            tokens = self._encoded(given)
         return await self._answer(request, asked, tokens)
+
+    def _encoded(self, given: Sequence[str | list[int]]) -> list[list[int]]:
+        return [self._engine.encode(part) if isinstance(part, str) else part for part in given]
 
     def _known(self, model: str) -> None:
         if model not in self._names:
