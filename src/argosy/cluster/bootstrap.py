@@ -4,29 +4,42 @@ that serve every team.
 
 from __future__ import annotations
 
+import hashlib
+
 from argosy import kinds
 from argosy.client.client import Client
 from argosy.cluster.settings import SYSTEM_NAMESPACE
-from argosy.errors import AlreadyExists
-from argosy.meta.json import Obj
-from argosy.meta.kind import Kind
-from argosy.meta.objects import key_of, version_of
+from argosy.errors import NotFound
+from argosy.meta.json import Obj, encode
+from argosy.meta.objects import annotations_of, name_of, version_of
 from argosy.operators.install import manifests
+
+_MADE_FROM = "argosy.dev/made-from"
+"""On a CustomResourceDefinition of ours: a digest of its manifest. Writing one means checking a whole schema, which takes
+longer than the rest of a start, and most starts would change nothing.
+"""
 
 
 async def install(client: Client) -> None:
     """Make the namespace and the CRDs, or bring the CRDs up to date. Idempotent."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}}
-    await _ensure(client, kinds.NAMESPACE, namespace, replace=False)
     for crd in manifests():
-        await _ensure(client, kinds.CUSTOM_RESOURCE_DEFINITION, crd, replace=True)
-
-
-async def _ensure(client: Client, kind: Kind, obj: Obj, *, replace: bool) -> None:
+        await _ensure(client, crd)
     try:
-        await client.create(kind, obj)
-    except AlreadyExists:
-        if replace:
-            present = await client.get(kind, key_of(obj).name)
-            meta = {**obj["metadata"], "resourceVersion": version_of(present)}
-            await client.update(kind, {**obj, "metadata": meta})
+        await client.get(kinds.NAMESPACE, SYSTEM_NAMESPACE)
+    except NotFound:
+        await client.create(
+            kinds.NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}}
+        )
+
+
+async def _ensure(client: Client, crd: Obj) -> None:
+    digest = hashlib.sha256(encode(crd)).hexdigest()[:16]
+    meta = {**crd["metadata"], "annotations": {**annotations_of(crd), _MADE_FROM: digest}}
+    try:
+        present = await client.get(kinds.CUSTOM_RESOURCE_DEFINITION, name_of(crd))
+    except NotFound:
+        await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, {**crd, "metadata": meta})
+        return
+    if annotations_of(present).get(_MADE_FROM) != digest:
+        meta["resourceVersion"] = version_of(present)
+        await client.update(kinds.CUSTOM_RESOURCE_DEFINITION, {**crd, "metadata": meta})

@@ -7,8 +7,6 @@ import os
 import secrets
 from pathlib import Path
 
-import yaml
-
 from argosy.client.requests import User
 from argosy.cluster.settings import Layout
 from argosy.engine.apiserver.authn import read_token_file, static_user
@@ -16,6 +14,29 @@ from argosy.engine.apiserver.pki import Authority, Credential
 
 ADMIN = "argosy-admin"
 _MASTERS = "system:masters"
+_KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+clusters:
+- name: argosy
+  cluster:
+    server: {server}
+    certificate-authority-data: {authority}
+users:
+- name: {user}
+  user:
+    client-certificate-data: {certificate}
+    client-key-data: {key}
+    token: "{token}"
+contexts:
+- name: argosy
+  context:
+    cluster: argosy
+    user: {user}
+    namespace: default
+current-context: argosy
+"""
+"""Written as it stands: a library for YAML takes longer to load than all the rest here, and no other value needs quotes."""
 
 
 def static_tokens(layout: Layout, token_file: Path | None) -> dict[str, User]:
@@ -28,26 +49,15 @@ def static_tokens(layout: Layout, token_file: Path | None) -> dict[str, User]:
 def write_kubeconfig(layout: Layout, server: str, authority: Authority) -> None:
     """Write the administrator's kubeconfig, whole or not at all, readable by the owner alone."""
     admin: Credential = authority.client(ADMIN, (_MASTERS,), "admin")
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {"name": "argosy", "cluster": {"server": server, "certificate-authority-data": _b64(authority.pem)}}
-        ],
-        "users": [
-            {
-                "name": ADMIN,
-                "user": {
-                    "client-certificate-data": _b64(admin.certificate),
-                    "client-key-data": _b64(admin.key),
-                    "token": _admin_token(layout),
-                },
-            }
-        ],
-        "contexts": [{"name": "argosy", "context": {"cluster": "argosy", "user": ADMIN, "namespace": "default"}}],
-        "current-context": "argosy",
-    }
-    _write_private(layout.kubeconfig, yaml.safe_dump(config, sort_keys=False))
+    text = _KUBECONFIG.format(
+        server=server,
+        authority=_b64(authority.pem),
+        user=ADMIN,
+        certificate=_b64(admin.certificate),
+        key=_b64(admin.key),
+        token=_admin_token(layout),
+    )
+    _write_private(layout.kubeconfig, text)
 
 
 def _admin_token(layout: Layout) -> str:

@@ -2,72 +2,60 @@
 
 `Engine.services` is the whole start-up: each line may rely on those above it. `argosy.cluster.main` runs it in a process
 of its own. Everything above the store reaches the cluster through a client, as it would anywhere else.
+
+Whoever starts an engine waits for the API server and the pods' runtime. The parts that catch up by themselves
+(controllers, scheduler, node, network, operators) are imported after that, one after the other in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import os
 import socket
-from collections.abc import Awaitable
 
 from argosy import __version__
 from argosy.client.client import Client
 from argosy.client.inprocess import InProcessTransport
 from argosy.client.requests import User
 from argosy.clock import Clock, SystemClock, rfc3339
-from argosy.cluster import bootstrap, credentials, ports
-from argosy.cluster.process import EngineState, last_state, start_time
+from argosy.cluster import bootstrap, credentials
+from argosy.cluster.ground import Ground
+from argosy.cluster.process import EngineState, start_time
 from argosy.cluster.services import Ready, Service
 from argosy.cluster.settings import CLUSTER_DOMAIN, Layout, Settings, addresses
 from argosy.control.pool import Informers
-from argosy.control.runner import run_operators
-from argosy.engine import network
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
 from argosy.engine.apiserver.http import serve
 from argosy.engine.apiserver.pki import Authority, signing_key
 from argosy.engine.apiserver.settings import ApiSettings
-from argosy.engine.controllers import service as controllers
-from argosy.engine.controllers.settings import ControllerSettings
-from argosy.engine.network.settings import NetworkSettings
-from argosy.engine.node.agent import NodeAgent
-from argosy.engine.node.images.builder import Images
 from argosy.engine.node.records import remove_memory
-from argosy.engine.node.runtime.probe import open_runtime
 from argosy.engine.node.runtime.spec import Level
-from argosy.engine.node.settings import NodeSettings
-from argosy.engine.scheduler import loop as scheduler
 from argosy.engine.store import Store
-from argosy.operators import build
-from argosy.operators.settings import OperatorSettings
 
-_API_PORT, _INGRESS_PORT = 6443, 8080
 _ENGINE = User("system:argosy-engine", frozenset({"system:masters", "system:authenticated"}))
-_SETTLE_SECONDS = 10.0
 
 
 class Engine:
     """One engine's parts, put together. `open` makes what the services share; `close` lets go of it."""
 
-    def __init__(self, settings: Settings, layout: Layout, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, layout: Layout, ground: Ground, clock: Clock | None = None) -> None:
         self._settings = settings
         self._layout = layout
+        self._ground = ground
+        self._runtime = ground.runtime
         self._clock = clock or SystemClock()
-        self._remembered = last_state(layout)
+        self._importing = asyncio.Lock()
 
     async def open(self) -> None:
         """Make everything that does not run by itself. Raises UserError for what a person can mend."""
         settings, layout, now = self._settings, self._layout, self._clock.now()
-        self._api_socket = ports.listen(settings.api_port, self._old_port("server"), _API_PORT, what="the API server")
-        self._ingress_socket = ports.listen(
-            settings.ingress_port, self._old_port("ingress"), _INGRESS_PORT, what="Ingress"
-        )
-        self._runtime = open_runtime(layout.home, settings.isolation)
         self._addresses = addresses(self._runtime.level, layout.home)
         self._authority = Authority(layout.pki, now)
         self._store = await Store.open(layout.store)
-        port = self._api_socket.getsockname()[1]
+        port = self._ground.api_port
         api_settings = ApiSettings(
             service_cidr=self._addresses.service_cidr,
             ca_pem=self._authority.pem,
@@ -92,13 +80,13 @@ class Engine:
         return (
             Service("API server", self._serve_api, restart=False),
             Service("kinds of the operators", self._install_kinds),
-            Service("runtime", self._run_runtime, restart=False),
             Service("API server inside the cluster", self._serve_inside),
             Service("controllers", self._run_controllers),
             Service("scheduler", self._run_scheduler),
             Service("node", self._run_node),
             Service("network", self._run_network),
             Service("operators", self._run_operators),
+            Service("memory", self._tidy_memory),
         )
 
     def state(self) -> EngineState:
@@ -107,7 +95,7 @@ class Engine:
             pid=os.getpid(),
             start_time=start_time(os.getpid()),
             server=self._server,
-            ingress=f"http://127.0.0.1:{self._ingress_socket.getsockname()[1]}",
+            ingress=f"http://127.0.0.1:{self._ground.ingress_port}",
             kubeconfig=str(self._layout.kubeconfig),
             isolation=self._runtime.level,
             version=__version__,
@@ -125,17 +113,12 @@ class Engine:
 
     async def _serve_api(self, ready: Ready) -> None:
         await self._app.start()
-        async with serve(self._app, self._api_socket, self._tls, self._authenticator):
+        async with serve(self._app, self._ground.api_socket, self._tls, self._authenticator):
             ready()
             await asyncio.Event().wait()
 
     async def _install_kinds(self, ready: Ready) -> None:
         await bootstrap.install(self._client)
-        ready()
-        await asyncio.Event().wait()
-
-    async def _run_runtime(self, ready: Ready) -> None:
-        await self._runtime.start()
         ready()
         await asyncio.Event().wait()
 
@@ -157,14 +140,27 @@ class Engine:
             await asyncio.Event().wait()
 
     async def _run_controllers(self, ready: Ready) -> None:
-        settings = ControllerSettings(volumes_dir=self._layout.volumes, ca_pem=self._authority.pem)
-        await _while_ready(ready, controllers.run(self._client, settings, self._clock, informers=self._informers))
+        ready()
+        await self._load("argosy.engine.controllers")
+        from argosy.engine import controllers  # noqa: PLC0415
+
+        settings = controllers.ControllerSettings(volumes_dir=self._layout.volumes, ca_pem=self._authority.pem)
+        await controllers.run(self._client, settings, self._clock, informers=self._informers)
 
     async def _run_scheduler(self, ready: Ready) -> None:
-        await _while_ready(ready, scheduler.run(self._client, self._clock, informers=self._informers))
+        ready()
+        await self._load("argosy.engine.scheduler.loop")
+        from argosy.engine.scheduler import loop as scheduler  # noqa: PLC0415
+
+        await scheduler.run(self._client, self._clock, informers=self._informers)
 
     async def _run_node(self, ready: Ready) -> None:
-        port = self._api_socket.getsockname()[1]
+        ready()
+        await self._load("argosy.engine.node.agent")
+        from argosy.engine.node.agent import NodeAgent  # noqa: PLC0415
+        from argosy.engine.node.images.builder import Images  # noqa: PLC0415
+        from argosy.engine.node.settings import NodeSettings  # noqa: PLC0415
+
         inside = self._runtime.level is Level.L2
         settings = NodeSettings(
             home=self._layout.home,
@@ -173,41 +169,46 @@ class Engine:
             dns_address=self._addresses.dns,
             cluster_domain=CLUSTER_DOMAIN,
             api_host=self._addresses.api_service if inside else "127.0.0.1",
-            api_port=443 if inside else port,
+            api_port=443 if inside else self._ground.api_port,
         )
-        agent = NodeAgent(
-            self._client,
-            self._runtime,
-            Images(self._layout.home),
-            settings,
-            self._clock,
-        )
+        agent = NodeAgent(self._client, self._runtime, Images(self._layout.home), settings, self._clock)
         self._app.nodes = agent
-        await _while_ready(ready, agent.run())
+        await agent.run()
 
     async def _run_network(self, ready: Ready) -> None:
-        settings = NetworkSettings(
+        ready()
+        await self._load("argosy.engine.network")
+        from argosy.engine import network  # noqa: PLC0415
+
+        settings = network.NetworkSettings(
             level=self._runtime.level,
             dns_address=self._addresses.dns,
             cluster_domain=CLUSTER_DOMAIN,
-            ingress_socket=self._ingress_socket.dup(),
+            ingress_socket=self._ground.ingress_socket.dup(),
         )
-        await _while_ready(
-            ready,
-            network.run(self._client, self._runtime.network, settings, self._clock, informers=self._informers),
-        )
+        await network.run(self._client, self._runtime.network, settings, self._clock, informers=self._informers)
 
     async def _run_operators(self, ready: Ready) -> None:
+        ready()
+        await self._load("argosy.control.runner")
+        await self._load("argosy.operators.settings")
+        from argosy.control.runner import run_operators  # noqa: PLC0415
+        from argosy.operators import build  # noqa: PLC0415
+        from argosy.operators.settings import OperatorSettings  # noqa: PLC0415
+
         operators = build(OperatorSettings(), self._clock)
-        await _while_ready(ready, run_operators(self._client, operators, clock=self._clock, informers=self._informers))
+        await run_operators(self._client, operators, clock=self._clock, informers=self._informers)
 
-    def _old_port(self, field: str) -> int:
-        url = getattr(self._remembered, field, "") or ""
-        port = url.rpartition(":")[2]
-        return int(port) if port.isdigit() else 0
+    async def _tidy_memory(self, ready: Ready) -> None:
+        """Nothing of the program itself will ever be garbage: the collector, off since the start, need not look at it."""
+        ready()
+        async with self._importing:  # after all the others: they ask in turn
+            gc.collect()
+            gc.freeze()
+            gc.enable()
+        await asyncio.Event().wait()
 
-
-async def _while_ready(ready: Ready, body: Awaitable[object]) -> None:
-    """For parts that catch up by themselves and hold nobody up: ready at once."""
-    ready()
-    await body
+    async def _load(self, module: str) -> None:
+        """Import a part while the API server goes on answering."""
+        async with self._importing:
+            await asyncio.to_thread(importlib.import_module, module)

@@ -10,23 +10,34 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
+import importlib
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from argosy.cluster.ground import take
 from argosy.cluster.process import hold_lock, write_state
 from argosy.cluster.services import running
-from argosy.cluster.settings import Settings, prepare
+from argosy.cluster.settings import Layout, Settings, prepare
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import UserError
 
+if TYPE_CHECKING:
+    from argosy.cluster.embedded import Engine
+
 log = logging.getLogger("argosy")
+
+_HEAVY = ("aiohttp.web", "argosy.cluster.embedded")
+"""What takes most of the start-up time. aiohttp reads the system's certificates meanwhile, outside the interpreter."""
 
 
 def main() -> None:
     """Run until told to end. Exit code 1 when the engine could not start."""
+    gc.disable()  # importing makes hardly any garbage; the engine turns the collector on when all its parts are there
     options = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line a request would be most of the log
@@ -38,8 +49,6 @@ def main() -> None:
         api_port=options.api_port,
         ingress_port=options.ingress_port,
     )
-    # The store's writer thread and the event loop share the interpreter: hand it over sooner than every 5 ms.
-    sys.setswitchinterval(0.0005)
     said = _Said(options.ready_fd)
     try:
         asyncio.run(_run(settings, said))
@@ -68,16 +77,12 @@ class _Said:
 
 
 async def _run(settings: Settings, said: _Said) -> None:
-    # Imported here, after the lock could be refused: the engine's parts take most of the start-up time.
     layout = prepare(settings)
     lock = hold_lock(layout)
-    from argosy.cluster.embedded import Engine  # noqa: PLC0415
-
     stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _resolve, stop, signal.Signals(number).name)
-    engine = Engine(settings, layout)
-    await engine.open()
+    engine = await _open(settings, layout)
     try:
         async with running(engine.services(), lambda name, error: _resolve(stop, f"{name} failed: {error}")):
             write_state(layout, engine.state())
@@ -88,6 +93,26 @@ async def _run(settings: Settings, said: _Said) -> None:
         await engine.close(kill=True)
         layout.state.unlink(missing_ok=True)
         os.close(lock)
+
+
+async def _open(settings: Settings, layout: Layout) -> Engine:
+    """Take the ground and import the engine's parts at the same time: the one waits, the other computes."""
+    importing = asyncio.gather(*(asyncio.to_thread(importlib.import_module, name) for name in _HEAVY))
+    ground = None
+    try:
+        ground = await take(settings, layout)
+        await importing
+        from argosy.cluster.embedded import Engine  # noqa: PLC0415
+
+        # The store's writer thread and the event loop share the interpreter: hand it over sooner than every 5 ms.
+        sys.setswitchinterval(0.0005)
+        engine = Engine(settings, layout, ground)
+        await engine.open()
+    except BaseException:
+        if ground is not None:
+            await ground.leave()
+        raise
+    return engine
 
 
 def _resolve(stop: asyncio.Future[str], why: str) -> None:
