@@ -36,13 +36,13 @@ def command(
 
     Example: argosy demo --steps 300
     """
+    if data is not None and not data.is_file():
+        raise UserError(f"there is no text {data}", "name a file with at least some hundred kB of text")
     layout = prepare(Settings(home_directory()))
     state = process.find(layout) or process.start(Settings(layout.home, isolation=isolation), layout)
     run = time.strftime("%m%d-%H%M%S")
     if output is Format.text:
         say(f"engine at {state.server} (isolation {state.isolation}); home {layout.home}")
-    if data is not None and not data.is_file():
-        raise UserError(f"there is no text {data}", "name a file with at least some hundred kB of text")
     plan = Demo(namespace="demo", run=run, steps=steps, data=data.name if data else "")
     story = asyncio.run(_tell(plan, state, layout, data, output is Format.json))
     report = ending.write_report(story, layout.home / "demo")
