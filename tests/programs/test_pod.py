@@ -35,9 +35,12 @@ def test_address(environ: dict[str, str], address: str) -> None:
 
 
 def test_paths_lie_below_the_root_where_pods_have_no_mounts(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    environ = {"ARGOSY_ROOT": str(tmp_path)}
-    assert pod.path("/models/base/new", environ) == tmp_path / "models" / "base" / "new"
+    root = tmp_path / "root"
+    (root / "var").mkdir(parents=True)
+    (root / "models").symlink_to(tmp_path)
+    environ = {"ARGOSY_ROOT": str(root)}
+    assert pod.path("/models/base/new", environ) == root / "models" / "base" / "new"
+    assert pod.path("/var/lib/volume", environ) == Path("/var/lib/volume"), "nothing is mounted there"
     assert pod.path("/elsewhere/x", environ) == Path("/elsewhere/x")
     assert pod.path("relative", environ) == Path("relative")
     assert pod.path("/models/base", {}) == Path("/models/base")

@@ -52,13 +52,15 @@ def whole_cpus(quota: str) -> int:
 def path(text: str | Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Where a path that a manifest names really is.
 
-    Where pods have no mounts of their own, their volumes lie below `$ARGOSY_ROOT`; elsewhere a path is what it says.
+    Where pods have no mounts of their own, links to their volumes lie below `$ARGOSY_ROOT`; elsewhere a path is what it
+    says.
     """
     named, root = Path(text), environ.get("ARGOSY_ROOT")
     if not root or not named.is_absolute():
         return named
-    top = Path(root, *named.parts[1:2])
-    return Path(root, *named.parts[1:]) if len(named.parts) > 1 and top.exists() else named
+    below = Path(root, *named.parts[1:])
+    mounted = any(place.is_symlink() for place in (below, *below.parents) if place.is_relative_to(root))
+    return below if mounted else named
 
 
 def leave_word(message: str, log: str = _TERMINATION_LOG) -> None:

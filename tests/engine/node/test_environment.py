@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from argosy.engine.node.environment import Sources, environment, expand, replace_names, with_addresses, with_paths
+from argosy.engine.node.environment import Sources, environment, expand, replace_names, with_addresses
 from argosy.engine.node.sources import ClusterFacts, Missing, PodFacts, Reference
 
 POD = {
@@ -130,20 +130,3 @@ def test_host_names_become_addresses_where_nothing_resolves_them(variable, value
 
 def test_a_pods_own_name_stays():
     assert replace_names({"HOSTNAME": "web", "SERVER": "web"}, TABLE) == {"HOSTNAME": "web", "SERVER": "127.70.0.9"}
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("/data", "/real/v"),
-        ("--in=/data/x --out=/data/y/", "--in=/real/v/x --out=/real/v/y/"),
-        ("/data/sub/z", "/real/s/z"),
-        ("/database /my/data data", "/database /my/data data"),
-        ("file:///data/x", "file:///real/v/x"),
-        ("sqlite:////data/x.db", "sqlite:////real/v/x.db"),
-        ("https://host/data", "https://host/data"),
-        ("a:/data:/b", "a:/real/v:/b"),
-    ],
-)
-def test_mount_paths_become_real_places_where_nothing_can_be_mounted(value, expected):
-    assert with_paths(value, {"/data": "/real/v", "/data/sub": "/real/s"}) == expected

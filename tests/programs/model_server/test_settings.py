@@ -30,6 +30,7 @@ def test_defaults() -> None:
 
 def test_volumes_below_a_root(tmp_path: Path) -> None:
     (tmp_path / "mnt").mkdir()
+    (tmp_path / "mnt" / "models").symlink_to("/somewhere")
     made = read("--model_dir", "/mnt/models", "--lora-modules", "a=/mnt/models/a", ARGOSY_ROOT=str(tmp_path))
     assert made.source == f"{tmp_path}/mnt/models"
     assert made.adapters == {"a": f"{tmp_path}/mnt/models/a"}

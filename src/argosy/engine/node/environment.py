@@ -194,19 +194,3 @@ def replace_names(env: Mapping[str, str], table: Mapping[str, str]) -> dict[str,
     """`with_addresses` for every variable; the pod's own names stay."""
     kept = {"HOSTNAME", "POD_NAME", "PATH"}
     return {k: v if k in kept else with_addresses(v, table, variable=k) for k, v in env.items()}
-
-
-# Where nothing can be mounted (L0).
-
-
-def with_paths(text: str, places: Mapping[str, str]) -> str:
-    """Replace mount paths in a value by the places where the volumes really lie: `/data/x` under a mount of `/data`.
-
-    A path counts only where it stands as one, so `/database` and `a/data` stay.
-    """
-    if "/" not in text or not places:
-        return text
-    paths = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
-    return re.sub(
-        rf"(?:(?<![\w./-])|(?<=file://)|(?<=:///))(?:{paths})(?![\w.-])", lambda match: places[match[0]], text
-    )

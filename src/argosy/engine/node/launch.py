@@ -6,18 +6,11 @@ environment. `worker` calls it when a container starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from argosy.engine.node.environment import (
-    Sources,
-    environment,
-    expand,
-    replace_names,
-    with_addresses,
-    with_paths,
-)
+from argosy.engine.node.environment import Sources, environment, expand, replace_names, with_addresses
 from argosy.engine.node.etc_files import hostname_of
 from argosy.engine.node.runtime.spec import ContainerSpec, Image, Level, Limits, Mount, PodSpec
 from argosy.engine.node.sources import Missing
@@ -121,25 +114,9 @@ def container_spec(
 
 
 def with_mounts(spec: ContainerSpec, mounts: tuple[Mount, ...], situation: Situation) -> ContainerSpec:
-    """The run with its volumes; where neither mounts nor names work (L0), with real paths and addresses in their place."""
-    if situation.level is not Level.L0:
-        return replace(spec, mounts=mounts)
-    places = {mount.target.rstrip("/"): str(mount.source) for mount in mounts if mount.target.rstrip("/")}
-    return replace(
-        spec,
-        mounts=mounts,
-        argv=tuple(with_paths(with_addresses(arg, situation.names), places) for arg in spec.argv),
-        env={name: with_paths(value, places) for name, value in spec.env.items()},
-        working_dir=with_paths(spec.working_dir, places),
-    )
-
-
-def without_taken(mounts: tuple[Mount, ...], is_taken: Callable[[Mount], bool]) -> tuple[tuple[Mount, ...], list[str]]:
-    """At L0 a mount path can be taken, by the host or by another pod's volume: such a volume is only at its real place
-    (where the container's arguments and variables lead). Returns the mounts, and the paths that are taken.
-    """
-    taken = [mount.target for mount in mounts if is_taken(mount)]
-    return tuple(replace(m, target=str(m.source)) if m.target in taken else m for m in mounts), taken
+    """The run with its volumes; where names do not resolve (L0), with addresses in its arguments too."""
+    argv = tuple(with_addresses(arg, situation.names) for arg in spec.argv)
+    return replace(spec, mounts=mounts, argv=argv)
 
 
 def _argv(container: Obj, image: Image, env: Mapping[str, str]) -> list[str]:

@@ -89,17 +89,6 @@ def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str]) -> tuple[Mo
     return tuple(found)
 
 
-_ANYWHERE = ("/var/run/secrets/", "/dev/", "/etc/")
-"""Places whose absence every program survives, or that have a stand-in."""
-
-
-def is_taken(mount: Mount) -> bool:
-    """Whether the host has something else at a mount's target, so that no link to the volume can be put there."""
-    if mount.target.startswith(_ANYWHERE) or not os.path.lexists(mount.target):
-        return False
-    return os.path.realpath(mount.target) != os.path.realpath(mount.source)
-
-
 def _within(volume: Path, sub_path: str, name: str) -> Path:
     """A subPath, made when it is missing; never outside its volume, whatever links lie in it."""
     wanted = volume / sub_path

@@ -21,7 +21,7 @@ from argosy.engine.node.logs import last_words
 from argosy.engine.node.nodes import refusal
 from argosy.engine.node.plan import plan_of
 from argosy.engine.node.preparation import RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS, Preparation
-from argosy.engine.node.runtime.spec import ContainerSpec, Exit, Image, Level, Run
+from argosy.engine.node.runtime.spec import Exit, Image, Level, Run
 from argosy.engine.node.shared import Shared
 from argosy.engine.node.sources import Missing, Reference
 from argosy.engine.node.state import (
@@ -291,19 +291,7 @@ class PodWorker:
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._forget_old_logs(str(container["name"]), attempt)
         async with shared.turns:
-            if shared.runtime.level is Level.L0:
-                spec = self._around_taken(spec)
             return await shared.runtime.start_container(spec)
-
-    def _around_taken(self, spec: ContainerSpec) -> ContainerSpec:
-        kept, taken = launch.without_taken(spec.mounts, volumes.is_taken)
-        if taken:
-            message = (
-                f"{', '.join(taken)} is taken on this machine and nothing can be mounted over it at isolation L0; "
-                "the container finds the volume where its arguments and variables lead, or below $ARGOSY_ROOT"
-            )
-            self._say(Reason("MountPathTaken", message, warning=True))
-        return replace(spec, mounts=kept)
 
     async def _names_for(self, container: Obj) -> Mapping[str, str]:
         """The names that the container's environment is translated with, once those that it speaks of have addresses."""

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from argosy.engine.node.runtime.connection import Connection, HolderRefused, Line
+from argosy.engine.node.runtime.paths import translate
 from argosy.engine.node.runtime.runs import StateFile
 from argosy.engine.node.runtime.spec import ExecResult
 from argosy.meta.json import Obj
@@ -70,7 +71,7 @@ def order(state: StateFile, argv: Sequence[str], *, tty: bool, timeout: float | 
         "op": "exec",
         "pid": state.command_pid,
         "start_time": state.command_start_time,
-        "argv": list(argv),
+        "argv": [translate(word, confinement["places"]) for word in argv],
         "confinement": confinement,
         "tty": tty,
         "timeout": timeout,

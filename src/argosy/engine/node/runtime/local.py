@@ -20,7 +20,7 @@ import msgspec
 
 from argosy.engine.node.runtime import executing, limits, orders, runs
 from argosy.engine.node.runtime.connection import Connection, HolderGone
-from argosy.engine.node.runtime.holder import plain, processes
+from argosy.engine.node.runtime.holder import processes
 from argosy.engine.node.runtime.keeper import Keeper, Sandbox
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
 from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
@@ -236,8 +236,7 @@ class LocalRuntime:
         followed.follow(self._ended)
 
     def _ended(self, followed: runs.Followed) -> None:
-        """The writable layer of an ended run is of no use to anyone, and its shim may have died without clearing up."""
-        plain.clear(followed.state.placed)
+        """The writable layer of an ended run is of no use to anyone."""
         self._enforcer.remove(followed.state.id)
         root = followed.path.with_suffix(".root")
         if root.exists():

@@ -6,23 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from argosy.engine.node.runtime.holder import landlock
 from argosy.engine.node.runtime.holder.order import Confinement, StartOrder
+from argosy.engine.node.runtime.paths import places, translate
 from argosy.engine.node.runtime.spec import ContainerSpec, Level, PodSpec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-OPTIONAL_AT_L0 = (
-    "/dev/termination-log",
-    "/var/run/secrets/",
-    "/etc/hosts",
-    "/etc/resolv.conf",
-    "/etc/hostname",
-    "/dev/shm",
-)
-"""Targets that programs can do without, or that the host has in its own right: no failure at L0 when they are taken."""
 
 
 def runtime_directory(pod: PodSpec) -> Path:
@@ -37,9 +29,9 @@ def run_paths(spec: ContainerSpec) -> tuple[Path, Path, Path]:
     return directory / f"{stem}.json", directory / f"{stem}.root", directory / f"{stem}.termination"
 
 
-def environment(spec: ContainerSpec, level: Level, root: Path) -> dict[str, str]:
+def environment(spec: ContainerSpec, level: Level, root: Path, table: Mapping[str, str]) -> dict[str, str]:
     """The container's variables, with those that every process expects filled in."""
-    env = dict(spec.env)
+    env = {name: translate(value, table) for name, value in spec.env.items()}
     env.setdefault("PATH", DEFAULT_PATH)
     env.setdefault("HOSTNAME", spec.pod.hostname)
     if level is Level.L0:
@@ -53,9 +45,9 @@ def environment(spec: ContainerSpec, level: Level, root: Path) -> dict[str, str]
     return env
 
 
-def working_directory(spec: ContainerSpec, level: Level, root: Path) -> str:
+def working_directory(spec: ContainerSpec, level: Level, root: Path, table: Mapping[str, str]) -> str:
     """At L0 the host's / is nobody's working directory: a relative or absent one lies in the run's own root."""
-    wanted = spec.working_dir or "/"
+    wanted = translate(spec.working_dir, table) or "/"
     if level is Level.L0 and (wanted == "/" or not Path(wanted).is_dir()):
         return str(root) + wanted.rstrip("/")
     return wanted
@@ -65,8 +57,10 @@ def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus:
     """How the container's processes live."""
     _, root, termination = run_paths(spec)
     rules: list[tuple[str, bool]] | None = None
+    table: dict[str, str] = {}
     scope = 0
     if level is Level.L0:
+        table = places(spec, root, termination)
         rules = landlock.host_rules()
         rules += [(str(path), False) for path in spec.read_only_paths]
         rules += [(str(mount.source), not mount.read_only) for mount in spec.mounts]
@@ -75,8 +69,8 @@ def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus:
     elif level is Level.L1:
         scope = landlock.SCOPE_ABSTRACT_SOCKETS
     return {
-        "env": environment(spec, level, root),
-        "cwd": working_directory(spec, level, root),
+        "env": environment(spec, level, root, table),
+        "cwd": working_directory(spec, level, root, table),
         "uid": spec.run_as_user,
         "gid": spec.run_as_group,
         "capabilities": list(spec.add_capabilities),
@@ -84,6 +78,7 @@ def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus:
         "cpus": list(cpus),
         "rules": rules,
         "scope": scope,
+        "places": table,
     }
 
 
@@ -103,14 +98,13 @@ def start_order(spec: ContainerSpec, level: Level, how: Confinement, cgroup_oom:
         "pod": pod.uid,
         "container": spec.name,
         "attempt": spec.attempt,
-        "argv": list(spec.argv),
+        "argv": [translate(word, how["places"]) for word in spec.argv],
         "confinement": how,
         "log": str(spec.log_path),
         "log_max": spec.log_bytes_max,
         "state": str(state),
         "root": str(root),
         "binds": binds,
-        "optional_targets": [target for _, target, _ in binds if target.startswith(OPTIONAL_AT_L0)],
         "ro_root": spec.read_only_root,
         "tty": spec.tty,
         "stdin": str(stdin_path(spec)) if spec.stdin else "",

@@ -33,7 +33,6 @@ class StateFile(msgspec.Struct, frozen=True):
     start_time: int
     started_at: float
     confinement: Obj
-    placed: list[str] = msgspec.field(default_factory=list)
     command_pid: int = 0
     command_start_time: int = 0
     finished_at: float = 0.0

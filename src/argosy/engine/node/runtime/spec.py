@@ -7,7 +7,8 @@ allows):
 - L2: own user, mount, pid, ipc, uts and network namespaces per pod, routed /32 addresses in one engine-owned network
   namespace; sockets of that network are handed to the engine over SCM_RIGHTS, so the engine itself stays in the host's.
 - L1: the same without a network namespace: pods share the host's ports, each has a 127.x.y.z of its own.
-- L0: plain supervised processes; no mounts, so no /etc/hosts of a pod's own and volumes are symlinks.
+- L0: plain supervised processes; no mounts, so no /etc/hosts of a pod's own, and paths of volumes in arguments and
+  variables are translated.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One bind mount (L1, L2) or symlink (L0) in a container."""
+    """One bind mount (L1, L2) or translated path (L0) in a container."""
 
     source: Path
     target: str

@@ -158,21 +158,19 @@ def test_sockets_in_deep_directories_can_be_reached(tmp_path) -> None:
     assert (deep / "sock").exists()
 
 
-def test_l0_takes_away_what_it_placed(tmp_path) -> None:
-    source, root = tmp_path / "source", tmp_path / "root"
-    source.mkdir()
-    root.mkdir()
-    target = str(tmp_path / "a" / "b" / "link")
-    placed: list[str] = []
-    order = {"root": str(root), "optional_targets": ["/etc/hosts"], "binds": [
-        (str(source), target, False), (str(source), "/etc/hosts", False),
-    ]}  # fmt: skip
-    plain.place(order, placed)  # type: ignore[arg-type]
-    assert placed == [str(tmp_path / "a"), str(tmp_path / "a" / "b"), target]
-    assert (root / "etc" / "hosts").is_symlink()
-    plain.clear(placed)
-    assert not (tmp_path / "a").exists()
-    assert source.exists()
+def test_l0_links_mounts_below_the_root_and_makes_nothing_elsewhere(tmp_path) -> None:
+    first, second, root = tmp_path / "first", tmp_path / "second", tmp_path / "root"
+    for directory in (first, second, root):
+        directory.mkdir()
+    binds = [
+        (str(first), "/etc/hosts", False), (str(first), "/data", False), (str(second), "/data/inner", False),
+        (str(second), "/etc/hosts", False), (str(first), str(first), True),
+    ]  # fmt: skip
+    plain.place({"root": str(root), "binds": binds})  # type: ignore[arg-type]
+    assert (root / "data").readlink() == first
+    assert (root / "etc" / "hosts").readlink() == second, "the later mount lies above"
+    assert not list(first.iterdir()), "nothing is made in a volume"
+    assert sorted(path.name for path in root.iterdir()) == ["data", "etc", "tmp"]
 
 
 def test_processes_know_themselves() -> None:

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from argosy.engine.node.runtime.holder.order import StartOrder, State
 
-FIRST_FREE_FD = 16
-"""Descriptors below are the child's fixed ones: 0-2, and the holder's namespaces, which every shim keeps open."""
-
 
 class Place:
     """Where a container is to run: what the holder knows and the order does not say."""
@@ -78,15 +75,13 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
         "id": order["id"], "pod": order["pod"], "container": order["container"], "attempt": order["attempt"],
         "boot": place.boot, "pid": processes.own_pid(), "start_time": processes.start_time("self"),
         "started_at": time.time(), "confinement": order["confinement"],
-        "placed": [],
     }  # fmt: skip
     close_others([line.fileno(), *place.keep, *descriptors])
     supervisor = shim.Shim(order, state)
     if place.host is None:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         try:
-            for note in plain.place(order, state["placed"]):
-                supervisor.log.feed(b"stderr", note.encode() + b"\n")
+            plain.place(order)
         except OSError as error:
             _fail(supervisor, line, confine.explain(error))
             return
@@ -101,7 +96,6 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
 
 
 def _fail(supervisor: shim.Shim, line: socket.socket, failure: bytes) -> None:
-    plain.clear(supervisor.state["placed"])
     supervisor.log.finish()
     supervisor.state |= shim.ending(128, 0, "StartError", failure.decode(errors="replace"))
     statefile.append(supervisor.order["state"], supervisor.state)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         rules: list[tuple[str, bool]] | None
         """Landlock: paths and whether they may be written; None leaves the file system alone."""
         scope: int
+        places: dict[str, str]
+        """L0: where the container's paths lead; for the engine, which translates commands with it."""
 
     class StartOrder(TypedDict):
         """`start`: run a container. Every path is absolute and the host's."""
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
         state: str
         root: str
         binds: list[tuple[str, str, bool]]
-        optional_targets: list[str]
         ro_root: bool
         tty: bool
         stdin: str
@@ -85,8 +86,6 @@ if TYPE_CHECKING:
         reason: str
         message: str
         confinement: Confinement
-        placed: list[str]
-        """L0: symlinks and directories made on the host, to be taken away again."""
 
 else:
     Confinement = StartOrder = ExecOrder = State = Request = dict

@@ -11,7 +11,7 @@ import select
 import signal
 import time
 
-from argosy.engine.node.runtime.holder import plain, processes, statefile, syscalls
+from argosy.engine.node.runtime.holder import processes, statefile, syscalls
 from argosy.engine.node.runtime.holder.crilog import Log
 
 TYPE_CHECKING = False
@@ -86,7 +86,6 @@ class Shim:
             while self._read(fd):
                 pass
         self.log.finish()
-        plain.clear(self.state["placed"])
         self._record()
 
     def _read(self, fd: int) -> bool:
