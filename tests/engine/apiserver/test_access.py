@@ -193,9 +193,9 @@ def test_token_files(tmp_path):
 
 
 def key():
-    from argosy.engine.apiserver.pki import _pem, ec
+    from argosy.engine.apiserver.certificates import private_key
 
-    return _pem(ec.generate_private_key(ec.SECP256R1()))
+    return private_key()
 
 
 def test_service_account_tokens_speak_for_their_account_while_it_lives():

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import yaml
-
 from argosy.client.requests import Request
 from argosy.engine.apiserver import protobuf
 from argosy.errors import BadRequest, UnsupportedMediaType
@@ -19,7 +17,6 @@ YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 _YAML_ERROR = "error converting YAML to JSON: yaml: "
 _SHOWN = 30
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def content_type(request: Request) -> str:
@@ -56,6 +53,16 @@ def read_object(request: Request, problems: list[str], expected: str = "") -> Ob
     return value
 
 
+def read_yaml(raw: bytes, problems: list[str]) -> Any:
+    """YAML; the last of duplicate keys counts. Raises BadRequest."""
+    from argosy.engine.apiserver import yaml_bodies  # noqa: PLC0415 - heavy, and few clients send YAML
+
+    try:
+        return yaml_bodies.read(raw, problems)
+    except ValueError as error:
+        raise BadRequest(f"{_YAML_ERROR}{error}") from None
+
+
 def _expected_yaml(raw: bytes, problems: list[str], expected: str) -> Any:
     try:
         return read_yaml(raw, problems)
@@ -77,17 +84,6 @@ def read_json(raw: bytes, problems: list[str]) -> Any:
     if raw.count(b'":') != _keys(value):
         problems += _duplicates(raw)
     return value
-
-
-def read_yaml(raw: bytes, problems: list[str]) -> Any:
-    """YAML; the last of duplicate keys counts. Raises BadRequest."""
-    try:
-        node = yaml.compose(raw, Loader=_LOADER)
-        if node is not None:
-            problems += _yaml_duplicates(node)
-        return _jsonable(yaml.load(raw, Loader=_LOADER))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{_YAML_ERROR}{_yaml_error(error)}") from None
 
 
 def _keys(value: Any) -> int:
@@ -133,48 +129,6 @@ def _repeated(value: Any, path: str) -> list[str]:
         for index, item in enumerate(value):
             found += _repeated(item, f"{path}[{index}]")
     return found
-
-
-def _yaml_duplicates(node: yaml.Node) -> list[str]:
-    found: list[str] = []
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                found.append(f'line {key.start_mark.line + 1}: key "{key.value}" already set in map')
-            seen.add(key.value)
-            found += _yaml_duplicates(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            found += _yaml_duplicates(item)
-    return found
-
-
-def _jsonable(value: Any) -> Any:
-    """YAML's own types as JSON has them: keys and dates become text."""
-    if isinstance(value, dict):
-        return {_key_text(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_jsonable(item) for item in value]
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _key_text(key: Any) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return "null" if key is None else str(key)
-
-
-def _yaml_error(error: Exception) -> str:
-    """The error with its line, counted as Kubernetes' reader counts."""
-    problem = getattr(error, "problem", None) or str(error)
-    mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    mark = context if context is not None and context.line else mark
-    if mark is None:
-        return str(problem)
-    return f"line {mark.line + isinstance(error, yaml.scanner.ScannerError)}: {problem}"
 
 
 def _go_type(value: Any) -> str:
