@@ -11,7 +11,7 @@ from argosy.client.transport import Transport
 from argosy.errors import from_status
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
-from argosy.meta.objects import Key, key_of, version_of
+from argosy.meta.objects import Key, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +195,6 @@ class Client:
 def request_body(request: Request) -> bytes:
     """The bytes of a request, for transports that leave the process."""
     return encode(request.obj) if request.obj is not None else request.body
-
-
-def latest_version(*objects: Obj) -> int:
-    """The largest resourceVersion among objects; 0 for none. Kubernetes orders them as integers since 1.35."""
-    versions = [version_of(obj) for obj in objects]
-    return max((int(v) for v in versions if v.isdigit()), default=0)
 
 
 def _query(**parameters: str) -> dict[str, str]:

@@ -117,11 +117,6 @@ def load(paths: Sequence[Path], context: str = "") -> Access:
     )
 
 
-def contexts(path: Path) -> list[str]:
-    """The names of the contexts in a file, for messages and completion."""
-    return [str(entry.get("name")) for entry in _read(path).get("contexts") or ()]
-
-
 def _merge(paths: Sequence[Path]) -> tuple[Obj, dict[tuple[str, str], Path]]:
     merged: Obj = {"contexts": [], "clusters": [], "users": []}
     origins: dict[tuple[str, str], Path] = {}

@@ -68,13 +68,13 @@ class Outcome:
     """The subject as it is after the actions, when one of them changed it."""
 
 
-async def carry_out(client: Client, subject: Obj, subject_kind: Kind, actions: Sequence[Action]) -> Outcome:
+async def carry_out(client: Client, subject: Obj, actions: Sequence[Action]) -> Outcome:
     """Carry out actions in order; neighbours of the same sort at the same time. Never raises ApiError."""
     outcome = Outcome()
     for _, wave in groupby(actions, key=lambda action: (type(action), action.kind)):
         if outcome.retry:
             break
-        await _together([_Carrier(client, subject, subject_kind, outcome).carry(action) for action in wave])
+        await _together([_Carrier(client, subject, outcome).carry(action) for action in wave])
     return outcome
 
 
@@ -95,7 +95,6 @@ async def _together(carriers: Sequence[Coroutine[object, object, None]]) -> None
 class _Carrier:
     client: Client
     subject: Obj
-    subject_kind: Kind
     outcome: Outcome
 
     async def carry(self, action: Action) -> None:

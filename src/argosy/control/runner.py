@@ -157,7 +157,7 @@ class Runner:
         return None
 
     async def _carry_out(self, key: Key, subject: Obj, memory: _Memory, plan: Plan) -> None:
-        outcome = await carry_out(self._client, subject, self.operator.kind, plan.actions)
+        outcome = await carry_out(self._client, subject, plan.actions)
         memory.expectations += outcome.expectations
         again = outcome.retry
         if plan.status is not None and outcome.status_holds:

@@ -7,11 +7,10 @@ these words.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from argosy.errors import Cause, Invalid
-from argosy.meta.kind import Kind
+from argosy.errors import Cause
 
 
 def shown(value: Any) -> str:
@@ -79,19 +78,6 @@ def too_long(field: str, limit: int) -> Cause:
 def too_many(field: str, count: int, limit: int) -> Cause:
     """`Too many` items or properties."""
     return Cause("FieldValueTooMany", f"Too many: {count}: must have at most {limit} items", field)
-
-
-def error_for(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
-    """The 422 for an object of this kind: `Pod "a" is invalid: spec.x: …`."""
-    lines = [f"{cause.field}: {cause.message}" for cause in causes]
-    body = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
-    subject = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
-    details = {"name": name, "group": kind.group, "kind": kind.kind}
-    return Invalid(
-        f'{subject} "{name}" is invalid: {body}',
-        details={key: value for key, value in details.items() if value},
-        causes=causes,
-    )
 
 
 def go_value(value: Any) -> str:

@@ -107,11 +107,6 @@ class Schema:
         """Whether it comes from a CRD."""
         return self._structural
 
-    @property
-    def atomic(self) -> bool:
-        """Whether server-side apply treats the value as one."""
-        return self.map_type == "atomic" or (self.code == LIST and self.list_type in ("", "atomic"))
-
     def child(self, raw: Obj) -> Schema:
         """A schema nested in this one."""
         return Schema(raw, self._resolve)

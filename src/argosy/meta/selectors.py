@@ -7,7 +7,7 @@ same `Selector`. The API server filters lists and watches with it, controllers f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -202,11 +202,6 @@ def from_object(selector: Mapping[str, Any] | None) -> Selector:
     return Selector(tuple(requirements))
 
 
-def from_labels(labels: Labels | None) -> Selector:
-    """The Selector of a plain map, as a Service's `spec.selector`."""
-    return Selector(tuple(Requirement(key, "in", (value,)) for key, value in (labels or {}).items()))
-
-
 def matches(selector: Mapping[str, Any] | None, labels: Labels | None) -> bool:
     """Whether a metav1.LabelSelector selects these labels; None selects nothing, {} everything."""
     if selector is None:
@@ -244,8 +239,3 @@ def parse_fields(text: str) -> tuple[FieldTerm, ...]:
 
 def _split(text: str) -> list[str]:
     return re.findall(r"(?:[^\\,]|\\.)+", text, re.DOTALL)
-
-
-def fields_match(terms: Sequence[FieldTerm], value_of: Callable[[str], str]) -> bool:
-    """Whether the fields, looked up by `value_of` (empty string where unset), satisfy every term."""
-    return all((value_of(term.field) == term.value) is term.equal for term in terms)

@@ -74,14 +74,6 @@ def prune(value: Any, schema: Schema, *, root: bool = False, path: str = "") -> 
     return removed
 
 
-def unknown_fields(obj: Obj, schema: Schema) -> list[str]:
-    """The paths of fields that the schema does not know, of a built-in or custom object; the object stays as it is."""
-    if not schema.structural:
-        return list(decode(obj, schema).unknown)
-    copy = thaw(obj)
-    return sorted([*_metadata(copy, ""), *prune(copy, schema, root=True)])
-
-
 def apply_defaults(value: Any, schema: Schema) -> None:
     """Set defaults, drop nulls where null is not allowed, and make 1.0 of an integer field 1; in place."""
     if isinstance(value, list):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from argosy.engine.apiserver.served import Served
 from argosy.errors import (
     AlreadyExists,
     ApiError,
@@ -204,8 +203,3 @@ def parse_uint(text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     raise ValueError(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
-
-
-def unnamed_in_url(served: Served) -> str:
-    """How the server calls a kind whose object came without a name."""
-    return served.kind.kind

@@ -31,7 +31,6 @@ _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _DNS_LABELED = (kinds.NAMESPACE,)
 _PATH_NAMED = (kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING)
 _1035_NAMED = (kinds.SERVICE,)
-UNCHECKED_UPDATES = frozenset({kinds.LEASE, kinds.ROLE})
 
 
 def begin(served: Served, obj: Obj, namespace: str, now: datetime, uid: str) -> None:

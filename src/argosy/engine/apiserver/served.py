@@ -92,13 +92,6 @@ class Registry:
         """What is served under that path."""
         return self._found.get((group, version, plural))
 
-    def by_kind(self, group: str, version: str, kind: str) -> Served | None:
-        """What an object's apiVersion and kind name."""
-        for served in self.of(group, version):
-            if served.kind.kind == kind:
-                return served
-        return None
-
     def resources(self, group: str, plural: str) -> list[Served]:
         """Every version of a resource."""
         return [s for (g, _, p), s in self._found.items() if g == group and p == plural]

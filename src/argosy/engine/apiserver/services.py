@@ -7,8 +7,6 @@ from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import Unreasoned, invalid, wrong
 from argosy.meta.json import Obj
 
-_ALLOCATED = ("ClusterIP", "NodePort", "LoadBalancer")
-
 
 def complete(call: Call, service: Obj) -> None:
     """Give a new Service what it lacks. Raises Invalid for an address that it may not have."""

@@ -16,7 +16,6 @@ from argosy.kinds.cells import human_duration
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Column, Kind
 
-NAME_DESCRIPTION = ""
 _NAME = Column("Name", cell=lambda obj, now: obj["metadata"].get("name", ""), format="name")
 _CREATED = ".metadata.creationTimestamp"
 _CUSTOM_AGE = Column("Age", _CREATED, type="date")

@@ -157,7 +157,6 @@ def _run_began(turn: Turn, plan: ContainerPlan, event: Started) -> None:
         start_failures=0,
         wait_reason="",
         wait_message="",
-        hook_pending=hook,
         started=not hook and plan.probe(ProbeKind.STARTUP) is None,
         ready=False,
         probes=thresholds.fresh(plan, event.at),
@@ -175,7 +174,7 @@ def _post_start_done(turn: Turn, plan: ContainerPlan, error: str) -> None:
         turn.say("FailedPostStartHook", error, warning=True)
         stopping.stop(turn, plan, _grace(turn), f"Container {plan.name} failed its postStart hook")
         return
-    turn.change(plan.name, hook_pending=False, started=plan.probe(ProbeKind.STARTUP) is None)
+    turn.change(plan.name, started=plan.probe(ProbeKind.STARTUP) is None)
     thresholds.refresh_ready(turn, plan)
 
 
@@ -186,7 +185,6 @@ def _run_ended(turn: Turn, plan: ContainerPlan, end: Termination) -> None:
         exit=end,
         started=False,
         ready=False,
-        hook_pending=False,
         probes={},
         stop=None,
         wait_reason="",

@@ -10,7 +10,6 @@ BACK_OFF_FIRST_SECONDS = 10.0
 BACK_OFF_MAX_SECONDS = 300.0
 GOOD_AFTER_SECONDS = 600.0
 """A container that ran this long since its last back-off starts again at once when it ends."""
-IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 SHOW_ERROR_SECONDS = 1.0
 """How long ErrImagePull is shown before it becomes ImagePullBackOff."""
 

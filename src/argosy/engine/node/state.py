@@ -92,8 +92,6 @@ class ContainerState:
     """When the back-off last grew."""
     started: bool = False
     """Startup probe passed and postStart done."""
-    hook_pending: bool = False
-    """postStart is running."""
     ready: bool = False
     probes: Mapping[ProbeKind, ProbeState] = field(default_factory=dict)
     stop: Stop | None = None

@@ -25,7 +25,6 @@ class Where:
     """What the status says about the node."""
 
     host_address: str
-    image_ids: bool = True
 
 
 def render(state: PodState, pod: Obj, where: Where, now: float) -> Obj:

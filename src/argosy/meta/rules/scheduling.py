@@ -6,7 +6,6 @@ from argosy.meta import causes, names
 from argosy.meta.json import Obj
 from argosy.meta.rules.fields import Found, needs_one_of, one_of, required, say, selector
 
-_NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 

@@ -21,7 +21,6 @@ from argosy.meta.objects import annotations_of, is_deleting, pod_is_ready, uid_o
 TRACKING = "batch.kubernetes.io/job-tracking"
 RELEASED = "argosy.dev/released-pods"
 INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
-INDEX_IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,6 @@ class Eviction:
 
     pod: Obj
     in_seconds: float
-    taint: str
 
 
 def evictions(node: Obj, pods: Iterable[Obj], now: datetime) -> list[Eviction]:
@@ -130,11 +129,10 @@ def evictions(node: Obj, pods: Iterable[Obj], now: datetime) -> list[Eviction]:
         if is_deleting(pod):
             continue
         tolerations = dig(pod, "spec", "tolerations", default=())
-        due = [(_stays_for(tolerations, taint, now), taint["key"]) for taint in taints]
-        limited = [(seconds, key) for seconds, key in due if seconds is not None]
+        due = [_stays_for(tolerations, taint, now) for taint in taints]
+        limited = [seconds for seconds in due if seconds is not None]
         if limited:
-            seconds, key = min(limited)
-            found.append(Eviction(pod, max(0.0, seconds), key))
+            found.append(Eviction(pod, max(0.0, min(limited))))
     return found
 
 

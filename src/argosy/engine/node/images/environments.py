@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,8 +190,10 @@ def _install(
                 requirements[n], index = installers.torch_build(requirement, nvidia=installers.has_nvidia())
     python = str(directory / "bin" / "python")
     if uv is not None:
+        given = [*config.arguments, *(("--index", index) if index else ()), "--python", python]
+        installer = _Uv(uv, given, dict(config.environment), images, progress.line)
         try:
-            _install_with_uv(uv, python, requirements, index, config, images, ancestors, progress)
+            installer.install(requirements, ancestors, directory.name)
             return
         except InstallFailed as error:
             progress.line(f"uv gave up ({error}), trying pip")
@@ -203,49 +205,46 @@ def _install(
     installers.run(command, progress.line, {"PIP_ROOT_USER_ACTION": "ignore"})
 
 
-def _install_with_uv(
-    uv: str,
-    python: str,
-    requirements: Sequence[str],
-    index: str,
-    config: installers.PipConfig,
-    images: Path,
-    ancestors: Sequence[Path],
-    progress: Progress,
-) -> None:
-    arguments = [*config.arguments, *(("--index", index) if index else ()), "--python", python]
-    environment = dict(config.environment)
-    if Path(uv).is_relative_to(images):
-        environment["UV_CACHE_DIR"] = str(images / "cache")
-    if not ancestors:
-        installers.run([uv, "pip", "install", *arguments, *requirements], progress.line, environment)
-        return
-    # uv does not look through .pth files: let it resolve against what the ancestors have, and install only the rest.
-    there = installers.distributions(site_packages(a) for a in ancestors)
-    wanted = images / f"{Path(python).parent.parent.name}.in"
-    given = wanted.with_suffix(".constraints")
-    wanted.write_text("\n".join(requirements) + "\n")
-    given.write_text("".join(f"{name}=={version}\n" for name, version in there.items()))
-    resolved: list[str] = []
-    try:
-        compile_ = [
-            uv,
-            "pip",
-            "compile",
-            "-q",
-            "--no-header",
-            "--no-annotate",
-            "--constraints",
-            str(given),
-            str(wanted),
-        ]
-        installers.run([*compile_, *arguments], resolved.append, environment)
+@dataclass(frozen=True, slots=True)
+class _Uv:
+    """How to call uv for one environment."""
+
+    program: str
+    arguments: Sequence[str]
+    variables: Mapping[str, str]
+    images: Path
+    line: installers.Line
+
+    def install(self, requirements: Sequence[str], ancestors: Sequence[Path], name: str) -> None:
+        if not ancestors:
+            self._run(["install", *self.arguments, *requirements], self.line)
+            return
+        # uv does not look through .pth files: let it resolve against what the ancestors have, and install only the rest.
+        there = installers.distributions(site_packages(a) for a in ancestors)
+        resolved = self._resolve(requirements, there, self.images / f"{name}.in")
         missing = [r for r in resolved if "==" in r and installers.canonical(r.split("==")[0]) not in there]
         if missing:
-            installers.run([uv, "pip", "install", "--no-deps", *arguments, *missing], progress.line, environment)
-    finally:
-        wanted.unlink(missing_ok=True)
-        given.unlink(missing_ok=True)
+            self._run(["install", "--no-deps", *self.arguments, *missing], self.line)
+
+    def _resolve(self, requirements: Sequence[str], there: Mapping[str, str], wanted: Path) -> list[str]:
+        given = wanted.with_suffix(".constraints")
+        resolved: list[str] = []
+        quiet = ["-q", "--no-header", "--no-annotate"]
+        try:
+            wanted.write_text("\n".join(requirements) + "\n")
+            given.write_text("".join(f"{name}=={version}\n" for name, version in there.items()))
+            command = ["compile", *quiet, "--constraints", str(given), str(wanted), *self.arguments]
+            self._run(command, resolved.append)
+        finally:
+            wanted.unlink(missing_ok=True)
+            given.unlink(missing_ok=True)
+        return resolved
+
+    def _run(self, arguments: Sequence[str], line: installers.Line) -> None:
+        variables = dict(self.variables)
+        if Path(self.program).is_relative_to(self.images):
+            variables["UV_CACHE_DIR"] = str(self.images / "cache")
+        installers.run([self.program, "pip", *arguments], line, variables)
 
 
 def _warm(directory: Path, environment: Environment) -> None:
