@@ -119,6 +119,19 @@ def test_the_exported_model_is_transformers_llama(data: pretrain.Data, tmp_path:
     assert theirs.config.eos_token_id == words.eos_token_id == ids[-1]
 
 
+def test_batches_hold_rows_of_like_length_and_leave_none_out() -> None:
+    pytest.importorskip("peft")
+    from argosy.programs.demo import finetune
+
+    lengths = [number % 50 for number in range(64)]
+    drawn = finetune.batches(lengths, 8, seed=3)
+    epoch = [next(drawn) for _ in range(8)]
+    assert sorted(number for batch in epoch for number in batch) == list(range(64))
+    assert max(max(lengths[n] for n in batch) - min(lengths[n] for n in batch) for batch in epoch) <= 10
+    again = finetune.batches(lengths, 8, seed=3)
+    assert [next(again) for _ in range(8)] == epoch
+
+
 def start(rank: int, work: Path, *more: str) -> subprocess.Popen[str]:
     environ = {
         **os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.83.0.1", "MASTER_PORT": "29517",

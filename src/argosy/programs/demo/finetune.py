@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from argosy.programs.demo import checkpoints, corpus, tokenizer, tracking
 from argosy.programs.demo.variants import VARIANTS, Variant
 
 _IGNORED = -100
+_POOL = 8
+"""Batches that are drawn together and sorted by length among themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,18 @@ def loss_over(model: torch.nn.Module, rows: Sequence[tuple[list[int], int]], pad
     return total / max(1, count)
 
 
+def batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]:
+    """Row numbers for one batch after another, without end: rows of like length together, since padding costs time."""
+    generator = torch.Generator().manual_seed(seed)
+    order: list[int] = []
+    while True:
+        while len(order) < _POOL * size:
+            order += torch.randperm(len(lengths), generator=generator).tolist()
+        pool, order = sorted(order[: _POOL * size], key=lambda number: lengths[number]), order[_POOL * size :]
+        for number in torch.randperm(_POOL, generator=generator).tolist():
+            yield pool[number * size : (number + 1) * size]
+
+
 def train(
     model: torch.nn.Module,
     rows: Sequence[tuple[list[int], int]],
@@ -105,13 +119,9 @@ def train(
     """AdamW over the adapter's weights, a short warm-up and a straight line down."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=options.lr, betas=(0.9, 0.95), weight_decay=0.0)
-    generator = torch.Generator().manual_seed(options.seed)
-    order: list[int] = []
+    drawn = batches([len(ids) for ids, _ in rows], options.rows, options.seed)
     for step in range(options.steps):
-        if len(order) < options.rows:
-            order += torch.randperm(len(rows), generator=generator).tolist()
-        chosen, order = order[: options.rows], order[options.rows :]
-        part = collate([rows[number] for number in chosen], pad)
+        part = collate([rows[number] for number in next(drawn)], pad)
         loss = model(input_ids=part.tokens, attention_mask=part.mask, labels=part.labels).loss
         loss.backward()
         for group in optimizer.param_groups:
