@@ -175,6 +175,25 @@ def test_which_torch():
     assert installers.cpu_requirement("torch>=2") == "torch>=2"
 
 
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ({"torch==2.0": False}, ("torch==2.0", "")),
+        ({"torch==2.0": True, "torch==2.0+cpu": False}, ("torch==2.0+cpu", installers.TORCH_CPU_INDEX)),
+        ({"torch==2.0": True}, ("torch==2.0", "")),  # PyTorch's own index is out of reach
+        ({}, ("torch==2.0+cpu", installers.TORCH_CPU_INDEX)),
+    ],
+)
+def test_the_build_without_cuda_is_preferred_to_one_that_brings_it(monkeypatch, offered, chosen):
+    def found(*arguments):
+        nvidia = offered.get(arguments[-1])
+        return None if nvidia is None else installers.TorchBuild("2.0", nvidia)
+
+    monkeypatch.setattr(installers, "_found", found)
+    assert installers.torch_build("torch==2.0", nvidia=False) == chosen
+    assert installers.torch_build("torch==2.0", nvidia=True) == ("torch==2.0", "")
+
+
 def wheel(directory, name, version, requires=()):
     """A package with one module that tells its version."""
     info = f"{name}-{version}.dist-info"

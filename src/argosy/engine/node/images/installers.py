@@ -189,16 +189,25 @@ def torch_build(requirement: str, *, nvidia: bool) -> tuple[str, str]:
     """(requirement, extra index) for PyTorch's build for this machine.
 
     With a GPU the plain wheel. Else whatever pip is configured to find, if that is a build without NVIDIA's libraries;
-    else PyTorch's own index of CPU builds: the wheel on PyPI brings gigabytes of CUDA along.
+    else PyTorch's own index of CPU builds: the wheel on PyPI brings gigabytes of CUDA along. It is taken all the same
+    where that index is out of reach.
     """
     if nvidia:
         return requirement, ""
-    command = pip("install", "-q", "--dry-run", "--no-deps", "--ignore-installed", "--report", "-", requirement)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), cwd="/")
-    build = read_report(done.stdout) if done.returncode == 0 else None
+    build = _found(requirement)
     if build is not None and not build.nvidia:
         return f"torch=={build.version}", ""
-    return cpu_requirement(requirement), TORCH_CPU_INDEX
+    wanted = cpu_requirement(requirement)
+    if build is not None and _found("--extra-index-url", TORCH_CPU_INDEX, "--retries", "1", wanted) is None:
+        return f"torch=={build.version}", ""
+    return wanted, TORCH_CPU_INDEX
+
+
+def _found(*arguments: str) -> TorchBuild | None:
+    """What pip would install, without its dependencies; None when it finds nothing."""
+    command = pip("install", "-q", "--dry-run", "--no-deps", "--ignore-installed", "--report", "-", *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), cwd="/")
+    return read_report(done.stdout) if done.returncode == 0 else None
 
 
 @dataclass(frozen=True, slots=True)
