@@ -6,14 +6,16 @@ for is imported, so that `argosy status` does not pay for what `argosy demo` nee
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import typer
-
+from argosy.cli import short
 from argosy.errors import ApiError, UserError
+
+if TYPE_CHECKING:
+    import typer
 
 VERBS = {
     "up": "Start the engine in the background; returns when it is ready.",
@@ -35,6 +37,15 @@ VERBS = {
 
 def build(argv: Sequence[str]) -> typer.Typer:
     """The application with the verb that `argv` names, or with all of them for help."""
+    import typer  # noqa: PLC0415 - heavy; `short` does without
+
+    def version_option(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+        if version:
+            from argosy import __version__  # noqa: PLC0415
+
+            typer.echo(f"argosy {__version__}")
+            raise typer.Exit
+
     app = typer.Typer(
         name="argosy",
         help="A large language model's whole life on Kubernetes.",
@@ -44,7 +55,7 @@ def build(argv: Sequence[str]) -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_version_option)
+    app.callback()(version_option)
     named = argv[0] if argv and argv[0] in VERBS else None
     for verb in [named] if named else VERBS:
         module = importlib.import_module(f"argosy.cli.{verb}")
@@ -56,7 +67,8 @@ def main() -> None:
     """The console script. Exit code 0 only for success; errors are one sentence on stderr."""
     argv = sys.argv[1:]
     try:
-        build(argv)(argv, standalone_mode=True)
+        if not short.run(argv):
+            build(argv)(argv, standalone_mode=True)
     except UserError as error:
         _fail(str(error))
     except ApiError as error:
@@ -66,16 +78,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except BaseException as error:
+        if type(error).__name__ not in ("KeyboardInterrupt", "CancelledError"):  # asyncio's, which may not be loaded
+            raise
         sys.exit(130)
-
-
-def _version_option(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-    if version:
-        from argosy import __version__  # noqa: PLC0415
-
-        typer.echo(f"argosy {__version__}")
-        raise typer.Exit
 
 
 def _next_step(error: ApiError) -> str:

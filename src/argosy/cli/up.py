@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from argosy.cli.terminal import Format, Output, note, print_facts, print_json
-from argosy.cluster import process
-from argosy.cluster.settings import Settings, home_directory, prepare
+from argosy.cli.starting import start
+from argosy.cli.terminal import Format, Output
+from argosy.cluster.settings import Settings, home_directory
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import UserError
 
@@ -37,23 +36,4 @@ def command(
         api_port=port,
         ingress_port=ingress_port,
     )
-    layout = prepare(settings)
-    state = process.find(layout)
-    running = state is not None
-    if state is None:
-        state = process.start(settings, layout)
-    elif isolation is not None and state.isolation != isolation:
-        raise UserError(f"an engine runs at {state.isolation}", "end it first with: argosy down")
-    if output is Format.json:
-        print_json(asdict(state))
-        return
-    for line in state.notes:
-        note(line)
-    print_facts(
-        {
-            "engine": f"{'already running' if running else 'ready'} (pid {state.pid}, isolation {state.isolation})",
-            "server": state.server,
-            "ingress": state.ingress,
-            "kubectl": f"export KUBECONFIG={state.kubeconfig}",
-        }
-    )
+    start(settings, output)
