@@ -11,12 +11,13 @@ from argosy import kinds
 from argosy.client.client import Client
 from argosy.client.inprocess import InProcessTransport
 from argosy.client.requests import User
+from argosy.clock import Clock
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.node.agent import NodeAgent
 from argosy.engine.node.images import Images
-from argosy.engine.node.runtime.spec import ContainerSpec, Level
+from argosy.engine.node.runtime.spec import ContainerSpec, Level, Runtime
 from argosy.engine.node.settings import NodeSettings
 from argosy.engine.store import Store
 from argosy.meta.json import Obj, dig
@@ -31,20 +32,22 @@ ADMIN = User("system:admin", frozenset({"system:masters"}))
 class Node:
     """What a test sees."""
 
-    def __init__(self, home: Path, store: Store, lives: Callable[[ContainerSpec], Life], level: Level) -> None:
+    def __init__(self, home: Path, store: Store, runtime: Runtime, clock: Clock) -> None:
         self.home = home
-        self.clock = SimClock()
+        self.clock = clock
         self.app = App(store, ApiSettings(clock=self.clock))
         self.client = Client(InProcessTransport(self.app.handle, ADMIN), field_manager="test")
-        self.runtime = SimRuntime(self.clock, lives, level=level)
-        self.statuses: list[Obj] = []
+        self.runtime = runtime
+        self.patience_seconds = 3600.0 if isinstance(clock, SimClock) else 20.0
         self.agent: NodeAgent | None = None
         self._running: asyncio.Task[None] | None = None
         self._informers: Informers | None = None
 
     async def up(self) -> None:
         """Start the agent; again after `down`."""
-        settings = NodeSettings(self.home, "10.64.0.0/16", "10.96.0.1", 443, dns_address="10.96.0.10")
+        own_network = self.runtime.level is Level.L2
+        pods = "10.64.0.0/16" if own_network else "127.79.0.0/17"
+        settings = NodeSettings(self.home, pods, "10.96.0.1", 443, dns_address="10.96.0.10")
         self._informers = Informers(self.client)
         self.agent = NodeAgent(self.client, self.runtime, Images(self.home), settings, self.clock)
         self.app.nodes = self.agent
@@ -88,7 +91,7 @@ class Node:
             obj = informer.get(Key("default", name))
             return obj is not None and holds(obj)
 
-        assert await informer.until(found, 3600), f"{name}: {informer.get(Key('default', name))}"
+        assert await informer.until(found, self.patience_seconds), f"{name}: {informer.get(Key('default', name))}"
         return informer.get(Key("default", name))
 
     async def phase(self, name: str, phase: str) -> Obj:
@@ -105,7 +108,7 @@ class Node:
     async def gone(self, name: str) -> None:
         """Wait until a pod is gone."""
         informer = self._informers.of(kinds.POD)
-        assert await informer.until(lambda: informer.get(Key("default", name)) is None, 3600)
+        assert await informer.until(lambda: informer.get(Key("default", name)) is None, self.patience_seconds)
 
     async def event(self, reason: str) -> Obj:
         """Wait for an event."""
@@ -115,7 +118,7 @@ class Node:
         def found() -> list[Obj]:
             return [e for e in informer.items() if e["reason"] == reason]
 
-        assert await informer.until(lambda: bool(found()), 600), f"no event {reason}"
+        assert await informer.until(lambda: bool(found()), self.patience_seconds), f"no event {reason}"
         return found()[0]
 
     async def log(self, name: str, **query: str) -> str:
@@ -132,9 +135,18 @@ class Node:
 async def node(
     home: Path, lives: Callable[[ContainerSpec], Life] = lambda spec: Life(), level: Level = Level.L2
 ) -> AsyncIterator[Node]:
-    """A running node agent."""
+    """A running node agent over simulated containers, on virtual time."""
+    clock = SimClock()
+    async with node_over(home, SimRuntime(clock, lives, level=level), clock) as world:
+        yield world
+
+
+@asynccontextmanager
+async def node_over(home: Path, runtime: Runtime, clock: Clock) -> AsyncIterator[Node]:
+    """A running node agent over any runtime."""
     store = await Store.open(None)
-    world = Node(home, store, lives, level)
+    world = Node(home, store, runtime, clock)
+    await world.runtime.start()
     await world.app.start()
     for name in ("default",):
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "default"}}

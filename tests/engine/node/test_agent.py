@@ -276,7 +276,7 @@ def test_hosts_files_follow_the_services_at_l1(home):
             await world.create("p")
             await world.phase("p", "Running")
             hosts = next(iter(world.runtime.pods.values())).etc_hosts
-            assert "10.64.0.10\tp\n" in hosts.read_text()
+            assert "127.79.0.10\tp\n" in hosts.read_text()
             inode = hosts.stat().st_ino
             service = {
                 "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},

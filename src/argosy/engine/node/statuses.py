@@ -20,8 +20,8 @@ from argosy.meta.objects import key_of, uid_of
 _log = logging.getLogger(__name__)
 
 AT_ONCE = 16
-_RETRY_SECONDS = 0.5
-_ATTEMPTS = 8
+_RETRY_SECONDS = 2.0
+_ATTEMPTS = 5
 
 
 class Reporter(Protocol):
@@ -79,7 +79,7 @@ class Statuses:
         await self._write(reporter)
 
     def forget(self, uid: str) -> None:
-        """The pod is gone."""
+        """The pod is gone, or is no longer ours to report."""
         self._waiting.pop(uid, None)
         self._sent.pop(uid, None)
         timer = self._timers.pop(uid, None)
@@ -117,7 +117,7 @@ class Statuses:
         self._pump()
 
     async def _write(self, reporter: Reporter) -> None:
-        for attempt in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS):
             status = reporter.status()
             if status is None or status == self._sent.get(reporter.uid):
                 return
@@ -134,8 +134,9 @@ class Statuses:
                 if not await self._catch_up(reporter):
                     return
             except (ApiError, ConnectionError) as error:
-                _log.warning("cannot write the status of pod %s: %s", key_of(pod), error)
-                await asyncio.sleep(_RETRY_SECONDS * (attempt + 1))
+                _log.warning("cannot write the status of pod %s, trying again: %s", key_of(pod), error)
+                break
+        self.changed(reporter, _RETRY_SECONDS)
 
     async def _catch_up(self, reporter: Reporter) -> bool:
         """Read the object that somebody else has changed; False when it is another one now, or gone."""

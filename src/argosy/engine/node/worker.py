@@ -53,7 +53,7 @@ from argosy.engine.node.state import (
 from argosy.errors import ApiError, ArgosyError, NotFound
 from argosy.intent import Reason
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import key_of, namespace_of, uid_of
+from argosy.meta.objects import key_of, namespace_of, uid_of, version_of
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +112,8 @@ class PodWorker:
 
     def update(self, pod: Obj) -> None:
         """The API object has changed."""
+        if int(version_of(pod) or 0) < int(version_of(self.pod) or 0):
+            return  # the echo of something older than our own last write
         self.pod = self._ground.pod = pod
         meta = pod["metadata"]
         if int(meta.get("generation") or 0) != self.state.plan.generation:
