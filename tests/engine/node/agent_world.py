@@ -26,6 +26,7 @@ from argosy.meta.objects import Key
 from argosy.testing.sim_runtime import Life, SimRuntime
 from argosy.testing.simloop import SimClock
 
+GPUS = {"nvidia.com/gpu": "2"}
 ADMIN = User("system:admin", frozenset({"system:masters"}))
 
 
@@ -43,11 +44,13 @@ class Node:
         self._running: asyncio.Task[None] | None = None
         self._informers: Informers | None = None
 
-    async def up(self) -> None:
+    async def up(self, nodes: int = 1) -> None:
         """Start the agent; again after `down`."""
         own_network = self.runtime.level is Level.L2
         pods = "10.64.0.0/16" if own_network else "127.79.0.0/17"
-        settings = NodeSettings(self.home, pods, "10.96.0.1", 443, dns_address="10.96.0.10")
+        settings = NodeSettings(
+            self.home, pods, "10.96.0.1", 443, nodes=nodes, dns_address="10.96.0.10", extra_resources=GPUS
+        )
         self._informers = Informers(self.client)
         self.agent = NodeAgent(self.client, self.runtime, Images(self.home), settings, self.clock)
         self.app.nodes = self.agent
@@ -75,7 +78,7 @@ class Node:
             "kind": "Pod",
             "metadata": {"name": name, "namespace": "default", **(meta or {})},
             "spec": {
-                "nodeName": "argosy-1",
+                "nodeName": spec.pop("node", "argosy-1"),
                 "automountServiceAccountToken": False,
                 "containers": containers,
                 **spec,

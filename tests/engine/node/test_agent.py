@@ -45,6 +45,27 @@ def test_the_machine_is_a_node_with_a_lease(home):
     run(scenario())
 
 
+def test_one_machine_as_several_nodes(home):
+    async def scenario():
+        async with node(home) as world:
+            await world.down()
+            await world.up(nodes=3)
+            names = [n["metadata"]["name"] for n in (await world.client.list(kinds.NODE)).items]
+            assert names == ["argosy-1", "argosy-2", "argosy-3"]
+            third = await world.client.get(kinds.NODE, "argosy-3")
+            assert third["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+            await world.create("p", node="argosy-3")
+            await world.phase("p", "Running")
+            await world.create("q", node="elsewhere")
+            await world.down()
+            await world.up(nodes=2)
+            names = [n["metadata"]["name"] for n in (await world.client.list(kinds.NODE)).items]
+            assert names == ["argosy-1", "argosy-2"]
+            assert world.runtime.pods == {}, "the third node's pod is nobody's any more"
+
+    run(scenario())
+
+
 def test_a_pod_runs_ends_and_is_deleted(home):
     async def scenario():
         async with node(home, lambda spec: Life(30, says=[(0, "one"), (5, "two")], termination="done")) as world:
