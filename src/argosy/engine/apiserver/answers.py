@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
+from argosy.engine.apiserver.streams.sessions import Session
 from argosy.engine.store import Change, Record
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
@@ -36,6 +37,8 @@ class Answer:
     watch: AsyncGenerator[Seen, None] | None = None
     chunks: AsyncGenerator[bytes, None] | None = None
     body: bytes | None = None
+    session: Session | None = None
+    """What a connection is to be joined to, once it is upgraded."""
     headers: dict[str, str] = field(default_factory=dict)
     kind: Kind | None = None
     """The kind in the version that was asked for: how records are shown. None: as they are."""

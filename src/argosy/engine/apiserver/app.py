@@ -124,6 +124,8 @@ class App:
                     warnings.append(served.deprecation)
                 call = Call(self.api, request, target, served, verb, now, warnings)
                 answer = await self._resource(call)
+                if answer.session is not None:
+                    return self._counted(verb, "pods", Response(101, session=answer.session))
                 if target.subresource in ("scale", "token", "binding", "eviction", "log", "proxy"):
                     served = None
             if not wire:
@@ -144,7 +146,10 @@ class App:
             response = _failed(InternalError(f"Internal error occurred: {error}"), wire=wire)
         if warnings:
             response.headers = {**response.headers, "warning": "\n".join(_warning(text) for text in warnings)}
-        self._counters.count(verb, served.kind.resource if served else "", response.status)
+        return self._counted(verb, served.kind.resource if served else "", response)
+
+    def _counted(self, verb: str, resource: str, response: Response) -> Response:
+        self._counters.count(verb, resource, response.status)
         return response
 
     def _served(self, target: Target) -> Served:

@@ -52,9 +52,10 @@ class Edge:
                 raise ServiceUnavailable("the API server is shutting down")
             request = await self._read(raw)
         except ApiError as error:
-            body = encode(error.status())
-            return web.Response(status=error.code, body=body, content_type="application/json")
+            return _refused(error)
         response = await self._answer(request)
+        if response.session is not None:
+            return await self._join(raw, response.session)
         if response.chunks is not None:
             return await self._stream(raw, response, response.chunks)
         headers = _headers(response.headers)
@@ -88,6 +89,31 @@ class Edge:
         user = self._authenticator.user(headers.get("authorization", ""), _certificate(raw))
         return Request(raw.method, raw.path, query, headers, body, user=user, multi_query=many)
 
+    async def _join(self, raw: web.BaseRequest, session: Any) -> web.StreamResponse:
+        """Join the connection to a session until either has ended."""
+        # Few processes ever serve one, and codecs take their time to load.
+        from argosy.engine.apiserver.streams import departure, upgrade, websocket  # noqa: PLC0415
+
+        task = asyncio.current_task()
+        assert task is not None, "a handler runs in a task"
+        self._streams.add(task)
+        over = websocket.serve if raw.headers.get("Upgrade", "").lower() == "websocket" else upgrade.serve
+        try:
+            with departure.ends_with(raw.transport):
+                return await over(raw, session)
+        except ApiError as error:
+            return _refused(error)
+        except web.HTTPException as error:
+            return web.Response(status=error.status, text=error.text)  # a handshake that is none
+        except (ConnectionError, departure.Departed):
+            return upgrade.Nothing()
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            return upgrade.Nothing()
+        finally:
+            self._streams.discard(task)
+
     async def _stream(
         self, raw: web.BaseRequest, response: Response, chunks: AsyncGenerator[bytes, None]
     ) -> web.StreamResponse:
@@ -113,6 +139,10 @@ class Edge:
         finally:
             self._streams.discard(task)
         return stream
+
+
+def _refused(error: ApiError) -> web.Response:
+    return web.Response(status=error.code, body=encode(error.status()), content_type="application/json")
 
 
 def _abandon(task: asyncio.Task[Response]) -> None:

@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 
 from argosy import kinds
 from argosy.client.client import Client
@@ -19,8 +20,8 @@ from argosy.control.cache import Change
 from argosy.control.events import EventRecorder
 from argosy.control.informer import Informer
 from argosy.control.pool import Informers
-from argosy.engine.apiserver.backends import LogOptions, PodUsage
-from argosy.engine.node import launch
+from argosy.engine.apiserver.backends import LogOptions, Opener, PodUsage, Process, Streams
+from argosy.engine.node import consoles, launch
 from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.adoption import adopted
 from argosy.engine.node.images.builder import Images
@@ -37,7 +38,7 @@ from argosy.engine.node.state import ContainerState, Stage, Termination
 from argosy.engine.node.statuses import Statuses
 from argosy.engine.node.usage import UsageMeter
 from argosy.engine.node.worker import PodWorker
-from argosy.errors import ArgosyError, BadRequest
+from argosy.errors import ArgosyError, BadRequest, InternalError
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of, uid_of
 
@@ -61,6 +62,8 @@ class NodeAgent:
         self._nodes = Nodes(self._client, settings, runtime.level, clock)
         self._shared: Shared | None = None
         self._names: HostNames | None = None
+        self._fed: set[str] = set()
+        """Runs whose only client has been there."""
 
     async def run(self, *, informers: Informers | None = None, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until cancelled; pods keep running then. `ready` is called when the nodes are registered."""
@@ -112,9 +115,39 @@ class NodeAgent:
             async for chunk in chunks:
                 yield chunk
 
+    async def dial(self, pod: Obj, port: int) -> socket.socket:
+        """A connection from inside a pod. Raises OSError, ArgosyError."""
+        return await consoles.dial(consoles.interactive(self._runtime), pod, port)
+
     def socket(self, family: int, type: int) -> socket.socket:
         """A socket in the cluster's network."""
         return self._runtime.network.socket(family, type)
+
+    def exec(self, pod: Obj, container: str, command: Sequence[str], streams: Streams) -> Opener:
+        """What starts a command. Raises InternalError, in the kubelet's words, for a container that does not run."""
+        run_id = self._running(pod, container).run_id
+        runtime = consoles.interactive(self._runtime)
+        return partial(consoles.start, runtime, run_id, tuple(command), tty=streams.tty, stdin=streams.stdin)
+
+    def attach(self, pod: Obj, container: str, streams: Streams) -> Opener:
+        """What joins a container's own streams. Raises InternalError likewise."""
+        state = self._running(pod, container)
+        runtime = consoles.interactive(self._runtime)
+        declared: Obj = next((c for c in dig(pod, "spec", "containers", default=()) if c["name"] == container), {})
+        stdin = streams.stdin and bool(declared.get("stdin"))
+        once = stdin and bool(declared.get("stdinOnce"))
+
+        async def opened() -> Process:
+            ended = consoles.background(self._end_of(state.run_id))
+            # The one client that such a container waits for misses nothing of what it said meanwhile.
+            first = once and state.run_id not in self._fed
+            if once:
+                self._fed.add(state.run_id)
+            path = launch.log_path(self._records.place(uid_of(pod)), container, state.attempt)
+            how = consoles.Attaching(state.run_id, ended, stdin, last_input=once, from_start=first)
+            return consoles.AttachedContainer(runtime, Reader(path, ended.done), how)
+
+        return opened
 
     async def usage(self) -> Sequence[PodUsage]:
         """What every running pod uses now."""
@@ -170,6 +203,7 @@ class NodeAgent:
     def _gone(self, uid: str) -> None:
         """Nothing of the pod runs and its object is gone: forget it and its files."""
         self._workers.pop(uid, None)
+        self._fed = {run for run in self._fed if not run.startswith(f"{uid}/")}
         self._addresses.take_back(uid)
         self._records.remove(uid)
         if self._names is not None:
@@ -230,6 +264,16 @@ class NodeAgent:
         worker.resume(adopted(plan, pod, runs, ends, now), [run for run in runs if run.exit is None])
         self._workers[worker.uid] = worker
         worker.begin()
+
+    def _running(self, pod: Obj, container: str) -> ContainerState:
+        worker = self._workers.get(uid_of(pod))
+        state = worker.state.containers.get(container) if worker is not None else None
+        if state is None or state.stage is not Stage.RUNNING:
+            raise InternalError(f'unable to upgrade connection: container not found ("{container}")')
+        return state
+
+    async def _end_of(self, run_id: str) -> int:
+        return (await self._runtime.wait(run_id)).code
 
     def _attempt(self, worker: PodWorker | None, pod: Obj, container: str, *, previous: bool) -> int:
         """Which run's log is meant. Raises BadRequest in the kubelet's words."""

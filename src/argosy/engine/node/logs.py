@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,20 @@ def select(lines: Iterator[bytes], selection: Selection) -> bytes:
     return b"".join(out)
 
 
+def streams(lines: Iterator[bytes]) -> list[tuple[str, bytes]]:
+    """CRI lines as what was written to which stream; neighbours of one stream are joined."""
+    found: list[tuple[str, list[bytes]]] = []
+    for line in lines:
+        _, _, rest = line.partition(b" ")
+        name, _, rest = rest.partition(b" ")
+        tag, _, text = rest.partition(b" ")
+        stream = name.decode(errors="replace")
+        if not found or found[-1][0] != stream:
+            found.append((stream, []))
+        found[-1][1].append(text if tag.startswith(b"P") else text + b"\n")
+    return [(stream, b"".join(texts)) for stream, texts in found]
+
+
 class Reader:
     """One run's log."""
 
@@ -77,6 +92,14 @@ class Reader:
                 yield text
             if left is not None and left <= 0:
                 return
+
+    async def follow(self, *, from_start: bool) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield ("stdout" or "stderr", bytes), from now or from the start on, until the run has ended."""
+        selection = Selection(None if from_start else 0, follow=True)
+        async with aclosing(self._lines(selection)) as blocks:
+            async for lines in blocks:
+                for part in streams(iter(lines)):
+                    yield part
 
     async def _lines(self, selection: Selection) -> AsyncGenerator[list[bytes], None]:
         file = self._open()

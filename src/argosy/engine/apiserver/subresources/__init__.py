@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import no_such_method, no_such_path
-from argosy.engine.apiserver.subresources import binding, eviction, log, proxy, scale, token
+from argosy.engine.apiserver.subresources import binding, eviction, log, proxy, scale, stream, token
 from argosy.engine.apiserver.verbs.get import get, missing
 from argosy.engine.apiserver.verbs.patch import patch
 from argosy.engine.apiserver.verbs.update import update
-from argosy.errors import InternalError
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -28,7 +27,7 @@ async def dispatch(call: Call) -> Answer:
             raise missing(call)
         raise no_such_path()
     if name in _STREAMS:
-        raise InternalError(f"{name} needs a connection that is upgraded, which is only there over HTTP")
+        return stream.connect(call)
     if name in _ON_OBJECTS:
         return await _object(call, name)
     if name == "proxy":

@@ -18,7 +18,7 @@ async def get(call: Call) -> Answer:
     """GET. Raises BadRequest for a container that is not there or has no log yet."""
     pod = find(call).obj
     options = _options(call)
-    container = _container(call, pod)
+    container = named_container(call, pod)
     if call.api.nodes is None:
         raise ServiceUnavailable("no node runs pods here, so there are no logs")
     if not dig(pod, "spec", "nodeName"):
@@ -45,7 +45,8 @@ def _options(call: Call) -> LogOptions:
     )
 
 
-def _container(call: Call, pod: Obj) -> str:
+def named_container(call: Call, pod: Obj) -> str:
+    """The container that a request means. Raises BadRequest in Kubernetes' words."""
     named = [
         str(container["name"])
         for field in ("containers", "initContainers", "ephemeralContainers")

@@ -40,12 +40,13 @@ class ExecStream:
     async def wait(self) -> int:
         """The exit code, 128 + signal for a killed command. Raises HolderGone, HolderRefused."""
         answer, _ = await self._line.answer()
+        if "failure" in answer:
+            raise HolderRefused(str(answer["failure"]))
         return int(answer["code"])
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the terminal its size; nothing happens without one."""
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, struct.pack("=4H", rows, columns, 0, 0))
+        _resize(self.stdout, rows, columns)
 
     def close_stdin(self) -> None:
         """Let the command read the end of its input."""
@@ -140,6 +141,21 @@ async def stream(
         if fd >= 0:
             os.set_blocking(fd, False)
     return ExecStream(line, in_write, out_read, err_read)
+
+
+def resize_terminal(pid: int, rows: int, columns: int) -> None:
+    """Tell the terminal that a process has as its standard input its size, if it has one."""
+    with contextlib.suppress(OSError):
+        fd = os.open(f"/proc/{pid}/fd/0", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _resize(fd, rows, columns)
+        finally:
+            os.close(fd)
+
+
+def _resize(fd: int, rows: int, columns: int) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("=4H", rows, columns, 0, 0))
 
 
 async def _collect(fd: int, into: bytearray) -> None:

@@ -195,6 +195,16 @@ class LocalRuntime:
         except OSError:
             raise NotFound(f"container {run_id} has no standard input open") from None
 
+    def resize(self, run_id: str, rows: int, columns: int) -> None:
+        """Tell a container's terminal its size; nothing happens without one. Raises NotFound."""
+        executing.resize_terminal(self._followed(run_id).state.command_pid, rows, columns)
+
+    def end_stdin(self, run_id: str) -> None:
+        """Let a container read the end of its standard input once nobody feeds it any more. Raises NotFound."""
+        followed = self._followed(run_id)
+        if followed.path.with_suffix(".stdin").exists():
+            followed.end_stdin()
+
     async def pod_socket(self, uid: str, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM) -> socket.socket:
         """A non-blocking socket inside the pod's own network, for `kubectl port-forward`. Raises NotFound, OSError."""
         record = self._pods.get(uid)

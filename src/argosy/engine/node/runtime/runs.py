@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from argosy.engine.node.runtime.holder import processes
+from argosy.engine.node.runtime.holder.shim import STDIN_ENDS
 from argosy.engine.node.runtime.spec import Exit, Run
 from argosy.meta.json import Obj, decode
 
@@ -122,6 +123,12 @@ class Followed:
         if self._command_fd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._command_fd, number)
+
+    def end_stdin(self) -> None:
+        """Have the shim let go of the command's standard input, which it keeps open; no-op when it has ended."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, STDIN_ENDS)
 
     def kill(self) -> None:
         """End the shim itself, and with it (L1, L2) all of the container."""

@@ -107,6 +107,7 @@ def _start_command(place: Place, supervisor: shim.Shim) -> bytes:
     order, state = supervisor.order, supervisor.state
     out, err, report = os.pipe(), os.pipe(), os.pipe()
     ours, theirs = socket.socketpair()
+    supervisor.keep_stdin_open()
     command = os.fork()
     if not command:
         _become_command(place, order, (out[1], err[1], report[1]), theirs)
@@ -149,8 +150,7 @@ def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int]
         )  # matters at L0, where no pid namespace ends with the shim
         confine.reset_signals()
         if order["stdin"] and not order["tty"]:
-            # Open for writing too: without a writer attached, reading waits instead of ending.
-            os.dup2(os.open(order["stdin"], os.O_RDWR | os.O_CLOEXEC), 0)
+            os.dup2(os.open(order["stdin"], os.O_RDONLY | os.O_CLOEXEC), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
         how = order["confinement"]

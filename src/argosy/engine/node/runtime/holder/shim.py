@@ -22,6 +22,8 @@ WATCH_SECONDS = 0.5
 _FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
 )  # fmt: skip
+STDIN_ENDS = signal.SIGIO
+"""How the engine says that nobody will feed the command any more."""
 _CHUNK = 1 << 16
 
 
@@ -35,6 +37,7 @@ class Shim:
         self.streams: dict[int, bytes] = {}  # descriptor -> b"stdout" or b"stderr"
         self.terminal = -1
         self.typed = -1
+        self.kept = -1
         self.log = Log(order["log"], order["log_max"])
         self.status: int | None = None
         self.out_of_memory = False
@@ -53,11 +56,16 @@ class Shim:
         if self.order["stdin"]:
             self.typed = os.open(self.order["stdin"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
+    def keep_stdin_open(self) -> None:
+        """The command reads a FIFO: without a writer it would read the end whenever nobody is attached."""
+        if self.order["stdin"] and not self.order["tty"]:
+            self.kept = os.open(self.order["stdin"], os.O_RDWR | os.O_CLOEXEC)
+
     def listen(self, command: int) -> None:
         """From now on supervise this child; signals wake the loop up instead of ending this process."""
         self.command = command
         signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
-        for number in (*_FORWARDED, signal.SIGCHLD):
+        for number in (*_FORWARDED, signal.SIGCHLD, STDIN_ENDS):
             signal.signal(number, _noted)
 
     def run(self) -> None:
@@ -107,6 +115,10 @@ class Shim:
         for number in os.read(self._wake[0], 256):
             if number == signal.SIGCHLD:
                 self._reap()
+            elif number == STDIN_ENDS:
+                if self.kept >= 0:
+                    os.close(self.kept)
+                    self.kept = -1
             elif self.status is None:
                 try:
                     os.kill(self.command, number)
