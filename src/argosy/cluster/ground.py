@@ -6,7 +6,6 @@ that holds the pods' namespaces are mostly waiting, and the importing is all com
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from argosy.cluster import ports
 from argosy.cluster.process import EngineState, last_state
 from argosy.cluster.settings import Layout, Settings
 from argosy.engine.node.runtime.local import LocalRuntime
-from argosy.engine.node.runtime.probe import open_runtime
+from argosy.engine.node.runtime.probe import start_runtime
 
 _API_PORT, _INGRESS_PORT = 6443, 8080
 
@@ -50,8 +49,7 @@ async def take(settings: Settings, layout: Layout) -> Ground:
     remembered = last_state(layout)
     api_socket = ports.listen(settings.api_port, _port(remembered, "server"), _API_PORT, what="the API server")
     ingress_socket = ports.listen(settings.ingress_port, _port(remembered, "ingress"), _INGRESS_PORT, what="Ingress")
-    runtime = await asyncio.to_thread(open_runtime, layout.home, settings.isolation)
-    await runtime.start()
+    runtime = await start_runtime(layout.home, settings.isolation)
     return Ground(api_socket, ingress_socket, runtime)
 
 

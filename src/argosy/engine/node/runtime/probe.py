@@ -6,6 +6,8 @@ makes the namespaces and mounts that a pod needs, in a short-lived process, beca
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ from pathlib import Path
 import argosy
 from argosy.engine.node.runtime import cgroups
 from argosy.engine.node.runtime.connection import Connection
+from argosy.engine.node.runtime.holder import processes, trial
 from argosy.engine.node.runtime.limits import NoEnforcer
 from argosy.engine.node.runtime.local import LocalRuntime, holder_directory
 from argosy.engine.node.runtime.spec import Level
@@ -49,15 +52,6 @@ def best_level() -> tuple[Level, dict[Level, str]]:
     return (Level.L0 if Level.L1 in reasons else Level.L1), reasons
 
 
-def _running_level(home: Path) -> Level:
-    """That of the pods which an earlier engine left, or else the best."""
-    try:
-        found = Connection(holder_directory(home), Level.L0).ask_now({"op": "hello"}, HELLO_SECONDS)
-        return Level(found["level"])
-    except ArgosyError:
-        return best_level()[0]
-
-
 def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True) -> LocalRuntime:
     """The runtime whose state lies in `<home>/run`, at the best level or the one asked for.
 
@@ -65,8 +59,8 @@ def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True
     `start` on what comes back.
     """
     if level is None:
-        level = _running_level(home)
-    elif level is not Level.L0:
+        level = _running_level(home) or _best_level_of(home)
+    elif level is not Level.L0 and not _is_proven(home):
         best, reasons = best_level()
         if level in reasons:
             raise UserError(
@@ -74,3 +68,61 @@ def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True
                 f"run with --isolation {best}, or without the option",
             )
     return LocalRuntime(home, level, cgroups.find(home) if enforce else NoEnforcer())
+
+
+async def start_runtime(home: Path, level: Level | None = None) -> LocalRuntime:
+    """Open a runtime and start it; tries the machine again when the level that it had last time does not come up."""
+    runtime = await asyncio.to_thread(open_runtime, home, level)
+    try:
+        await runtime.start()
+    except UserError:
+        if not _is_proven(home):
+            raise
+        _proof(home).unlink(missing_ok=True)
+        runtime = await asyncio.to_thread(open_runtime, home, level)
+        await runtime.start()
+    return runtime
+
+
+def _running_level(home: Path) -> Level | None:
+    """That of the pods which an earlier engine left, None when there are none."""
+    try:
+        found = Connection(holder_directory(home), Level.L0).ask_now({"op": "hello"}, HELLO_SECONDS)
+        return Level(found["level"])
+    except ArgosyError:
+        return None
+
+
+def _best_level_of(home: Path) -> Level:
+    """The best level, tried once: a machine that could do everything can still do it as long as nothing has changed. One
+    that could not is tried at every start, for somebody may have mended it.
+    """
+    if _is_proven(home):
+        return Level.L2
+    level, _ = best_level()
+    if level is Level.L2:
+        _proof(home).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _proof(home).write_text(_circumstances())
+    return level
+
+
+def _is_proven(home: Path) -> bool:
+    """Whether everything worked at a trial under the same circumstances."""
+    try:
+        return _proof(home).read_text() == _circumstances()
+    except OSError:
+        return False
+
+
+def _proof(home: Path) -> Path:
+    return home / "run" / "proven-level"
+
+
+def _circumstances() -> str:
+    """What the outcome of a trial depends on: this boot's kernel and its settings, who asks and from within what."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    confined = [line for line in status if line.startswith(("CapEff", "CapBnd", "NoNewPrivs", "Seccomp:"))]
+    settings = [path.read_text().strip() if path.exists() else "" for path in map(Path, trial.SETTINGS_FILES)]
+    namespaces = [str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("user", "mnt", "net")]
+    parts = [argosy.__version__, processes.boot_id(), str(os.geteuid()), *namespaces, *confined, *settings]
+    return "\n".join(parts)

@@ -21,6 +21,8 @@ _SETTINGS = (
     ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
     ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
 )  # fmt: skip
+SETTINGS_FILES = tuple(path for path, _, _ in _SETTINGS)
+"""Kernel settings that the outcome depends on."""
 
 
 def main() -> None:
