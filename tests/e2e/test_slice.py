@@ -15,6 +15,7 @@ from argosy import kinds
 from argosy.cli.connection import connect
 from argosy.client.client import Client
 from argosy.client.requests import Request
+from argosy.meta.conditions import is_true
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
@@ -23,19 +24,22 @@ from argosy.sdk.apply import apply
 
 _SECONDS = 30.0
 _MEMBER = """
-import os, pathlib, socket, sys, time, urllib.request
+import contextlib, os, pathlib, socket, sys, urllib.request
 
 rank, place = int(os.environ["RANK"]), (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+listening = pathlib.Path(sys.argv[1], "listening")
+with contextlib.suppress(FileExistsError):
+    os.mkfifo(listening)
 if rank == 0:
     with socket.create_server((os.environ["POD_IP"], place[1])) as listener:
+        listening.open("wb").close()
         peer, _ = listener.accept()
 else:
-    while True:
-        try:
+    listening.read_bytes()  # until the master listens
+    peer = None
+    while peer is None:  # until its name is known, too
+        with contextlib.suppress(OSError):
             peer = socket.create_connection(place)
-            break
-        except OSError:
-            time.sleep(0.05)
 peer.sendall(b"%d" % rank)
 print("met", peer.recv(1).decode(), flush=True)
 with urllib.request.urlopen(os.environ["PAGE"]) as page:
@@ -89,7 +93,7 @@ async def _first_life(client: Client, shared: Path) -> None:
     shared.chmod(0o755)
     await apply(client, _page(), namespace="default")
     await waiting.until(
-        client, kinds.DEPLOYMENT, Key("default", "page"), lambda found: waiting.condition(found, "Available") == "True",
+        client, kinds.DEPLOYMENT, Key("default", "page"), lambda found: is_true(found, "Available"),
         timeout_seconds=_SECONDS,
     )  # fmt: skip
     await apply(client, [_job(shared)], namespace="default")
@@ -100,7 +104,7 @@ async def _first_life(client: Client, shared: Path) -> None:
 async def _second_life(client: Client) -> None:
     """The new engine has the gang as it was; then one of it dies."""
     job = await client.get(PYTORCH_JOB, "meet", "default")
-    assert waiting.condition(job, "Running") == "True"
+    assert is_true(job, "Running")
     await client.delete(kinds.POD, Key("default", "meet-worker-0"), grace_seconds=0)
     await waiting.until(
         client, PYTORCH_JOB, Key("default", "meet"), waiting.succeeded_or_raise, timeout_seconds=_SECONDS

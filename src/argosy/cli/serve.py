@@ -11,6 +11,7 @@ import typer
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, Progress, print_json, progress, say
 from argosy.errors import UserError
+from argosy.meta.conditions import is_true
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key
 from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
@@ -74,7 +75,7 @@ def _ready_or_raise(service: Obj) -> bool:
         why = dig(service, "status", "modelStatus", "lastFailureInfo", "message", default="it did not say why")
         name = service["metadata"]["name"]
         raise UserError(f"the model {name} does not load: {why}", f"see: argosy why isvc/{name}")
-    return waiting.condition(service, "Ready") == "True"
+    return is_true(service, "Ready")
 
 
 def _tell(shown: Progress, obj: Obj) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from argosy.kinds.cells import AGE, NONE, column, container_columns, count, labels_text, since
+from argosy.meta.conditions import find, is_true
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
 from argosy.meta.objects import is_deleting
@@ -37,13 +38,6 @@ def _ended(terminated: Obj, prefix: str = "") -> str:
 
 def _last_end(status: Obj) -> str:
     return str(dig(status, "lastState", "terminated", "finishedAt", default=""))
-
-
-def _condition(pod: Obj, type: str) -> Obj:
-    for condition in dig(pod, "status", "conditions", default=()):
-        if condition.get("type") == type:
-            return dict(condition)
-    return {}
 
 
 def _initializing(pod: Obj, summary: _Summary) -> tuple[bool, int, str]:
@@ -90,7 +84,7 @@ def _running(pod: Obj, summary: _Summary) -> None:
             any_running = True
             summary.ready += 1
     if summary.status == "Completed" and any_running:
-        summary.status = "Running" if _condition(pod, "Ready").get("status") == "True" else "NotReady"
+        summary.status = "Running" if is_true(pod, "Ready") else "NotReady"
 
 
 def summarize(pod: Obj) -> _Summary:
@@ -99,10 +93,10 @@ def summarize(pod: Obj) -> _Summary:
     summary = _Summary(
         0, len(dig(pod, "spec", "containers", default=())), status.get("reason") or status.get("phase") or "", 0, ""
     )
-    if _condition(pod, "PodScheduled").get("reason") == "SchedulingGated":
+    if (find(pod, "PodScheduled") or {}).get("reason") == "SchedulingGated":
         summary.status = "SchedulingGated"
     initializing, sidecar_restarts, sidecar_last = _initializing(pod, summary)
-    if not initializing or _condition(pod, "Initialized").get("status") == "True":
+    if not initializing or is_true(pod, "Initialized"):
         summary.restarts, summary.last_restart = sidecar_restarts, sidecar_last
         _running(pod, summary)
     if is_deleting(pod):
@@ -129,7 +123,7 @@ def _gates(pod: Obj, now: datetime) -> str:
     gates = dig(pod, "spec", "readinessGates", default=())
     if not gates:
         return NONE
-    met = sum(_condition(pod, gate.get("conditionType", "")).get("status") == "True" for gate in gates)
+    met = sum(is_true(pod, gate.get("conditionType", "")) for gate in gates)
     return f"{met}/{len(gates)}"
 
 

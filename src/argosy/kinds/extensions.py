@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from argosy.kinds.cells import AGE, CREATED_AT, UNSET, column, count, truth
+from argosy.meta.conditions import find
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
 
@@ -18,11 +19,11 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 
 
 def _available(service: Obj, now: datetime) -> str:
-    for condition in dig(service, "status", "conditions", default=()):
-        if condition.get("type") == "Available":
-            status = str(condition.get("status"))
-            return status if status == "True" else f"{status} ({condition.get('reason', '')})"
-    return ""
+    condition = find(service, "Available")
+    if condition is None:
+        return ""
+    status = str(condition.get("status"))
+    return status if status == "True" else f"{status} ({condition.get('reason', '')})"
 
 
 def _backend(service: Obj, now: datetime) -> str:

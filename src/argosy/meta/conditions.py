@@ -9,17 +9,24 @@ from argosy.clock import rfc3339
 from argosy.meta.json import Obj, dig
 
 
-def find(obj: Obj, type: str) -> Obj | None:
+def find(obj: Obj | None, type: str) -> Obj | None:
     """The condition of this type in `obj.status.conditions`, if any."""
-    for condition in dig(obj, "status", "conditions", default=()):
-        if condition.get("type") == type:
-            return dict(condition)
-    return None
+    return find_in(dig(obj, "status", "conditions", default=()), type)
 
 
-def is_true(obj: Obj, type: str) -> bool:
+def is_true(obj: Obj | None, type: str) -> bool:
     """Whether `obj` has this condition with status True."""
-    condition = find(obj, type)
+    return is_true_in(dig(obj, "status", "conditions", default=()), type)
+
+
+def find_in(conditions: Iterable[Obj], type: str) -> Obj | None:
+    """The condition of this type in a list of them, if any."""
+    return next((condition for condition in conditions if condition.get("type") == type), None)
+
+
+def is_true_in(conditions: Iterable[Obj], type: str) -> bool:
+    """Whether a list of conditions has this one with status True."""
+    condition = find_in(conditions, type)
     return condition is not None and condition.get("status") == "True"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from argosy.meta.json import Obj, dig
+from argosy.meta.conditions import is_true
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 
 
@@ -101,7 +102,4 @@ def object_reference(obj: Obj, kind: Kind) -> Obj:
 
 def pod_is_ready(pod: Obj) -> bool:
     """Whether the pod's Ready condition is True."""
-    for condition in dig(pod, "status", "conditions", default=()):
-        if condition.get("type") == "Ready":
-            return bool(condition.get("status") == "True")
-    return False
+    return is_true(pod, "Ready")

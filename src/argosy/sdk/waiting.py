@@ -8,7 +8,8 @@ from contextlib import aclosing
 
 from argosy.client.client import Client
 from argosy.errors import Expired, UserError
-from argosy.meta.json import Obj, dig
+from argosy.meta.conditions import find, is_true
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
 
@@ -43,21 +44,16 @@ async def until(
         ) from None
 
 
-def condition(obj: Obj, type_: str) -> str:
-    """The status (`True`, `False`, `Unknown`) of a condition, empty when it is not there."""
-    return next((str(c["status"]) for c in dig(obj, "status", "conditions", default=()) if c.get("type") == type_), "")
-
-
 def succeeded_or_raise(job: Obj) -> bool:
     """The verdict for training jobs: True when Succeeded. Raises UserError when Failed."""
-    if condition(job, "Failed") == "True":
-        failed = next(c for c in job["status"]["conditions"] if c.get("type") == "Failed")
+    failed = find(job, "Failed")
+    if failed is not None and failed.get("status") == "True":
         name = job["metadata"]["name"]
         raise UserError(
             f"{job['kind']} {name} failed: {failed.get('message') or failed.get('reason')}",
             f"see: argosy why {str(job['kind']).lower()}/{name}",
         )
-    return condition(job, "Succeeded") == "True"
+    return is_true(job, "Succeeded")
 
 
 async def _watch(

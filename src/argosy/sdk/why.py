@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from argosy.meta.conditions import find
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of, uid_of
 from argosy.sdk.ownership import Family
@@ -93,13 +94,13 @@ def _pod(pod: Obj) -> tuple[State, tuple[str, ...]]:
     if phase == "Succeeded":
         return State.ok, ()
     reasons = [text for status in _container_statuses(pod) if (text := _container(status))]
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = find(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         reasons.insert(0, f"not placed: {scheduled.get('message') or scheduled.get('reason')}")
     if phase == "Failed":
         message = dig(pod, "status", "message") or dig(pod, "status", "reason")
         return State.failed, tuple(([str(message)] if message else []) + reasons) or ("it failed",)
-    ready = _condition(pod, "Ready")
+    ready = find(pod, "Ready")
     if phase == "Running" and ready and ready.get("status") == "True":
         return State.ok, ()
     if not reasons and ready and ready.get("message"):
@@ -165,10 +166,6 @@ def _told(events: Sequence[Obj], *, warnings_only: bool) -> list[str]:
 def _repeats(text: str, reasons: Sequence[str]) -> bool:
     message = text.partition(": ")[2]
     return any(message and message in reason for reason in reasons)
-
-
-def _condition(obj: Obj, type_: str) -> Obj | None:
-    return next((c for c in dig(obj, "status", "conditions", default=()) if c.get("type") == type_), None)
 
 
 def _container_statuses(pod: Obj) -> list[Obj]:

@@ -13,6 +13,7 @@ from argosy import kinds
 from argosy.cli.demo.stage import Stage, is_available
 from argosy.cli.demo.story import burst_line, most_ready, read_result, read_resumed, read_sample, read_step
 from argosy.errors import UserError
+from argosy.meta.conditions import is_true
 from argosy.meta.json import Obj, decode, dig
 from argosy.meta.objects import Key, uid_of
 from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
@@ -106,7 +107,7 @@ async def serve(stage: Stage) -> None:
     async with stage.chapter("Serving base model and adapters behind one endpoint; a chat app on top") as shown:
         began = stage.seconds()
         await stage.apply(manifests.inference_service(stage.plan), *manifests.chat(stage.plan))
-        await stage.until(INFERENCE_SERVICE, SERVED, lambda obj: waiting.condition(obj, "Ready") == "True", shown)
+        await stage.until(INFERENCE_SERVICE, SERVED, lambda obj: is_true(obj, "Ready"), shown)
         stage.story.facts["model ready after"] = f"{stage.seconds() - began:.1f} s"
         answer = await _completion(stage)
         stage.tell(f"          models: {stage.story.facts['models']}")
@@ -239,10 +240,10 @@ async def _log(stage: Stage, pod: str) -> str:
 
 
 def _complete_or_raise(job: Obj) -> bool:
-    if waiting.condition(job, "Failed") == "True":
+    if is_true(job, "Failed"):
         name = job["metadata"]["name"]
         raise UserError(f"the job {name} failed", f"see: argosy logs job/{name} -n {job['metadata']['namespace']}")
-    return waiting.condition(job, "Complete") == "True"
+    return is_true(job, "Complete")
 
 
 def _last_json(text: str) -> Obj:

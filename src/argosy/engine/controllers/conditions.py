@@ -1,16 +1,17 @@
-"""`status.conditions` with the second time field that Deployments, Jobs and pods have. Pure.
+"""Setting a condition with the second time field that Deployments, Jobs and pods have. Pure; used by the controllers' plans.
 
-Over `argosy.meta.conditions`: a condition that says nothing new keeps all its times, so a plan that changes nothing writes
-nothing.
+Unlike `argosy.meta.conditions.with_condition`, one that says nothing new keeps all its times, so that a plan that changes
+nothing writes nothing, and one that does leaves nothing of the old reason and message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from argosy.clock import rfc3339
+from argosy.meta.conditions import find_in
 from argosy.meta.json import Obj
 
 
@@ -33,7 +34,7 @@ def with_condition(
     moves on every change, and with `touch` even without one.
     """
     before = list(conditions)
-    old = next((c for c in before if c.get("type") == wanted.type), None)
+    old = find_in(before, wanted.type)
     said: Obj = {"type": wanted.type, "status": wanted.status}
     if wanted.reason:
         said["reason"] = wanted.reason
@@ -48,18 +49,3 @@ def with_condition(
     if old is None:
         return [*before, said]
     return [said if c.get("type") == wanted.type else c for c in before]
-
-
-def find(conditions: Iterable[Obj], type: str) -> Obj | None:
-    """The condition of a type."""
-    return next((c for c in conditions if c.get("type") == type), None)
-
-
-def is_true(conditions: Iterable[Obj], type: str) -> bool:
-    """Whether the condition is there and True."""
-    return (find(conditions, type) or {}).get("status") == "True"
-
-
-def without(conditions: Sequence[Obj], type: str) -> list[Obj]:
-    """The list without a type."""
-    return [c for c in conditions if c.get("type") != type]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from argosy.clock import rfc3339
+from argosy.meta.conditions import find, is_true
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, is_deleting, name_of, pod_is_ready
 from argosy.operators.inferenceservice.schema import CONTAINER
@@ -141,14 +142,7 @@ def status(service: Service, subject: Obj, facts: Facts, now: datetime) -> Obj:
 
 def is_available(deployment: Obj | None) -> bool:
     """Whether the Deployment has the replicas that it needs."""
-    return _available(deployment).get("status") == "True"
-
-
-def _available(deployment: Obj | None) -> Obj:
-    for condition in dig(deployment, "status", "conditions", default=()):
-        if condition.get("type") == "Available":
-            return dict(condition)
-    return {}
+    return is_true(deployment, "Available")
 
 
 def _predictor_ready(service: Service, facts: Facts) -> Obj:
@@ -156,7 +150,7 @@ def _predictor_ready(service: Service, facts: Facts) -> Obj:
         return {"status": "False", "reason": "Stopped", "message": "The service is stopped by its annotation."}
     if facts.problem is not None:
         return {"status": "False", "reason": facts.problem.reason, "message": facts.problem.message}
-    available = _available(facts.deployment)
+    available = find(facts.deployment, "Available") or {}
     if available.get("status") == "True":
         return {"status": "True"}
     if facts.troubles:

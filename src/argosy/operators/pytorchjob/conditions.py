@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from argosy.clock import rfc3339
+from argosy.meta.conditions import find_in, is_true_in
 from argosy.meta.json import Obj
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 
@@ -23,29 +24,18 @@ def reason(word: str) -> str:
     return f"{PYTORCH_JOB.kind}{word}"
 
 
-def is_true(conditions: Sequence[Obj], type: str) -> bool:
-    """Whether there is such a condition with status True."""
-    found = find(conditions, type)
-    return found is not None and found.get("status") == "True"
-
-
-def find(conditions: Sequence[Obj], type: str) -> Obj | None:
-    """The condition of a type."""
-    return next((condition for condition in conditions if condition.get("type") == type), None)
-
-
 def is_finished(conditions: Sequence[Obj]) -> bool:
     """Whether the job reached its end; nothing leads out of there."""
-    return is_true(conditions, SUCCEEDED) or is_true(conditions, FAILED)
+    return is_true_in(conditions, SUCCEEDED) or is_true_in(conditions, FAILED)
 
 
 def put(
     conditions: Sequence[Obj], type: str, word: str, message: str, now: datetime, *, status: str = "True"
 ) -> list[Obj]:
     """The list with one condition set. Nothing changes when it says the same already, or once the job has failed."""
-    current = find(conditions, type)
+    current = find_in(conditions, type)
     fresh: Obj = {"type": type, "status": status, "reason": reason(word), "message": message}
-    if is_true(conditions, FAILED) or (current is not None and fresh.items() <= current.items()):
+    if is_true_in(conditions, FAILED) or (current is not None and fresh.items() <= current.items()):
         return list(conditions)
     stamp = rfc3339(now)
     same_status = current is not None and current.get("status") == status

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from argosy import kinds
 from argosy.intent import Delete, Observed, Plan, Reason
+from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
-from argosy.operators.pytorchjob import census, conditions, failure, podgroup, pods, restart
-from argosy.operators.pytorchjob.conditions import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, SUSPENDED
+from argosy.operators.pytorchjob import census, failure, podgroup, pods, restart
+from argosy.operators.pytorchjob.conditions import (
+    CREATED,
+    FAILED,
+    RESTARTING,
+    RUNNING,
+    SUCCEEDED,
+    SUSPENDED,
+    is_finished,
+)
 from argosy.operators.pytorchjob.draft import Draft
 from argosy.operators.pytorchjob.failure import Failure
 from argosy.operators.pytorchjob.job import Job, problems, read
@@ -31,7 +40,7 @@ def plan(seen: Observed, settings: OperatorSettings) -> Plan:
     draft = Draft(
         seen, job, memory, census.take(job, seen.of(kinds.POD), memory), thaw(seen.subject.get("status")) or {}
     )
-    if conditions.is_finished(draft.conditions):
+    if is_finished(draft.conditions):
         return _finished(draft)
     draft.condition(CREATED, "Created", f"PyTorchJob {job.name} is created.")
     wrong = problems(job)
@@ -55,7 +64,7 @@ def plan(seen: Observed, settings: OperatorSettings) -> Plan:
 
 def _start(draft: Draft) -> None:
     """Begin the clock, or begin it again after a suspension."""
-    if conditions.is_true(draft.conditions, SUSPENDED):
+    if is_true_in(draft.conditions, SUSPENDED):
         draft.condition(SUSPENDED, "Resumed", f"PyTorchJob {draft.job.name} is resumed.", status="False")
         draft.status.pop("startTime", None)
     if "startTime" not in draft.status:
@@ -68,7 +77,7 @@ def _suspend(draft: Draft) -> Plan:
     """Take everything away; the job, its epoch and its checkpoints stay."""
     job, message = draft.job, f"PyTorchJob {draft.job.name} is suspended."
     for type in (RUNNING, RESTARTING):
-        if conditions.is_true(draft.conditions, type):
+        if is_true_in(draft.conditions, type):
             draft.condition(type, "Suspended", message, status="False")
     draft.condition(SUSPENDED, "Suspended", message)
     draft.remember(restart.scattered(draft.memory))
@@ -107,7 +116,7 @@ def _finished(draft: Draft) -> Plan:
     A failed job's pods that still run are ended even under the policy None: without their peers they would hold their
     place for ever. Pods that have ended stay, for their logs.
     """
-    job, failed = draft.job, conditions.is_true(draft.conditions, FAILED)
+    job, failed = draft.job, is_true_in(draft.conditions, FAILED)
     if job.clean_pods == "All":
         _remove(draft, draft.census.everyone(), every_service=True)
     elif job.clean_pods == "Running" or failed:

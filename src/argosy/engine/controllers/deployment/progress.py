@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from argosy.engine.controllers.conditions import Condition, find, with_condition, without
+from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.controllers.pods import moment, resolve_int_or_percent
+from argosy.meta.conditions import find_in, without_condition
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of
 
@@ -93,10 +94,10 @@ def _progressing(
 ) -> tuple[list[Obj], float | None]:
     deadline = int(deployment["spec"].get("progressDeadlineSeconds", 600))
     if deadline >= _NEVER:
-        return without(conditions, "Progressing"), None
+        return without_condition(conditions, "Progressing"), None
     if note is not None:
         return with_condition(conditions, note, now, stamp=_STAMP), deadline
-    old = find(conditions, "Progressing")
+    old = find_in(conditions, "Progressing")
     if current is None or deployment["spec"].get("paused"):
         return conditions, None
     subject = f'ReplicaSet "{name_of(current)}"'

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from argosy.clock import rfc3339
-from argosy.engine.controllers.conditions import Condition, is_true, with_condition
+from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.controllers.job import indexes, wanted
 from argosy.engine.controllers.job.census import RELEASED, TRACKING, Census, take
 from argosy.engine.controllers.job.verdict import Tallies, Verdict, decide, finished
 from argosy.engine.controllers.pods import BURST, created, moment, soonest
 from argosy.intent import Action, Delete, Observed, Patch, Plan, Reason
 from argosy.kinds import JOB, POD
-from argosy.meta.conditions import find
+from argosy.meta.conditions import find, is_true_in
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import is_deleting, key_of, name_of, pod_is_ready, uid_of
 
@@ -115,13 +115,13 @@ class _Draft:
             self._discard(pod)
         self._active = 0
         self._start = None
-        if not is_true(self.conditions, "Suspended"):
+        if not is_true_in(self.conditions, "Suspended"):
             self.reasons.append(Reason("Suspended", "Job suspended"))
         self._condition(Condition("Suspended", "True", "JobSuspended", "Job suspended"))
 
     def proceed(self) -> None:
         """Bring the active pods to what is wanted."""
-        if is_true(self.conditions, "Suspended"):
+        if is_true_in(self.conditions, "Suspended"):
             self._condition(Condition("Suspended", "False", "JobResumed", "Job resumed"))
             self.reasons.append(Reason("Resumed", "Job resumed"))
             self._start = self.now
