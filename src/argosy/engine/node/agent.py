@@ -82,7 +82,8 @@ class NodeAgent:
             await self._adopt(pods)
             stack.callback(pods.listen(self._follow))
             for pod in list(pods.items()):
-                self._meet(pod)
+                if self._is_ours(pod):
+                    self._meet(pod)
             ready()
             await self._nodes.run()
 
