@@ -184,14 +184,13 @@ def test_which_torch():
         ({}, ("torch==2.0+cpu", installers.TORCH_CPU_INDEX)),
     ],
 )
-def test_the_build_without_cuda_is_preferred_to_one_that_brings_it(monkeypatch, offered, chosen):
+def test_the_build_without_cuda_is_preferred_to_one_that_brings_it(offered, chosen):
     def found(*arguments):
         nvidia = offered.get(arguments[-1])
         return None if nvidia is None else installers.TorchBuild("2.0", nvidia)
 
-    monkeypatch.setattr(installers, "_found", found)
-    assert installers.torch_build("torch==2.0", nvidia=False) == chosen
-    assert installers.torch_build("torch==2.0", nvidia=True) == ("torch==2.0", "")
+    assert installers.torch_build("torch==2.0", nvidia=False, found=found) == chosen
+    assert installers.torch_build("torch==2.0", nvidia=True, found=found) == ("torch==2.0", "")
 
 
 def wheel(directory, name, version, requires=()):

@@ -42,41 +42,43 @@ def test_an_engine_that_comes_back_takes_the_level_of_its_pods(plain):
     assert plain.run(scenario) is Level.L0
 
 
-def test_what_worked_once_is_not_tried_again_until_something_changes(tmp_path, monkeypatch):
-    tried = []
-
-    def best_level():
-        tried.append(True)
-        return Level.L2, {}
-
-    monkeypatch.setattr(probe, "best_level", best_level)
-    assert [probe.open_runtime(tmp_path, enforce=False).level for _ in range(3)] == [Level.L2] * 3
-    assert len(tried) == 1
-    monkeypatch.setattr(probe.argosy, "__version__", "next")
-    probe.open_runtime(tmp_path, Level.L1, enforce=False)
-    assert len(tried) == 2
+def trials(*answers):
+    """A trial that gives these answers in turn."""
+    left = list(answers)
+    return lambda: left.pop(0), left
 
 
-def test_what_did_not_work_is_tried_at_every_start(tmp_path, monkeypatch):
-    answers = [(Level.L0, {Level.L2: "no", Level.L1: "no"}), (Level.L2, {})]
-    monkeypatch.setattr(probe, "best_level", lambda: answers.pop(0))
-    assert probe.open_runtime(tmp_path, enforce=False).level is Level.L0
-    assert probe.open_runtime(tmp_path, enforce=False).level is Level.L2
+NOTHING = (Level.L0, {Level.L2: "no", Level.L1: "no"})
+EVERYTHING = (Level.L2, {})
 
 
-def test_a_level_that_does_not_come_up_any_more_is_tried_again(tmp_path, monkeypatch):
-    answers = [(Level.L2, {}), (Level.L0, {Level.L2: "no", Level.L1: "no"})]
-    monkeypatch.setattr(probe, "best_level", lambda: answers.pop(0))
-    probe.open_runtime(tmp_path, enforce=False)
+def test_what_worked_once_is_not_tried_again_until_something_changes(tmp_path):
+    trial, left = trials(EVERYTHING, EVERYTHING)
+    levels = [probe.open_runtime(tmp_path, enforce=False, trial=trial).level for _ in range(3)]
+    assert (levels, len(left)) == ([Level.L2] * 3, 1)
+    (tmp_path / "run" / "proven-level").write_text("another kernel")
+    probe.open_runtime(tmp_path, Level.L1, enforce=False, trial=trial)
+    assert not left
 
-    class Failing:
-        def __init__(self, home, level, enforcer):
-            self.level = level
+
+def test_what_did_not_work_is_tried_at_every_start(tmp_path):
+    trial, left = trials(NOTHING, EVERYTHING)
+    assert probe.open_runtime(tmp_path, enforce=False, trial=trial).level is Level.L0
+    assert probe.open_runtime(tmp_path, enforce=False, trial=trial).level is Level.L2
+    assert not left
+
+
+def test_a_level_that_does_not_come_up_any_more_is_tried_again(tmp_path):
+    trial, left = trials(EVERYTHING, NOTHING)
+    probe.open_runtime(tmp_path, enforce=False, trial=trial)
+
+    class Opened:
+        def __init__(self, home, level):
+            self.level = probe.open_runtime(home, level, enforce=False, trial=trial).level
 
         async def start(self):
             if self.level is Level.L2:
                 raise UserError("isolation level L2 did not come up", "choose a lower one")
 
-    monkeypatch.setattr(probe, "LocalRuntime", Failing)
-    assert asyncio.run(probe.start_runtime(tmp_path)).level is Level.L0
-    assert not answers
+    assert asyncio.run(probe.start_runtime(tmp_path, opened=Opened)).level is Level.L0
+    assert not left

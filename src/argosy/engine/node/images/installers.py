@@ -185,7 +185,9 @@ def has_nvidia() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
-def torch_build(requirement: str, *, nvidia: bool) -> tuple[str, str]:
+def torch_build(
+    requirement: str, *, nvidia: bool, found: Callable[..., TorchBuild | None] | None = None
+) -> tuple[str, str]:
     """(requirement, extra index) for PyTorch's build for this machine.
 
     With a GPU the plain wheel. Else whatever pip is configured to find, if that is a build without NVIDIA's libraries;
@@ -194,11 +196,12 @@ def torch_build(requirement: str, *, nvidia: bool) -> tuple[str, str]:
     """
     if nvidia:
         return requirement, ""
-    build = _found(requirement)
+    found = found or _found
+    build = found(requirement)
     if build is not None and not build.nvidia:
         return f"torch=={build.version}", ""
     wanted = cpu_requirement(requirement)
-    if build is not None and _found("--extra-index-url", TORCH_CPU_INDEX, "--retries", "1", wanted) is None:
+    if build is not None and found("--extra-index-url", TORCH_CPU_INDEX, "--retries", "1", wanted) is None:
         return f"torch=={build.version}", ""
     return wanted, TORCH_CPU_INDEX
 

@@ -11,12 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import argosy
 from argosy.engine.node.runtime import cgroups
 from argosy.engine.node.runtime.connection import Connection
-from argosy.engine.node.runtime.holder import processes, trial
+from argosy.engine.node.runtime.holder import processes
+from argosy.engine.node.runtime.holder import trial as holder_trial
 from argosy.engine.node.runtime.limits import NoEnforcer
 from argosy.engine.node.runtime.local import LocalRuntime, holder_directory
 from argosy.engine.node.runtime.spec import Level
@@ -52,16 +54,21 @@ def best_level() -> tuple[Level, dict[Level, str]]:
     return (Level.L0 if Level.L1 in reasons else Level.L1), reasons
 
 
-def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True) -> LocalRuntime:
+Trial = Callable[[], tuple[Level, dict[Level, str]]]
+
+
+def open_runtime(
+    home: Path, level: Level | None = None, *, enforce: bool = True, trial: Trial = best_level
+) -> LocalRuntime:
     """The runtime whose state lies in `<home>/run`, at the best level or the one asked for.
 
-    Without `enforce` no control groups are used. Raises UserError when the machine cannot do the level asked for. Call
+    Without `enforce` no control groups are used; `trial` finds out what the machine can do. Raises UserError when the machine cannot do the level asked for. Call
     `start` on what comes back.
     """
     if level is None:
-        level = _running_level(home) or _best_level_of(home)
+        level = _running_level(home) or _best_level_of(home, trial)
     elif level is not Level.L0 and not _is_proven(home):
-        best, reasons = best_level()
+        best, reasons = trial()
         if level in reasons:
             raise UserError(
                 f"isolation level {level} is not available here: {reasons[level]}",
@@ -70,16 +77,18 @@ def open_runtime(home: Path, level: Level | None = None, *, enforce: bool = True
     return LocalRuntime(home, level, cgroups.find(home) if enforce else NoEnforcer())
 
 
-async def start_runtime(home: Path, level: Level | None = None) -> LocalRuntime:
+async def start_runtime(
+    home: Path, level: Level | None = None, *, opened: Callable[[Path, Level | None], LocalRuntime] = open_runtime
+) -> LocalRuntime:
     """Open a runtime and start it; tries the machine again when the level that it had last time does not come up."""
-    runtime = await asyncio.to_thread(open_runtime, home, level)
+    runtime = await asyncio.to_thread(opened, home, level)
     try:
         await runtime.start()
     except UserError:
         if not _is_proven(home):
             raise
         _proof(home).unlink(missing_ok=True)
-        runtime = await asyncio.to_thread(open_runtime, home, level)
+        runtime = await asyncio.to_thread(opened, home, level)
         await runtime.start()
     return runtime
 
@@ -93,13 +102,13 @@ def _running_level(home: Path) -> Level | None:
         return None
 
 
-def _best_level_of(home: Path) -> Level:
+def _best_level_of(home: Path, trial: Trial) -> Level:
     """The best level, tried once: a machine that could do everything can still do it as long as nothing has changed. One
     that could not is tried at every start, for somebody may have mended it.
     """
     if _is_proven(home):
         return Level.L2
-    level, _ = best_level()
+    level, _ = trial()
     if level is Level.L2:
         _proof(home).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _proof(home).write_text(_circumstances())
@@ -122,7 +131,7 @@ def _circumstances() -> str:
     """What the outcome of a trial depends on: this boot's kernel and its settings, who asks and from within what."""
     status = Path("/proc/self/status").read_text().splitlines()
     confined = [line for line in status if line.startswith(("CapEff", "CapBnd", "NoNewPrivs", "Seccomp:"))]
-    settings = [path.read_text().strip() if path.exists() else "" for path in map(Path, trial.SETTINGS_FILES)]
+    settings = [path.read_text().strip() if path.exists() else "" for path in map(Path, holder_trial.SETTINGS_FILES)]
     namespaces = [str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("user", "mnt", "net")]
     parts = [argosy.__version__, processes.boot_id(), str(os.geteuid()), *namespaces, *confined, *settings]
     return "\n".join(parts)
