@@ -12,6 +12,7 @@ import pytest
 from argosy.cluster import ports, process
 from argosy.cluster.services import Ready, Service, running
 from argosy.cluster.settings import Layout, Settings, addresses, home_directory, prepare
+from argosy.engine.node.runtime.holder.processes import start_time
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import ArgosyError, UserError
 
@@ -58,7 +59,7 @@ def test_a_home_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_recycled_pid_is_not_an_engine(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    own = process.start_time(os.getpid())
+    own = start_time(os.getpid())
     assert own > 0
     state = process.EngineState(os.getpid(), own, "s", "i", "k", "L2", "v", "t")
     process.write_state(layout, state)

@@ -22,7 +22,7 @@ from argosy.client.requests import User
 from argosy.clock import Clock, SystemClock, rfc3339
 from argosy.cluster import bootstrap, credentials
 from argosy.cluster.ground import Ground
-from argosy.cluster.process import EngineState, start_time
+from argosy.cluster.process import EngineState
 from argosy.cluster.services import Ready, Service
 from argosy.cluster.settings import CLUSTER_DOMAIN, Layout, Settings, addresses
 from argosy.control.pool import Informers
@@ -32,6 +32,7 @@ from argosy.engine.apiserver.http import serve
 from argosy.engine.apiserver.pki import Authority, signing_key
 from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.node.records import remove_memory
+from argosy.engine.node.runtime.holder.processes import start_time
 from argosy.engine.node.runtime.spec import Level
 from argosy.engine.store import Store
 

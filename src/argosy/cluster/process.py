@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from argosy.cluster.settings import Layout, Settings
+from argosy.engine.node.runtime.holder.processes import start_time
 from argosy.errors import UserError
 from argosy.meta.json import decode, encode
 
@@ -40,15 +41,6 @@ class EngineState:
     started_at: str
     notes: tuple[str, ...] = ()
     """What a person should know: recovery at start, why a better isolation level is not available."""
-
-
-def start_time(pid: int) -> int:
-    """The kernel's start time of a process, 0 when there is none or it is a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == b"Z" else int(fields[19])
 
 
 def find(layout: Layout) -> EngineState | None:

@@ -45,6 +45,11 @@ def version_of(obj: Obj) -> str:
     return str(obj["metadata"].get("resourceVersion") or "")
 
 
+def created_of(obj: Obj) -> str:
+    """`metadata.creationTimestamp`, empty before the server has given one; sorts by age as it is."""
+    return str(obj["metadata"].get("creationTimestamp") or "")
+
+
 def labels_of(obj: Obj) -> dict[str, str]:
     """`metadata.labels`, never None."""
     return obj["metadata"].get("labels") or {}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import Key, annotations_of, key_of, namespace_of
+from argosy.meta.objects import Key, annotations_of, created_of, key_of, namespace_of
 
 _CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 
@@ -112,4 +112,4 @@ def _bare(host: str) -> str:
 
 
 def _age(ingress: Obj) -> tuple[str, Key]:
-    return str(ingress["metadata"].get("creationTimestamp") or ""), key_of(ingress)
+    return created_of(ingress), key_of(ingress)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from argosy.clock import parse_time
+
 _BLOCK = 256 * 1024
 _WAIT_FIRST_SECONDS, _WAIT_LAST_SECONDS = 0.02, 0.25
 
@@ -33,7 +35,7 @@ class Selection:
 def since_of(now: datetime, since_seconds: int | None, since_time: str) -> str:
     """The start of a log request as the lines' own prefix; empty for everything."""
     if since_time:
-        moment = datetime.fromisoformat(since_time.replace("Z", "+00:00")).astimezone(UTC)
+        moment = parse_time(since_time)
     elif since_seconds is not None:
         moment = now.astimezone(UTC) - timedelta(seconds=since_seconds)
     else:

@@ -19,6 +19,7 @@ from argosy.engine.scheduler.preemption import Preemption, may_preempt, preempt
 from argosy.engine.scheduler.ranking import Ranking
 from argosy.engine.scheduler.scores import score
 from argosy.engine.scheduler.snapshot import Snapshot
+from argosy.meta.objects import created_of
 
 _RANKINGS_MAX = 128
 _SCAN_ALL_BELOW = 100
@@ -91,7 +92,7 @@ def _units(pods: Iterable[PodInfo]) -> list[list[PodInfo]]:
 
 
 def _turn(pod: PodInfo) -> tuple[int, str, str, str]:
-    return (-pod.priority, str(pod.obj["metadata"].get("creationTimestamp") or ""), pod.key.namespace, pod.key.name)
+    return (-pod.priority, created_of(pod.obj), pod.key.namespace, pod.key.name)
 
 
 class _Round:

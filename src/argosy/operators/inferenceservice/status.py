@@ -13,7 +13,7 @@ from datetime import datetime
 from argosy.clock import rfc3339
 from argosy.meta.conditions import find, is_true
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import annotations_of, is_deleting, name_of, pod_is_ready
+from argosy.meta.objects import annotations_of, created_of, is_deleting, name_of, pod_is_ready
 from argosy.operators.inferenceservice.schema import CONTAINER
 from argosy.operators.inferenceservice.service import Problem, Service
 
@@ -51,7 +51,7 @@ class Trouble:
 
 def troubles(pods: Iterable[Obj]) -> list[Trouble]:
     """What keeps pods from being ready, newest pod first."""
-    ordered = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""), reverse=True)
+    ordered = sorted(pods, key=created_of, reverse=True)
     found = (_trouble(pod) for pod in ordered if not pod_is_ready(pod) and not is_deleting(pod))
     return [trouble for trouble in found if trouble is not None]
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from argosy.clock import parse_time
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import is_deleting, labels_of
+from argosy.meta.objects import created_of, is_deleting, labels_of
 from argosy.operators.pytorchjob import failure
 from argosy.operators.pytorchjob.failure import Failure
 from argosy.operators.pytorchjob.job import Job, Replica
@@ -62,7 +62,7 @@ class Census:
 
     def began(self) -> datetime | None:
         """When the present epoch's first pod was made."""
-        stamps = [str(pod["metadata"].get("creationTimestamp") or "") for pod in self.pods.values()]
+        stamps = [created_of(pod) for pod in self.pods.values()]
         return min((parse_time(stamp) for stamp in stamps if stamp), default=None)
 
 

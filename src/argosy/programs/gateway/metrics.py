@@ -5,38 +5,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from argosy.meta.objects import Key
+from argosy.programs.prometheus import Histogram, header, label
 
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _NUMBERS = (
     ("requests_in_flight", "Requests at replicas.", "gauge", "in_flight"),
     ("requests_queued", "Requests that wait for a replica.", "gauge", "queued"),
     ("retries_total", "Requests sent again because a replica went away.", "counter", "retries"),
 )
-
-
-@dataclass(slots=True)
-class Histogram:
-    """Seconds, in cumulative buckets when written."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
-    total: float = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(_BUCKETS, seconds)] += 1
-        self.total += seconds
-
-    def lines(self, name: str, labels: str) -> list[str]:
-        """The sample lines."""
-        found, sum = [], 0
-        for bound, count in zip((*map(str, _BUCKETS), "+Inf"), self.counts, strict=True):
-            sum += count
-            found.append(f'{name}_bucket{{{labels},le="{bound}"}} {sum}')
-        return [*found, f"{name}_sum{{{labels}}} {self.total:.6f}", f"{name}_count{{{labels}}} {sum}"]
 
 
 @dataclass(slots=True)
@@ -103,9 +81,8 @@ class Metrics:
 
 
 def _header(name: str, help: str, kind: str) -> list[str]:
-    return [f"# HELP argosy_gateway_{name} {help}", f"# TYPE argosy_gateway_{name} {kind}"]
+    return header(f"argosy_gateway_{name}", help, kind)
 
 
 def _labels(service: Key, model: str) -> str:
-    escaped = model.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'namespace="{service.namespace}",service="{service.name}",model="{escaped}"'
+    return f'namespace="{service.namespace}",service="{service.name}",{label("model", model)}'

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
+from argosy.clock import parse_time
 from argosy.meta.json import Obj, decode, dig
 from argosy.meta.objects import Key, annotations_of, key_of, labels_of
 
@@ -182,6 +182,6 @@ def _collect(slice: Obj, ready: dict[Key, set[tuple[str, int]]], draining: dict[
 
 def _epoch(stamp: str) -> int:
     try:
-        return int(datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp())
+        return int(parse_time(stamp).timestamp())
     except ValueError:
         return 0

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+
+from argosy.programs.prometheus import Histogram, header, label
 
 PREFIX = "argosy_model_server_"
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-
-
-@dataclass(slots=True)
-class Histogram:
-    """Seconds."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
-    total: float = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(_BUCKETS, seconds)] += 1
-        self.total += seconds
-
-    def lines(self, name: str, labels: str) -> list[str]:
-        """The sample lines, cumulative."""
-        found, so_far = [], 0
-        for bound, count in zip((*map(str, _BUCKETS), "+Inf"), self.counts, strict=True):
-            so_far += count
-            found.append(f'{name}_bucket{{{labels},le="{bound}"}} {so_far}')
-        return [*found, f"{name}_sum{{{labels}}} {self.total:.6f}", f"{name}_count{{{labels}}} {so_far}"]
 
 
 class Metrics:
@@ -67,7 +45,7 @@ class Metrics:
             ("cancelled_total", "Requests whose client went away.", "counter", self.cancelled),
         ):
             lines += _header(name, help, kind)
-            lines += [f"{PREFIX}{name}{{{_label(model)}}} {count}" for model, count in sorted(counts.items())]
+            lines += [f"{PREFIX}{name}{{{label('model', model)}}} {count}" for model, count in sorted(counts.items())]
         for name, help, found in (
             ("time_to_first_token_seconds", "From a request's arrival to its first token.", self._first_token),
             ("request_seconds", "From a request's arrival to the end of its answer.", self._seconds),
@@ -85,9 +63,8 @@ class Metrics:
 
 
 def _header(name: str, help: str, kind: str) -> list[str]:
-    return [f"# HELP {PREFIX}{name} {help}", f"# TYPE {PREFIX}{name} {kind}"]
+    return header(f"{PREFIX}{name}", help, kind)
 
 
 def _label(model: str) -> str:
-    escaped = model.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'model="{escaped}"'
+    return label("model", model)

@@ -21,7 +21,7 @@ from argosy.engine.controllers.pods import (
 from argosy.intent import Action, Delete, Observed, Plan, Reason
 from argosy.kinds import CONTROLLER_REVISION, DAEMON_SET, NODE, POD
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, pod_is_ready, uid_of
+from argosy.meta.objects import created_of, is_deleting, key_of, labels_of, name_of, pod_is_ready, uid_of
 
 
 def plan(seen: Observed) -> Plan:
@@ -167,4 +167,4 @@ class _Draft:
 
 
 def _keep_first(pod: Obj) -> tuple[bool, str, str]:
-    return (not dig(pod, "spec", "nodeName"), str(pod["metadata"].get("creationTimestamp") or ""), name_of(pod))
+    return (not dig(pod, "spec", "nodeName"), created_of(pod), name_of(pod))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from argosy.engine.controllers.pods import template_hash
 from argosy.kinds import DEPLOYMENT
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import annotations_of, is_deleting, name_of, namespace_of, owner_reference
+from argosy.meta.objects import annotations_of, created_of, is_deleting, name_of, namespace_of, owner_reference
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -28,7 +28,7 @@ _NOT_COPIED = frozenset(
 
 def by_age(sets: Sequence[Obj]) -> list[Obj]:
     """Oldest first."""
-    return sorted(sets, key=lambda s: (str(s["metadata"].get("creationTimestamp") or ""), name_of(s)))
+    return sorted(sets, key=lambda s: (created_of(s), name_of(s)))
 
 
 def current_set(deployment: Obj, sets: Sequence[Obj]) -> Obj | None:
@@ -97,7 +97,7 @@ def expired(deployment: Obj, olds: Sequence[Obj]) -> list[Obj]:
     excess = len(olds) - int(limit)
     if excess <= 0:
         return []
-    ordered = sorted(olds, key=lambda s: (revision_of(s), str(s["metadata"].get("creationTimestamp") or "")))
+    ordered = sorted(olds, key=lambda s: (revision_of(s), created_of(s)))
     return [s for s in ordered[:excess] if _is_empty(s)]
 
 

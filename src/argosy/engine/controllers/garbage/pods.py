@@ -12,7 +12,7 @@ from argosy.engine.controllers.pods import is_finished
 from argosy.errors import ApiError, NotFound
 from argosy.kinds import POD
 from argosy.meta.json import Obj
-from argosy.meta.objects import is_deleting, key_of, uid_of
+from argosy.meta.objects import created_of, is_deleting, key_of, uid_of
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def surplus(pods: list[Obj], limit: int) -> list[Obj]:
     if len(pods) <= limit:
         return []
     finished = [pod for pod in pods if is_finished(pod) and not is_deleting(pod)]
-    finished.sort(key=lambda pod: (str(pod["metadata"].get("creationTimestamp") or ""), key_of(pod)))
+    finished.sort(key=lambda pod: (created_of(pod), key_of(pod)))
     return finished[: max(0, len(finished) - limit)]
 
 

@@ -19,7 +19,7 @@ from argosy.intent import Action, Delete, Observed, Patch, Plan, Reason
 from argosy.kinds import JOB, POD
 from argosy.meta.conditions import find, is_true_in
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import is_deleting, key_of, name_of, pod_is_ready, uid_of
+from argosy.meta.objects import created_of, is_deleting, key_of, name_of, pod_is_ready, uid_of
 
 OURS = "kubernetes.io/job-controller"
 _UNHURRIED = frozenset({"active", "ready", "startTime", "terminating", "uncountedTerminatedPods"})
@@ -135,7 +135,7 @@ class _Draft:
             self._discard(pod)
         self._active += min(len(change.make), BURST) - len(change.discard)
         if self._start is None:
-            stamps = [moment(pod["metadata"].get("creationTimestamp")) for pod in self.census.active]
+            stamps = [moment(created_of(pod)) for pod in self.census.active]
             self._start = min((s for s in stamps if s is not None), default=self.now)
 
     def status(self) -> tuple[Obj | None, float | None]:
@@ -179,8 +179,7 @@ class _Draft:
 
     def _first_pod(self) -> datetime:
         stamps = [
-            moment(pod["metadata"].get("creationTimestamp"))
-            for pod in (*self.census.succeeded, *self.census.failed, *self.census.ignored)
+            moment(created_of(pod)) for pod in (*self.census.succeeded, *self.census.failed, *self.census.ignored)
         ]
         return min((s for s in stamps if s is not None), default=self.now)
 
