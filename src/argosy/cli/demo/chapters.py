@@ -26,7 +26,8 @@ from argosy.sdk import waiting
 PRETRAIN, SERVED = "pretrain", "demo"
 _KILL_SHARE = 0.45
 """The worker dies when this share of the steps is done."""
-_BURST_SECONDS, _BURST_CONCURRENCY = 14, 16
+_BURST_SECONDS, _BURST_CONCURRENCY, _BURSTS_MAX = 14, 16, 5
+"""A slow machine needs more than one burst until the second replica has loaded the model."""
 
 
 async def prepare(stage: Stage) -> None:
@@ -34,7 +35,7 @@ async def prepare(stage: Stage) -> None:
     async with stage.chapter("Tracking and the endpoint: MLflow and the gateway start as pods") as shown:
         await asyncio.gather(
             *(stage.remove(PYTORCH_JOB, name) for name in (PRETRAIN, *(f"finetune-{v}" for v in VARIANTS))),
-            *(stage.remove(kinds.JOB, name) for name in ("register", "burst")),
+            *(stage.remove(kinds.JOB, name) for name in ("register", *_burst_names())),
             stage.remove(INFERENCE_SERVICE, SERVED),
         )
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": stage.plan.namespace}}
@@ -121,11 +122,13 @@ async def scale(stage: Stage) -> None:
     async with stage.chapter(f"A burst of requests scales the model 1 → {stage.plan.max_replicas} → 1") as shown:
         watcher = asyncio.create_task(_watch_replicas(stage))
         try:
-            await stage.apply(manifests.burst(stage.plan, _BURST_SECONDS, _BURST_CONCURRENCY))
-            await stage.until(kinds.JOB, "burst", _complete_or_raise, shown)
-            said = _last_json(await _job_log(stage, "burst"))
-            stage.story.facts["burst"] = burst_line(said)
-            stage.tell(f"          {stage.story.facts['burst']}")
+            for number, name in enumerate(_burst_names(), 1):
+                await stage.apply(manifests.burst(stage.plan, _BURST_SECONDS, _BURST_CONCURRENCY, number))
+                await stage.until(kinds.JOB, name, _complete_or_raise, shown)
+                stage.story.facts["burst"] = burst_line(_last_json(await _job_log(stage, name)))
+                stage.tell(f"          {stage.story.facts['burst']}")
+                if most_ready(stage.story) > 1:
+                    break
             await stage.until(
                 kinds.DEPLOYMENT, f"{SERVED}-predictor",
                 lambda obj: dig(obj, "spec", "replicas") == 1 and dig(obj, "status", "replicas") == 1, shown,
@@ -139,6 +142,10 @@ async def scale(stage: Stage) -> None:
         stage.tell(f"          ready replicas: {path}")
         if most_ready(stage.story) < 2:
             raise UserError("the burst did not scale the model", "see: argosy why isvc/demo -n demo")
+
+
+def _burst_names() -> list[str]:
+    return [f"burst-{number}" for number in range(1, _BURSTS_MAX + 1)]
 
 
 async def _first_life(stage: Stage) -> int:

@@ -167,8 +167,8 @@ def inference_service(demo: Demo) -> Obj:
     return service | {"spec": {"predictor": predictor}}
 
 
-def burst(demo: Demo, seconds: int, concurrency: int) -> Obj:
-    """A Job that loads the endpoint; its log is one JSON object."""
+def burst(demo: Demo, seconds: int, concurrency: int, number: int = 1) -> Obj:
+    """The Job `burst-NUMBER` that loads the endpoint; its log is one JSON object."""
     command = ["python", "-m", "argosy.programs.demo.load", "--model", demo.model]
     command += ["--seconds", str(seconds), "--concurrency", str(concurrency)]
     container = _container("burst", demo.gradio_image, command, cpu="50m", memory="100Mi")
@@ -177,7 +177,7 @@ def burst(demo: Demo, seconds: int, concurrency: int) -> Obj:
         "metadata": {"labels": {_APP: "burst", **_PART_OF}},
         "spec": {"restartPolicy": "Never", "containers": [container]},
     }
-    return _object("batch/v1", "Job", demo, "burst") | {"spec": {"backoffLimit": 0, "template": template}}
+    return _object("batch/v1", "Job", demo, f"burst-{number}") | {"spec": {"backoffLimit": 0, "template": template}}
 
 
 def chat(demo: Demo) -> list[Obj]:
