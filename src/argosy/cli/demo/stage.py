@@ -34,6 +34,8 @@ class Stage:
     story: Story
     quiet: bool = False
     began: float = field(default_factory=time.monotonic)
+    shown: Progress = field(default_factory=lambda: Progress(""))
+    """The present chapter's."""
 
     def seconds(self) -> float:
         """Since the demo began."""
@@ -54,8 +56,8 @@ class Stage:
         """A titled part with a progress line; its length goes on the timeline."""
         began = self.seconds()
         self.tell(f"\n[{began:5.0f} s] {title}")
-        with progress(title) as shown:
-            yield shown
+        with progress(title) as self.shown:
+            yield self.shown
         self.moment(title, began)
 
     async def apply(self, *objects: Obj) -> None:
@@ -76,11 +78,15 @@ class Stage:
     async def lines(self, pod: str, *, other_than: str = "") -> AsyncGenerator[str, None]:
         """The log of a pod as it comes, from the moment it has one; with `other_than`, of a pod with another uid."""
         key = Key(self.plan.namespace, pod)
-        await waiting.until(
-            self.client, kinds.POD, key,
-            lambda found: uid_of(found) != other_than and dig(found, "status", "phase") not in (None, "Pending"),
-            timeout_seconds=_POD_SECONDS, comes_back=True,
-        )  # fmt: skip
+        ticker = asyncio.create_task(self._tick(key.namespace, self.shown))
+        try:
+            await waiting.until(
+                self.client, kinds.POD, key,
+                lambda found: uid_of(found) != other_than and dig(found, "status", "phase") not in (None, "Pending"),
+                timeout_seconds=_POD_SECONDS, comes_back=True,
+            )  # fmt: skip
+        finally:
+            ticker.cancel()
         pending = b""
         async with aclosing(self.client.logs(kinds.POD, key, follow=True)) as chunks:
             async for chunk in chunks:
