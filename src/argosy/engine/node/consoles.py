@@ -205,25 +205,25 @@ async def dial(runtime: Interactive, pod: Obj, port: int) -> socket.socket:
     """
     address = str(dig(pod, "status", "podIP", default=""))
     own_loopback = runtime.level is Level.L2 or bool(dig(pod, "spec", "hostNetwork"))
-    hosts = ["127.0.0.1", address] if own_loopback else [address]
-    problem: OSError = ConnectionRefusedError(f"port {port} is not served")
-    for host in filter(None, hosts):
+    problems: list[OSError] = []
+    for host in filter(None, ["127.0.0.1", address] if own_loopback else [address]):
         connection = await runtime.pod_socket(uid_of(pod))
         try:
             async with asyncio.timeout(_DIAL_SECONDS):
                 await asyncio.get_running_loop().sock_connect(connection, (host, port))
         except TimeoutError:
             connection.close()
-            problem = TimeoutError(f"dial tcp4 {host}:{port}: i/o timeout")
+            problems.append(TimeoutError(f"dial tcp4 {host}:{port}: i/o timeout"))
         except OSError as error:
             connection.close()
-            problem = OSError(error.errno, f"dial tcp4 {host}:{port}: connect: {error.strerror}")
+            said = os.strerror(error.errno).lower() if error.errno else error
+            problems.append(OSError(error.errno, f"dial tcp4 {host}:{port}: connect: {said}"))
         except BaseException:
             connection.close()
             raise
         else:
             return connection
-    raise problem
+    raise problems[0] if problems else ConnectionError("the pod has no address yet")
 
 
 def background(work: Coroutine[Any, Any, int]) -> asyncio.Future[int]:

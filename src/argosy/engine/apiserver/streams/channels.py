@@ -50,8 +50,8 @@ _ALL = (
 )
 FOR_COMMANDS = {each.name: each for each in _ALL}
 """What exec and attach understand; a client that names none gets the first version."""
-FOR_PORTS = {each.name: each for each in _ALL if each.tells_status or not each.name}
-"""What port-forward understands; in each a pair of channels a port."""
+FOR_PORTS = {each.name: each for each in _ALL if not each.tells_end and (each.tells_status or not each.name)}
+"""What port-forward understands, a pair of channels a port; Kubernetes knows no version 5 there."""
 
 
 def choose(offered: Sequence[str], known: Mapping[str, Subprotocol]) -> Subprotocol | None:

@@ -114,6 +114,7 @@ class Link:
         self._order = asyncio.Lock()
         self._outbox: asyncio.Queue[spdy.Frame] = asyncio.Queue()
         self._waiting = 0
+        self._pings = 0
         self._room = asyncio.Event()
         self._room.set()
 
@@ -141,6 +142,11 @@ class Link:
     def post(self, frame: spdy.Frame) -> None:
         """Have a frame sent without waiting for it."""
         self._outbox.put_nowait(frame)
+
+    async def ping(self) -> None:
+        """Send a ping of this side's own; nobody waits for the answer. Raises ConnectionError."""
+        self._pings += 2
+        await self.send(spdy.Ping(self._pings & 0x7FFFFFFF))
 
     def taken(self, size: int) -> None:
         """Received bytes were consumed."""

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from argosy.engine.apiserver.streams import ports, relay, sessions
+from argosy.engine.apiserver.streams.departure import heartbeat
 from argosy.engine.apiserver.streams.link import Link, Stream
 from argosy.errors import Forbidden, ServiceUnavailable
 from argosy.meta.json import Obj, encode
@@ -38,10 +39,11 @@ async def serve(raw: web.BaseRequest, session: sessions.Session) -> web.StreamRe
     try:
         await pipe.write(_switching(version))
         link = Link(pipe)
-        if isinstance(session, sessions.Forwarding):
-            await ports.over_link(session, link)
-        else:
-            await _join(session, link, version)
+        async with heartbeat(link.ping):
+            if isinstance(session, sessions.Forwarding):
+                await ports.over_link(session, link)
+            else:
+                await _join(session, link, version)
     finally:
         pipe.close()
     return Nothing()

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from argosy.engine.apiserver.streams import channels, ports, relay, sessions
 from argosy.engine.apiserver.streams.channels import Channel, Subprotocol
+from argosy.engine.apiserver.streams.departure import heartbeat
 from argosy.engine.apiserver.streams.link import Link
 from argosy.errors import BadRequest
 from argosy.meta.json import Obj, encode
@@ -38,13 +39,14 @@ async def serve(raw: web.BaseRequest, session: sessions.Session) -> web.StreamRe
         protocols=[name] if name else [], compress=False, max_msg_size=_MESSAGE_MAX, timeout=_CLOSE_SECONDS
     )
     await socket.prepare(raw)
-    if isinstance(session, sessions.Joining):
-        assert protocol is not None, "only port-forward is tunnelled"
-        await relay.run(session, ChannelClient(socket, protocol))
-    elif tunnels or protocol is None:
-        await ports.over_link(session, Link(MessagePipe(socket)))
-    else:
-        await ports.over_channels(session, ChannelMessages(socket, protocol))
+    async with heartbeat(socket.ping):
+        if isinstance(session, sessions.Joining):
+            assert protocol is not None, "only port-forward is tunnelled"
+            await relay.run(session, ChannelClient(socket, protocol))
+        elif tunnels or protocol is None:
+            await ports.over_link(session, Link(MessagePipe(socket)))
+        else:
+            await ports.over_channels(session, ChannelMessages(socket, protocol))
     await socket.close()
     return socket
 
