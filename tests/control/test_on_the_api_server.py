@@ -7,18 +7,15 @@ import pytest
 from memory_api import settle
 
 from argosy.client.client import Client
-from argosy.client.inprocess import InProcessTransport
-from argosy.client.requests import User
 from argosy.control.capabilities import capabilities_of
 from argosy.control.lease import Candidacy, lead
 from argosy.control.pool import Informers
 from argosy.control.runner import run_operators
-from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
-from argosy.engine.store import Store
 from argosy.intent import Create, Delete, Operator, Plan, Reason
-from argosy.kinds import EVENT, JOB, LEASE, POD, SERVICE_ACCOUNT
+from argosy.kinds import EVENT, JOB, LEASE, POD
 from argosy.meta.objects import Key, is_deleting, key_of, name_of, owner_reference, uid_of
+from argosy.testing.cluster import cluster
 from argosy.testing.faults import FaultyTransport
 from argosy.testing.simloop import SimClock, run
 
@@ -28,18 +25,9 @@ TEMPLATE = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "ima
 @asynccontextmanager
 async def api_server():
     """(store, faults, client)"""
-    store = await Store.open(None)
-    app = App(store, ApiSettings(clock=SimClock()))
-    await app.start()
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
-    faults = FaultyTransport(InProcessTransport(app.handle, User("test", frozenset({"system:masters"}))))
-    client = Client(faults)
-    await client.create(SERVICE_ACCOUNT, account)
-    try:
-        yield store, faults, client
-    finally:
-        await app.close()
-        await store.close()
+    async with cluster(ApiSettings(clock=SimClock())) as made:
+        faults = FaultyTransport(made.transport())
+        yield made.store, faults, Client(faults)
 
 
 def job(name, parallelism=1):

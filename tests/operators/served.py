@@ -9,18 +9,12 @@ from contextlib import asynccontextmanager
 
 from argosy import kinds
 from argosy.client.client import Client
-from argosy.client.inprocess import InProcessTransport
-from argosy.client.requests import User
 from argosy.control.runner import run_operators
-from argosy.engine.apiserver.app import App
-from argosy.engine.apiserver.settings import ApiSettings
-from argosy.engine.store import Store
 from argosy.intent import Operator
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.operators.install import manifests
-
-ADMIN = User("admin", frozenset({"system:masters"}))
+from argosy.testing.cluster import cluster as api_server
 
 
 class Host:
@@ -35,28 +29,15 @@ class Host:
 @asynccontextmanager
 async def cluster(*operators: Operator) -> AsyncGenerator[Client]:
     """A cluster without nodes, on which these operators run."""
-    store = await Store.open(None)
-    app = App(store, ApiSettings(), Host())  # type: ignore[arg-type]
-    await app.start()
-    client = Client(InProcessTransport(app.handle, ADMIN))
-    try:
+    async with api_server(nodes=Host()) as made:  # type: ignore[arg-type]
         for crd in manifests():
-            await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
-        account = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": "default"},
-        }
-        await client.create(kinds.SERVICE_ACCOUNT, account)
-        running = asyncio.create_task(run_operators(client, operators))
+            await made.client.create(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
+        running = asyncio.create_task(run_operators(made.client, operators))
         try:
-            yield client
+            yield made.client
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-    finally:
-        await app.close()
-        await store.close()
 
 
 async def until(client: Client, kind: Kind, holds: Callable[[list[Obj]], bool], seconds: float = 10) -> list[Obj]:

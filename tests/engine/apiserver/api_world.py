@@ -3,16 +3,12 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from argosy.client.client import Client
-from argosy.client.inprocess import InProcessTransport
 from argosy.client.requests import Request, User
-from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
-from argosy.engine.store import Store
 from argosy.kinds import NAMESPACE, SERVICE_ACCOUNT
 from argosy.meta.json import decode, encode
+from argosy.testing.cluster import ADMIN, cluster
 
-ADMIN = User("admin", frozenset({"system:masters", "system:authenticated"}))
 ALICE = User("alice", frozenset({"system:authenticated"}))
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -33,13 +29,10 @@ class HandClock:
 class World:
     """What a test sees."""
 
-    def __init__(self, store, app, clock):
-        self.store, self.app, self.clock = store, app, clock
+    def __init__(self, cluster, clock):
+        self.store, self.app, self.clock = cluster.store, cluster.app, clock
         self.admin = ADMIN
-        self.client = self.as_user(ADMIN)
-
-    def as_user(self, user):
-        return Client(InProcessTransport(self.app.handle, user), field_manager="test")
+        self.client, self.as_user = cluster.client, cluster.as_user
 
     async def namespace(self, name):
         """A namespace with the account that pods need."""
@@ -67,16 +60,8 @@ def with_world(check, **settings):
 
     async def run():
         clock = settings.pop("clock", None) or HandClock()
-        store = await Store.open(None)
-        app = App(store, ApiSettings(clock=clock, **settings))
-        await app.start()
-        world = World(store, app, clock)
-        await world.client.create(SERVICE_ACCOUNT, {"metadata": {"name": "default", "namespace": "default"}})
-        try:
-            return await asyncio.wait_for(check(world), 20)
-        finally:
-            await app.close()
-            await store.close()
+        async with cluster(ApiSettings(clock=clock, **settings)) as made:
+            return await asyncio.wait_for(check(World(made, clock)), 20)
 
     return asyncio.run(run())
 

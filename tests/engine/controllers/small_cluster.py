@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from argosy.client.client import Client
-from argosy.client.inprocess import InProcessTransport
-from argosy.client.requests import User
 from argosy.clock import Clock, SystemClock, rfc3339, rfc3339_micro
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.app import App
@@ -20,15 +18,13 @@ from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.controllers import ControllerSettings
 from argosy.engine.controllers import run as run_controllers
 from argosy.engine.scheduler.loop import run as run_scheduler
-from argosy.engine.store import Store
 from argosy.errors import ApiError
 from argosy.kinds import LEASE, NODE, POD
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, annotations_of, is_deleting, key_of
 from argosy.testing import simloop
-
-ADMIN = User("system:admin", frozenset({"system:masters"}))
+from argosy.testing.cluster import cluster
 
 
 class Cluster:
@@ -182,11 +178,9 @@ async def small_cluster(
     tmp_path: Path, clock: Clock, *, nodes: tuple[str, ...] = ("n1",), cpu: str = "64"
 ) -> AsyncIterator[Cluster]:
     """Everything up; ends with the block."""
-    store = await Store.open(None)
-    app = App(store, ApiSettings(clock=clock))
-    await app.start()
-    client = Client(InProcessTransport(app.handle, ADMIN))
-    async with Informers(client) as informers:
+    api = cluster(ApiSettings(clock=clock), with_account=False)
+    async with api as made, Informers(made.client) as informers:
+        client = made.client
         kubelet = Kubelet(client, informers, clock, nodes, cpu)
         await kubelet.register()
         settings = ControllerSettings(tmp_path / "volumes", "CA")
@@ -199,13 +193,11 @@ async def small_cluster(
             )
         ]
         try:
-            yield Cluster(client, app, informers, clock, kubelet)
+            yield Cluster(client, made.app, informers, clock, kubelet)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    await app.close()
-    await store.close()
 
 
 def in_cluster(

@@ -7,14 +7,10 @@ import os
 import socket
 from contextlib import asynccontextmanager, suppress
 
-from argosy.client.client import Client
-from argosy.client.inprocess import InProcessTransport
-from argosy.client.requests import User
 from argosy.control.pool import Informers
-from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.node.runtime.spec import Level
-from argosy.engine.store import Store
+from argosy.testing.cluster import cluster as api_server
 
 # Every process of a parallel test run has addresses of its own.
 THIRD = os.getpid() % 200 + 20
@@ -40,14 +36,9 @@ class HostNetwork:
 @asynccontextmanager
 async def cluster():
     """(client, informers)"""
-    store = await Store.open(None)
-    app = App(store, ApiSettings(service_cidr=f"127.{THIRD}.128.0/17"))
-    await app.start()
-    client = Client(InProcessTransport(app.handle, User("test", frozenset({"system:masters"}))))
-    async with Informers(client) as informers:
-        yield client, informers
-    await app.close()
-    await store.close()
+    settings = ApiSettings(service_cidr=f"127.{THIRD}.128.0/17")
+    async with api_server(settings, with_account=False) as made, Informers(made.client) as informers:
+        yield made.client, informers
 
 
 @asynccontextmanager
