@@ -15,6 +15,7 @@ from argosy import kinds
 from argosy.cli.connection import connect
 from argosy.client.client import Client
 from argosy.client.requests import Request
+from argosy.errors import ApiError
 from argosy.meta.conditions import is_true
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key
@@ -22,7 +23,7 @@ from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.sdk import waiting
 from argosy.sdk.apply import apply
 
-_SECONDS = 30.0
+_SECONDS = 60.0
 _MEMBER = """
 import contextlib, os, pathlib, socket, sys, urllib.request
 
@@ -81,21 +82,25 @@ def test_a_gang_a_service_and_a_crash(home: EngineHome, tmp_path: Path) -> None:
     _with(kubeconfig, _second_life)
     logs = home.argosy("logs", "pytorchjob/meet")
     assert all(said in logs for said in ("met 1", "met 0", "read the page", "done")), logs
-    assert _with(kubeconfig, _through_the_api_server) == b"the page"
+    _with(kubeconfig, _page_is_there)
     assert asyncio.run(_get(f"{state['ingress']}/page")) == b"the page"
 
     assert "everything has ended" in home.argosy("down")
     assert home.leftovers() == []
     assert "nothing was running" in home.argosy("down")
 
+    # What was applied is still there; and a killed engine's pods can be ended without one.
+    state = home.up()
+    _with(kubeconfig, _page_is_there)
+    home.crash(int(state["pid"]))
+    assert "everything has ended" in home.argosy("down")
+    assert home.leftovers() == []
+
 
 async def _first_life(client: Client, shared: Path) -> None:
     shared.chmod(0o755)
     await apply(client, _page(), namespace="default")
-    await waiting.until(
-        client, kinds.DEPLOYMENT, Key("default", "page"), lambda found: is_true(found, "Available"),
-        timeout_seconds=_SECONDS,
-    )  # fmt: skip
+    await _page_is_there(client)
     await apply(client, [_job(shared)], namespace="default")
     for pod in ("meet-master-0", "meet-worker-0"):
         await _logged(client, pod, "read the page")
@@ -127,11 +132,17 @@ async def _logged(client: Client, pod: str, text: str) -> None:
     raise AssertionError(f"{pod} ended without saying {text!r}: {said.decode()}")
 
 
-async def _through_the_api_server(client: Client) -> bytes:
-    """What the Service answers, asked as `kubectl get --raw` would."""
-    answer = await client.raw(Request("GET", "/api/v1/namespaces/default/services/page:80/proxy/"))
-    assert answer.status == 200, answer.body
-    return answer.body
+async def _page_is_there(client: Client) -> None:
+    """Ask the Service, as `kubectl get --raw` would, until it answers."""
+    async with asyncio.timeout(_SECONDS):
+        while True:
+            try:
+                answer = await client.raw(Request("GET", "/api/v1/namespaces/default/services/page:80/proxy/"))
+            except ApiError:  # nobody is behind it yet
+                await asyncio.sleep(0.05)
+                continue
+            assert answer.body == b"the page"
+            return
 
 
 async def _get(url: str) -> bytes:

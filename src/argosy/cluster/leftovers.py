@@ -10,12 +10,12 @@ import shutil
 from argosy.cluster.settings import Layout
 from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.probe import open_runtime
-from argosy.engine.node.runtime.spec import Level
 
 
 async def clear(layout: Layout, *, purge: bool) -> bool:
     """End what runs without an engine; with `purge` delete the cluster's state too. Whether anything ran."""
-    runtime = open_runtime(layout.home, Level.L0)
+    runtime = open_runtime(layout.home)  # the level of the pods that run
+    runtime.recall()
     left = any(run.exit is None for run in await runtime.adopt())
     await runtime.close(kill=True)
     remove_memory(layout.home)

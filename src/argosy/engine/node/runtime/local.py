@@ -68,6 +68,11 @@ class LocalRuntime:
         self._run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._index.mkdir(exist_ok=True)
         _raise_descriptor_limit()
+        self.recall()
+        await self._main.ensure()
+
+    def recall(self) -> None:
+        """Read what earlier engines left, and nothing else: enough to end it with `close`."""
         for path in self._index.glob("*.json"):
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 record = msgspec.json.decode(path.read_bytes(), type=PodRecord)
@@ -77,7 +82,6 @@ class LocalRuntime:
                 state = runs.read_state(path)
                 if state is not None and state.id not in self._runs:
                     self._follow(runs.Followed(state, path, self._boot))
-        await self._main.ensure()
 
     async def close(self, *, kill: bool) -> None:
         """Let go of everything; with `kill` end it first."""
