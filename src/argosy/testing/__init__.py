@@ -1,1 +1,1 @@
-"""Public test kit: a cluster in a fixture, simulated time, faults, checkers. Nothing in the product imports it."""
+"""Public test kit: a cluster in a fixture, virtual time, simulated containers, faults. Nothing in the product imports it."""

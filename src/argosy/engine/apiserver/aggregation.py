@@ -1,6 +1,6 @@
 """Aggregated cluster roles: the rules of a role with an `aggregationRule` are those of the roles that it selects.
 
-`aggregated` is the pure rule; `app` wakes `Aggregator.run` whenever a ClusterRole was written.
+`aggregated` is the pure rule; `App` calls `run` in the background whenever a ClusterRole was written.
 """
 
 from __future__ import annotations

@@ -296,8 +296,8 @@ def _unshare_as_root(flags: int) -> None:
     """Root keeps every id it has, so that pods may run as any user. Only a process outside may write such a map."""
     gate = os.pipe()
     target = os.getpid()
-    helper = os.fork()
-    if not helper:
+    outside = os.fork()
+    if not outside:
         status = 1
         try:
             os.close(gate[1])  # or the end of the wait would never be seen
@@ -312,14 +312,14 @@ def _unshare_as_root(flags: int) -> None:
         syscalls.unshare(flags)
     except OSError as error:
         os.close(gate[1])
-        os.waitpid(helper, 0)
+        os.waitpid(outside, 0)
         if error.errno not in {errno.EPERM, errno.ENOSPC, errno.EINVAL, errno.EUSERS}:
             raise
         syscalls.unshare(flags & ~syscalls.CLONE_NEWUSER)  # no user namespaces here, but root can do without
         return
     os.write(gate[1], b"1")
     os.close(gate[1])
-    _, status = os.waitpid(helper, 0)
+    _, status = os.waitpid(outside, 0)
     if status:  # root of a container without the capability to map more than itself
         confine.write_id_maps("/proc/self", "0 0 1", "0 0 1")
         return
