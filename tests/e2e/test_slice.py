@@ -43,8 +43,11 @@ else:
             peer = socket.create_connection(place)
 peer.sendall(b"%d" % rank)
 print("met", peer.recv(1).decode(), flush=True)
-with urllib.request.urlopen(os.environ["PAGE"]) as page:
-    print("read", page.read().decode(), flush=True)
+page = None
+while page is None:  # until the Service's address is served
+    with contextlib.suppress(OSError):
+        page = urllib.request.urlopen(os.environ["PAGE"])
+print("read", page.read().decode(), flush=True)
 marker = pathlib.Path(sys.argv[1], f"life-{rank}")
 if not marker.exists():
     marker.touch()
