@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from argosy.engine.node.logs import Reader, Selection, last_words, since_of
+from argosy.engine.node.logs import Reader, Selection, last_words, since_of, streams
 
 
 def line(n, text, tag="F"):
@@ -103,3 +103,18 @@ def test_no_log_yet(tmp_path):
 def test_last_words(log):
     assert last_words(log) == "new 5\nnew 6\nnew 7\nnew 8\nnew 9\n"
     assert last_words(log, lines_max=1) == "new 9\n"
+
+
+def test_lines_as_what_was_written_to_which_stream():
+    lines = [b"t stdout F one", b"t stdout P tw", b"t stdout F o", b"t stderr F oh", b"t stdout P $ "]
+    assert streams(iter(lines)) == [("stdout", b"one\ntwo\n"), ("stderr", b"oh\n"), ("stdout", b"$ ")]
+    assert streams(iter(())) == []
+
+
+@pytest.mark.parametrize(("from_start", "count"), [(True, 10), (False, 0)])
+def test_following_streams_from_the_start_or_from_now(log, from_start, count):
+    async def parts():
+        return [part async for part in Reader(log, lambda: True).follow(from_start=from_start)]
+
+    found = asyncio.run(parts())
+    assert b"".join(data for _, data in found).count(b"\n") == count

@@ -120,10 +120,13 @@ class RunningCommand:
 
     def close(self) -> None:
         """Hang up, which kills it."""
-        if not self._ended.done():
-            self._ended.cancel()
-        elif not self._ended.cancelled():
-            self._ended.exception()
+        # Whoever waits lets go of the descriptors first: a closed one's number may be another's at once.
+        self._ended.add_done_callback(self._hang_up)
+        self._ended.cancel()
+
+    def _hang_up(self, ended: asyncio.Future[int]) -> None:
+        if not ended.cancelled():
+            ended.exception()
         self._command.close()
 
 

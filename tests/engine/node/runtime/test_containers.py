@@ -322,6 +322,41 @@ def test_standard_input_and_terminal_of_a_container(bench):
     assert "got a line\r\nterminal" in bench.output(pod, "terminal")
 
 
+def test_standard_input_ends_when_the_engine_says_so(bench):
+    pod = bench.pod()
+
+    async def scenario(runtime):
+        await runtime.create_pod(pod)
+        run = await runtime.start_container(bench.container(pod, "sh", "-c", "cat; echo end", stdin=True))
+        for text in (b"one\n", b"two\n"):  # it outlives the first who feeds it
+            fd = runtime.open_stdin(run.id)
+            os.write(fd, text)
+            os.close(fd)
+        runtime.end_stdin(run.id)
+        return await runtime.wait(run.id)
+
+    assert bench.run(scenario).code == 0
+    assert bench.output(pod) == "one\ntwo\nend\n"
+
+
+def test_the_terminal_of_a_container_has_a_size(bench):
+    pod = bench.pod()
+
+    async def scenario(runtime):
+        await runtime.create_pod(pod)
+        run = await runtime.start_container(
+            bench.container(pod, "sh", "-c", "read line; stty size", stdin=True, tty=True)
+        )
+        runtime.resize(run.id, 40, 100)
+        fd = runtime.open_stdin(run.id)
+        os.write(fd, b"\n")
+        os.close(fd)
+        await runtime.wait(run.id)
+
+    bench.run(scenario)
+    assert "40 100" in bench.output(pod)
+
+
 def test_much_output_is_rotated(bench):
     pod = bench.pod()
     spec = bench.container(pod, "sh", "-c", "yes 0123456789 | head -n 20000", log_bytes_max=100_000)
