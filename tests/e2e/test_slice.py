@@ -140,7 +140,7 @@ async def _page_is_there(client: Client) -> None:
     async with asyncio.timeout(_SECONDS):
         while True:
             try:
-                answer = await client.raw(Request("GET", "/api/v1/namespaces/default/services/page:80/proxy/"))
+                answer = await client.raw(Request("GET", "/api/v1/namespaces/default/services/page:8080/proxy/"))
             except ApiError:  # nobody is behind it yet
                 await asyncio.sleep(0.05)
                 continue
@@ -167,7 +167,7 @@ def _job(shared: Path) -> Obj:
         "name": "pytorch",
         "image": "python:3",
         "command": ["python", "-c", _MEMBER, "/shared/lives"],
-        "env": [_POD_IP, {"name": "PAGE", "value": "http://page.default.svc:80/"}],
+        "env": [_POD_IP, {"name": "PAGE", "value": "http://page.default.svc:8080/"}],
         "volumeMounts": [{"name": "shared", "mountPath": "/shared/lives"}],
     }
     volumes = [{"name": "shared", "hostPath": {"path": str(shared)}}]
@@ -189,10 +189,10 @@ def _page() -> list[Obj]:
     }
     labels = {"app": "page"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    rule = {"path": "/page", "pathType": "Prefix", "backend": {"service": {"name": "page", "port": {"number": 80}}}}
+    rule = {"path": "/page", "pathType": "Prefix", "backend": {"service": {"name": "page", "port": {"number": 8080}}}}
     bodies: list[tuple[str, str, Obj]] = [
         ("apps/v1", "Deployment", {"selector": {"matchLabels": labels}, "template": template}),
-        ("v1", "Service", {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]}),
+        ("v1", "Service", {"selector": labels, "ports": [{"port": 8080, "targetPort": 8000}]}),
         ("networking.k8s.io/v1", "Ingress", {"rules": [{"http": {"paths": [rule]}}]}),
     ]
     return [
