@@ -28,14 +28,18 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """`metav1.Time`: whole seconds, `2026-01-31T12:00:00Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{_in_utc(moment).isoformat(timespec='seconds')[:19]}Z"
 
 
 def rfc3339_micro(moment: datetime) -> str:
     """`metav1.MicroTime`: six digits of a second, as Leases and Events carry."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{_in_utc(moment).isoformat(timespec='microseconds')[:26]}Z"
 
 
 def parse_time(text: str) -> datetime:
     """Read either form back. Raises ValueError for anything else."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from argosy.client.requests import JSON, MERGE_PATCH, Event, Request, Response
 from argosy.client.transport import Transport
@@ -12,6 +12,8 @@ from argosy.errors import from_status
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, key_of
+
+_ACCEPT = {"accept": JSON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Client:
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Obj:
         """Read one object."""
-        return await self._object(Request("GET", kind.path(namespace, name)))
+        return await self._object(Request("GET", kind.path(namespace, name), {}, _ACCEPT))
 
     async def list(
         self,
@@ -78,7 +80,7 @@ class Client:
         )
         if continue_token:
             query["continue"] = continue_token
-        body = await self._object(Request("GET", kind.path(namespace), query))
+        body = await self._object(Request("GET", kind.path(namespace), query, _ACCEPT))
         items = [
             item if "kind" in item else {"apiVersion": kind.api_version, "kind": kind.kind, **item}
             for item in body.get("items") or ()
@@ -182,11 +184,11 @@ class Client:
         query = {"fieldManager": self._field_manager}
         if dry_run:
             query["dryRun"] = "All"
-        request = Request(method, path, query, {"content-type": content_type}, obj=obj)
+        request = Request(method, path, query, {**_ACCEPT, "content-type": content_type}, obj=obj)
         return await self._object(request)
 
     async def _object(self, request: Request) -> Obj:
-        response = await self.raw(replace(request, headers={"accept": JSON, **request.headers}))
+        response = await self.raw(request)
         decoded = response.decoded()
         assert isinstance(decoded, dict), "the API server answers with objects"
         return decoded

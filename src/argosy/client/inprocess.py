@@ -7,7 +7,6 @@ store's own shared dicts.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from argosy.client.requests import Request, Response, User
 from argosy.errors import ServiceUnavailable
@@ -28,7 +27,19 @@ class InProcessTransport:
         if self._closed:
             error = ServiceUnavailable("the API server is shutting down")
             return Response(error.code, obj=error.status())
-        return await self._handle(replace(request, user=self._user))
+        return await self._handle(
+            Request(
+                request.method,
+                request.path,
+                request.query,
+                request.headers,
+                request.body,
+                request.obj,
+                self._user,
+                request.multi_query,
+                request.stream,
+            )
+        )
 
     async def close(self) -> None:
         """Refuse what comes later."""

@@ -36,6 +36,8 @@ from argosy.engine.node.runtime.holder.processes import start_time
 from argosy.engine.node.runtime.spec import Level
 from argosy.engine.store import Store
 
+_GARBAGE_LOOKED_FOR_EVERY = 20_000
+"""Allocations. Objects of the API are trees and go by themselves; looking through them for cycles every 700 is waste."""
 _ENGINE = User("system:argosy-engine", frozenset({"system:masters", "system:authenticated"}))
 
 
@@ -206,6 +208,7 @@ class Engine:
         async with self._importing:  # after all the others: they ask in turn
             gc.collect()
             gc.freeze()
+            gc.set_threshold(_GARBAGE_LOOKED_FOR_EVERY)
             gc.enable()
         await asyncio.Event().wait()
 

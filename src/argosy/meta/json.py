@@ -16,6 +16,7 @@ Obj: TypeAlias = dict[str, Any]
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
+_NESTED = (dict, list)
 
 
 def encode(value: Any) -> bytes:
@@ -33,10 +34,15 @@ def decode(raw: bytes | bytearray | memoryview | str) -> Any:
 
 def thaw(value: Any) -> Any:
     """A deep copy of a JSON value, about ten times as fast as copy.deepcopy."""
+    # Most values are scalars: copying them all at once and then the few others again is quickest.
     if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
+        made = value.copy()
+        for key, item in value.items():
+            if isinstance(item, _NESTED):
+                made[key] = thaw(item)
+        return made
     if isinstance(value, list):
-        return [thaw(item) for item in value]
+        return [thaw(item) if isinstance(item, _NESTED) else item for item in value]
     return value
 
 

@@ -7,6 +7,7 @@ are part of the API: people and scripts search for them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -123,6 +124,12 @@ def path_segment(value: str) -> list[str]:
 
 def qualified(value: str) -> list[str]:
     """A label key: `name` or `prefix.example.com/name`."""
+    return list(_qualified(value))
+
+
+@lru_cache(maxsize=1024)
+def _qualified(value: str) -> tuple[str, ...]:
+    """Remembered, for a cluster uses few keys and writes them with every object."""
     found: list[str] = []
     parts = value.split("/")
     if len(parts) == 2:
@@ -142,14 +149,14 @@ def qualified(value: str) -> list[str]:
             "my.name",
             "123-abc",
         )
-        return [f"{message} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
+        return (f"{message} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
     if not name:
         found.append(f"name part {EMPTY}")
     elif len(name) > 63:
         found.append(f"name part {too_long(63)}")
     if _compiled[_QUALIFIED].fullmatch(name) is None:
         found.append(f"name part {_QUALIFIED_MESSAGE}")
-    return found
+    return tuple(found)
 
 
 def config_key(value: str) -> list[str]:

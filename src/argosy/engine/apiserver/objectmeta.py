@@ -27,6 +27,7 @@ ORDER = (
 )  # fmt: skip
 """In which Kubernetes writes the fields of metadata."""
 _FIXED = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_MARKS = ("labels", "annotations")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _DNS_LABELED = (kinds.NAMESPACE,)
 _PATH_NAMED = (kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING)
@@ -97,6 +98,8 @@ def validate_update(obj: Obj, old: Obj) -> list[Cause]:
         for field in _FIXED
         if meta.get(field) != before.get(field)
     ]
+    if all(meta.get(field) == before.get(field) for field in _MARKS):
+        return found + _holds(meta)  # most updates are of a status; what was stored is valid
     # Kubernetes holds changed labels and annotations against their rules twice.
     return [*found, *_marks(meta), *_shared(meta)]
 
@@ -109,8 +112,11 @@ def _marks(meta: Obj) -> list[Cause]:
 
 
 def _shared(meta: Obj) -> list[Cause]:
+    return _marks(meta) + _holds(meta)
+
+
+def _holds(meta: Obj) -> list[Cause]:
     return [
-        *_marks(meta),
         *_owner_faults(meta.get("ownerReferences") or ()),
         *_finalizer_faults(meta.get("finalizers") or ()),
     ]

@@ -116,7 +116,16 @@ async def modify(call: Call, change: Change, subresource: str = "", *, status: i
     """Replace the request's object by what `change` makes of a copy of it in the version that was asked for."""
     record = current(call)
     old = shown_form(call.served, record.obj)
-    obj = change(thaw(old))
+    return await _put(call, record, change(thaw(old)), old, subresource, status)
+
+
+async def put(call: Call, obj: Obj, subresource: str = "") -> Answer:
+    """Replace the request's object by `obj`, which is used up."""
+    record = current(call)
+    return await _put(call, record, obj, shown_form(call.served, record.obj), subresource, 200)
+
+
+async def _put(call: Call, record: Record, obj: Obj, old: Obj, subresource: str, status: int) -> Answer:
     check_precondition(call, obj, record)
     complete_update(call, obj, old, subresource)
     return await replace(call, record, obj, status=status)

@@ -25,7 +25,7 @@ async def update(call: Call, subresource: str = "") -> Answer:
     if not exists and not subresource and call.served.storage in strategy.UPSERT:
         new["metadata"].pop("resourceVersion", None)
         return await store_new(call, new)
-    return await writing.modify(call, lambda _: new, subresource)
+    return await writing.put(call, new, subresource)
 
 
 def check_name(call: Call, obj: Obj) -> None:
