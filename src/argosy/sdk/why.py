@@ -93,7 +93,9 @@ def _pod(pod: Obj) -> tuple[State, tuple[str, ...]]:
     phase = dig(pod, "status", "phase", default="Pending")
     if phase == "Succeeded":
         return State.ok, ()
-    reasons = [text for status in _container_statuses(pod) if (text := _container(status))]
+    preparing = [_preparing(status) for status in dig(pod, "status", "initContainerStatuses", default=[])]
+    running = [_container(status) for status in dig(pod, "status", "containerStatuses", default=[])]
+    reasons = [text for text in (*preparing, *running) if text]
     scheduled = find(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         reasons.insert(0, f"not placed: {scheduled.get('message') or scheduled.get('reason')}")
@@ -106,6 +108,13 @@ def _pod(pod: Obj) -> tuple[State, tuple[str, ...]]:
     if not reasons and ready and ready.get("message"):
         reasons.append(str(ready["message"]))
     return State.waiting, tuple(reasons)
+
+
+def _preparing(status: Obj) -> str:
+    """What an init container says: one that runs is not late, it is at work."""
+    if dig(status, "state", "running") and not status.get("ready"):
+        return f"init container {status.get('name')} runs; the others wait for it"
+    return _container(status)
 
 
 def _container(status: Obj) -> str:
@@ -166,10 +175,3 @@ def _told(events: Sequence[Obj], *, warnings_only: bool) -> list[str]:
 def _repeats(text: str, reasons: Sequence[str]) -> bool:
     message = text.partition(": ")[2]
     return any(message and message in reason for reason in reasons)
-
-
-def _container_statuses(pod: Obj) -> list[Obj]:
-    return [
-        *dig(pod, "status", "initContainerStatuses", default=[]),
-        *dig(pod, "status", "containerStatuses", default=[]),
-    ]
