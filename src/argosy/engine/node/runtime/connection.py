@@ -67,8 +67,9 @@ async def readable(fd: int) -> None:
     loop.add_reader(fd, arrived)
     try:
         await ready
-    finally:
+    except asyncio.CancelledError:
         loop.remove_reader(fd)
+        raise
 
 
 class Connection:

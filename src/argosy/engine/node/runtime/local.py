@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from argosy.engine.node.runtime import executing, limits, orders, runs
+from argosy.engine.node.runtime.cleaning import Cleaner, remove_root, remove_tree
 from argosy.engine.node.runtime.connection import Connection, HolderGone
 from argosy.engine.node.runtime.holder import processes
 from argosy.engine.node.runtime.keeper import Keeper, Sandbox
@@ -59,7 +60,7 @@ class LocalRuntime:
         self._runs: dict[str, runs.Followed] = {}
         self._main = Keeper(main, lambda: self._sandboxes(self._main), self.network.restore)
         self._on_host = Keeper(on_host, lambda: self._sandboxes(self._on_host), lambda: None)
-        self._cleaning: dict[str, asyncio.Task[None]] = {}
+        self._cleaner = Cleaner()
 
     # -- life
 
@@ -91,7 +92,7 @@ class LocalRuntime:
             await asyncio.to_thread(self._enforcer.close)
         for keeper in (self._main, self._on_host):
             await keeper.close(kill=kill)
-        await asyncio.gather(*self._cleaning.values(), return_exceptions=True)
+        await self._cleaner.close()
         for followed in self._runs.values():
             followed.let_go()
         self.network.close()
@@ -122,11 +123,11 @@ class LocalRuntime:
         await asyncio.gather(*(self._kill(followed) for followed in mine))
         with contextlib.suppress(HolderGone):
             await self._keeper(record).connection.ask({"op": "unpod", "uid": uid})
-        cleaning = [task for f in mine if (task := self._cleaning.get(f.state.id))]
-        await asyncio.gather(*cleaning, return_exceptions=True)
+        for followed in mine:
+            await self._cleaner.settled(followed.state.id)
         await asyncio.to_thread(remove_tree, Path(record.directory) / "runtime")
         for followed in mine:
-            self._enforcer.remove(followed.state.id)
+            self._leave_groups(followed)
             self._runs.pop(followed.state.id, None)
         (self._index / f"{uid}.json").unlink(missing_ok=True)
         self._pods.pop(uid, None)
@@ -251,12 +252,12 @@ class LocalRuntime:
 
     def _ended(self, followed: runs.Followed) -> None:
         """The writable layer of an ended run is of no use to anyone."""
-        self._enforcer.remove(followed.state.id)
-        root = followed.path.with_suffix(".root")
-        if root.exists():
-            task = asyncio.get_running_loop().create_task(asyncio.to_thread(remove_root, root))
-            self._cleaning[followed.state.id] = task
-            task.add_done_callback(lambda _: self._cleaning.pop(followed.state.id, None))
+        self._leave_groups(followed)
+        self._cleaner.soon(followed.state.id, followed.path.with_suffix(".root"))
+
+    def _leave_groups(self, followed: runs.Followed) -> None:
+        if followed.state.confinement.get("cgroups"):
+            self._enforcer.remove(followed.state.id)
 
     async def _kill(self, followed: runs.Followed) -> None:
         """Kill the command, so that the shim can still write down the end; failing that, the shim."""
@@ -298,25 +299,3 @@ def _host_socket(family: int, type: int) -> socket.socket:
     made = socket.socket(family, type)
     made.setblocking(False)
     return made
-
-
-def remove_root(root: Path) -> None:
-    """Delete a run's writable layer and the directory that overlayfs works in."""
-    remove_tree(root)
-    remove_tree(root.with_name(f"{root.name}.work"))
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a directory whatever modes its owner has put on what is in it; symlinks are never followed."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        pass
-    except OSError:
-        path.chmod(0o700)
-        for directory, names, _ in os.walk(path):
-            for name in names:
-                inner = Path(directory, name)
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(path)
