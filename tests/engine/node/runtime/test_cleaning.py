@@ -15,12 +15,11 @@ def layer(directory, name):
     return root
 
 
-def test_a_layer_goes_after_a_while_with_what_overlayfs_worked_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(cleaning, "PATIENCE_SECONDS", 0.0)
+def test_a_layer_goes_after_a_while_with_what_overlayfs_worked_in(tmp_path):
     root = layer(tmp_path, "c-0")
 
     async def scenario():
-        cleaner = cleaning.Cleaner()
+        cleaner = cleaning.Cleaner(patience_seconds=0.0)
         cleaner.soon("run", root)
         begun = asyncio.Event()
         asyncio.get_running_loop().call_later(0.0, begun.set)

@@ -15,16 +15,17 @@ PATIENCE_SECONDS = 2.0
 
 
 class Cleaner:
-    """Deletes ended runs' layers in the background, by run id."""
+    """Deletes ended runs' layers in the background, by run id, `patience_seconds` after it was asked to."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience = patience_seconds
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def soon(self, run_id: str, root: Path) -> None:
         """Delete a layer before long."""
         loop = asyncio.get_running_loop()
-        self._timers[run_id] = loop.call_later(PATIENCE_SECONDS, self._begin, run_id, root)
+        self._timers[run_id] = loop.call_later(self._patience, self._begin, run_id, root)
 
     async def settled(self, run_id: str) -> None:
         """Leave that run's layer alone from now on; waits while it is being deleted."""
