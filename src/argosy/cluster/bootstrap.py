@@ -4,13 +4,15 @@ that serve every team.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 from argosy import kinds
 from argosy.client.client import Client
 from argosy.cluster.settings import SYSTEM_NAMESPACE
-from argosy.errors import NotFound
+from argosy.errors import AlreadyExists, NotFound
 from argosy.meta.json import Obj, encode
+from argosy.meta.kind import Kind
 from argosy.meta.objects import annotations_of, name_of, version_of
 from argosy.operators.install import manifests
 
@@ -24,12 +26,18 @@ async def install(client: Client) -> None:
     """Make the namespace and the CRDs, or bring the CRDs up to date. Idempotent."""
     for crd in manifests():
         await _ensure(client, crd)
+    await _make(client, kinds.NAMESPACE, {"name": SYSTEM_NAMESPACE})
+    # The controllers make one in every namespace; the first pod may come before they do.
+    await _make(client, kinds.SERVICE_ACCOUNT, {"name": "default", "namespace": "default"})
+
+
+async def _make(client: Client, kind: Kind, metadata: Obj) -> None:
+    """Make an object that is nothing but its name, unless it is there."""
     try:
-        await client.get(kinds.NAMESPACE, SYSTEM_NAMESPACE)
+        await client.get(kind, metadata["name"], metadata.get("namespace") or "")
     except NotFound:
-        await client.create(
-            kinds.NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}}
-        )
+        with contextlib.suppress(AlreadyExists):
+            await client.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata})
 
 
 async def _ensure(client: Client, crd: Obj) -> None:

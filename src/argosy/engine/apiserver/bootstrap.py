@@ -19,13 +19,9 @@ from argosy.meta.objects import Key
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
-_FIRST_ACCOUNT: tuple[Kind, Obj] = (kinds.SERVICE_ACCOUNT, {"metadata": {"name": "default", "namespace": "default"}})
-"""The controllers make one in every namespace; this one is wanted by the first pod, which may come before they do."""
-
-
 async def run(api: Api) -> None:
     """Make what is missing, in one commit."""
-    wanted = [*_namespaces(), *_priorities(), *roles.defaults(), _kubernetes(api), _FIRST_ACCOUNT]
+    wanted = [*_namespaces(), *_priorities(), *roles.defaults(), _kubernetes(api)]
     stamp = rfc3339(api.settings.clock.now())
     ops: list[Op] = []
     for kind, obj in wanted:
