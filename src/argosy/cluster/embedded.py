@@ -68,6 +68,7 @@ class Engine:
             clock=self._clock,
         )
         self._app = App(self._store, api_settings)
+        self._app.expect_nodes()
         tokens = credentials.static_tokens(layout, settings.token_auth_file)
         self._authenticator = Authenticator(self._app.api.tokens, tokens, self._clock)
         names = ["127.0.0.1", "localhost", self._addresses.api_service, "kubernetes", "kubernetes.default",
@@ -175,8 +176,11 @@ class Engine:
             api_port=443 if inside else self._ground.api_port,
         )
         agent = NodeAgent(self._client, self._runtime, Images(self._layout.home), settings, self._clock)
-        self._app.nodes = agent
-        await agent.run()
+
+        def serves() -> None:
+            self._app.nodes = agent
+
+        await agent.run(informers=self._informers, ready=serves)
 
     async def _run_network(self, ready: Ready) -> None:
         ready()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.authz import Authorizer
@@ -13,6 +14,9 @@ from argosy.engine.apiserver.served import Registry
 from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.apiserver.tokens import Tokens
 from argosy.engine.store import Store
+from argosy.errors import ServiceUnavailable
+
+_NODES_ARRIVE_WITHIN_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -31,3 +35,20 @@ class Api:
     """Removes the objects of CustomResourceDefinitions that are being deleted."""
     aggregator: Background
     """Keeps aggregated cluster roles up to date."""
+    nodes_arrived: asyncio.Event | None = field(default=None)
+    """Set once the node agent that is about to start serves; None where none is to come."""
+
+    async def reach_nodes(self, otherwise: str) -> NodeAccess:
+        """The way to running pods; while the agent is starting, a request waits for it rather than fail.
+
+        Raises ServiceUnavailable with `otherwise` where no node runs pods.
+        """
+        if self.nodes is None and self.nodes_arrived is not None:
+            try:
+                async with asyncio.timeout(_NODES_ARRIVE_WITHIN_SECONDS):
+                    await self.nodes_arrived.wait()
+            except TimeoutError:
+                pass
+        if self.nodes is None:
+            raise ServiceUnavailable(otherwise)
+        return self.nodes

@@ -87,6 +87,13 @@ class App:
     def nodes(self, nodes: NodeAccess | None) -> None:
         self.api.nodes = nodes
         self.api.registry.measure(nodes is not None)
+        if nodes is not None and self.api.nodes_arrived is not None:
+            self.api.nodes_arrived.set()
+
+    def expect_nodes(self) -> None:
+        """A node agent is about to start: who asks for what runs there waits for it."""
+        self.api.nodes_arrived = asyncio.Event()
+        self.api.registry.measure(True)
 
     async def start(self) -> None:
         """Make the objects that every cluster has: namespaces, roles, the Service `kubernetes`. Idempotent."""

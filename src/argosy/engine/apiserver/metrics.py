@@ -10,7 +10,6 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.backends import ContainerUsage, PodUsage
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import no_such_method, not_found
-from argosy.errors import ServiceUnavailable
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, labels_of
 from argosy.meta.selectors import parse_labels
@@ -23,9 +22,8 @@ async def answer(call: Call) -> Answer:
     """GET of one or of all."""
     if call.verb not in ("get", "list"):
         raise no_such_method()
-    if call.api.nodes is None:
-        raise ServiceUnavailable("no node measures pods here")
-    usage = await call.api.nodes.usage()
+    nodes = await call.api.reach_nodes("no node measures pods here")
+    usage = await nodes.usage()
     items = _pods(call, usage) if call.kind is kinds.POD_METRICS else _nodes(call, usage)
     if call.target.name:
         for item in items:

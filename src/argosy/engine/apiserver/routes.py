@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from argosy.engine.apiserver.failures import no_such_method
@@ -25,9 +26,12 @@ class Target:
     """What follows the subresource: the path that a proxy passes on."""
 
 
+@lru_cache(maxsize=1024)
 def resource_target(path: str) -> Target | None:
     """The target of a path under /api/v1 or /apis/GROUP/VERSION; None when the path names no resource."""
-    parts = [unquote(part) for part in path.strip("/").split("/")]
+    parts = path.strip("/").split("/")
+    if "%" in path:
+        parts = [unquote(part) for part in parts]
     if parts[0] == "api" and len(parts) > 2:
         group, version, parts = "", parts[1], parts[2:]
     elif parts[0] == "apis" and len(parts) > 3:

@@ -62,7 +62,7 @@ class PodRecord(msgspec.Struct, frozen=True):
     address: str
 
 
-def put(path: Path, content: bytes) -> None:
+def put(path: Path | str, content: bytes) -> None:
     """Write a small file in place, in three system calls."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
@@ -91,9 +91,9 @@ class Records:
 
     def write(self, record: PodRecord) -> None:
         """Make the pod's directories, with its record."""
-        for place in (self.place(record.uid), self.memory(record.uid)):
-            place.mkdir(parents=True, exist_ok=True)
-        put(self.memory(record.uid) / "pod.json", self._encoder.encode(record))
+        for above in (self._disk, self._memory):
+            os.makedirs(f"{above}/{record.uid}", exist_ok=True)  # noqa: PTH103 - half the price of a Path
+        put(f"{self._memory}/{record.uid}/pod.json", self._encoder.encode(record))
 
     def all(self) -> Mapping[str, PodRecord | None]:
         """Every pod that has a directory, by uid; None where there is no record (the machine was started again)."""

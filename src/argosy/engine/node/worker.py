@@ -290,7 +290,6 @@ class PodWorker:
             env.setdefault("KUBECONFIG", str(self._ground.kubeconfig))
         spec = launch.container_spec(pod, container, attempt, image, self._ground.sandbox(), env)
         spec = launch.with_mounts(spec, volumes.mounts(container, mounted, env), situation)
-        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._forget_old_logs(str(container["name"]), attempt)
         async with shared.turns:
             return await shared.runtime.start_container(spec)

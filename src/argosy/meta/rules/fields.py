@@ -33,7 +33,8 @@ Found = list[Cause]
 
 def say(found: Found, path: str, value: Any, complaints: Iterable[str]) -> None:
     """One `Invalid value` for each complaint."""
-    found.extend(causes.invalid(path, value, complaint) for complaint in complaints)
+    if complaints:
+        found.extend(causes.invalid(path, value, complaint) for complaint in complaints)
 
 
 def required(found: Found, path: str, value: Any) -> bool:

@@ -27,7 +27,7 @@ async def dispatch(call: Call) -> Answer:
             raise missing(call)
         raise no_such_path()
     if name in _STREAMS:
-        return stream.connect(call)
+        return await stream.connect(call)
     if name in _ON_OBJECTS:
         return await _object(call, name)
     if name == "proxy":

@@ -8,7 +8,7 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.backends import LogOptions
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.verbs.get import find
-from argosy.errors import BadRequest, ServiceUnavailable
+from argosy.errors import BadRequest
 from argosy.meta.json import Obj, dig
 
 _TEXT = {"content-type": "text/plain"}
@@ -19,11 +19,10 @@ async def get(call: Call) -> Answer:
     pod = find(call).obj
     options = _options(call)
     container = named_container(call, pod)
-    if call.api.nodes is None:
-        raise ServiceUnavailable("no node runs pods here, so there are no logs")
+    nodes = await call.api.reach_nodes("no node runs pods here, so there are no logs")
     if not dig(pod, "spec", "nodeName"):
         return Answer(body=b"", headers=dict(_TEXT))
-    stream = call.api.nodes.logs(pod, container, options)
+    stream = nodes.logs(pod, container, options)
     if options.follow:
         return Answer(chunks=stream, headers=dict(_TEXT))
     async with aclosing(stream) as chunks:

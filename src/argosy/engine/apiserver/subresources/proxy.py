@@ -28,10 +28,9 @@ _CHUNK = 1 << 16
 
 async def forward(call: Call) -> Answer:
     """Any method. Raises ServiceUnavailable when there is nobody to answer."""
-    if call.api.nodes is None:
-        raise ServiceUnavailable("no node runs pods here, so there is nothing to connect to")
+    nodes = await call.api.reach_nodes("no node runs pods here, so there is nothing to connect to")
     host, port = _pod(call) if call.served.storage is kinds.POD else _service(call)
-    connection = call.api.nodes.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection = nodes.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
     try:

@@ -17,23 +17,21 @@ from argosy.engine.apiserver.routes import is_true
 from argosy.engine.apiserver.streams.sessions import Forwarding, Joining, Session
 from argosy.engine.apiserver.subresources.log import named_container
 from argosy.engine.apiserver.verbs.get import find
-from argosy.errors import BadRequest, ServiceUnavailable
+from argosy.errors import BadRequest
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of
 
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 
 
-def connect(call: Call) -> Answer:
+async def connect(call: Call) -> Answer:
     """GET or POST. Raises ApiError for what may not or cannot be joined."""
     if call.verb not in ("get", "create"):
         raise no_such_method()
     if call.verb == "get":
         call.api.authorizer.check(call.user, attributes_of("create", call.target))
     pod = find(call).obj
-    nodes = call.api.nodes
-    if nodes is None:
-        raise ServiceUnavailable("no node runs pods here, so there is nothing to connect to")
+    nodes = await call.api.reach_nodes("no node runs pods here, so there is nothing to connect to")
     session = _ports(call, pod, nodes) if call.target.subresource == "portforward" else _streams(call, pod, nodes)
     return Answer(101, session=session)
 

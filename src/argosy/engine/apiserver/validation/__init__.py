@@ -21,10 +21,9 @@ def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Ca
     """What is wrong with a changed object."""
     if subresource in _UNRULED:
         return []
-    found = _validate(call, obj, old)
-    if subresource == "status":
-        found += statuses.validate(call.served.storage, obj)
-    return found
+    if subresource == "status" and not call.served.custom:
+        return statuses.validate(call.served.storage, obj)  # nothing else has changed
+    return _validate(call, obj, old)
 
 
 def _validate(call: Call, obj: Obj, old: Obj | None) -> list[Cause]:

@@ -21,6 +21,7 @@ from argosy.engine.node.images import environments, installers
 from argosy.engine.node.images.catalogue import CatalogueFiles
 from argosy.engine.node.images.environments import Progress
 from argosy.engine.node.images.resolve import (
+    Catalogue,
     CatalogueError,
     Entry,
     Environment,
@@ -63,10 +64,11 @@ class Images:
 
     def present(self, reference: str) -> Pulled | None:
         """The image if nothing has to be built for it. Raises ImageError for one that cannot be."""
-        entry, line = self._resolve(reference)
+        self._catalogue()
         known = self._ready.get(reference)
         if known is not None:
             return known
+        entry, line = self._resolve(reference)
         if line[0].kind == "venv" and environments.built(self._place(line)) is None:
             return None
         return self._remember(reference, entry, line)
@@ -116,11 +118,19 @@ class Images:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
 
-    def _resolve(self, reference: str) -> tuple[Entry, tuple[Environment, ...]]:
+    def _catalogue(self) -> Catalogue:
+        """The catalogue as it is now; what is known of images goes with the one that it was known by."""
         try:
             catalogue = self._files.current()
-            if catalogue is not self._ready_of:
-                self._ready, self._ready_of = {}, catalogue
+        except CatalogueError as error:
+            raise ImageError(str(error)) from None
+        if catalogue is not self._ready_of:
+            self._ready, self._ready_of = {}, catalogue
+        return catalogue
+
+    def _resolve(self, reference: str) -> tuple[Entry, tuple[Environment, ...]]:
+        catalogue = self._catalogue()
+        try:
             entry = find(catalogue, reference, str(self._files.user_file))
             return entry, catalogue.line(entry.environment)
         except CatalogueError as error:
