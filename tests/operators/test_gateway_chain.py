@@ -14,9 +14,10 @@ from served import cluster, until
 
 from argosy import kinds
 from argosy.client.client import Client
+from argosy.clock import SystemClock
 from argosy.meta.json import Obj
 from argosy.meta.objects import Key
-from argosy.operators import inferenceservice
+from argosy.operators.inferenceservice.operator import operator
 from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
 from argosy.operators.settings import OperatorSettings
 from argosy.programs.gateway.discovery import Discovery
@@ -71,7 +72,7 @@ def replicas(count: int):
 def test_a_request_wakes_a_sleeping_model_and_silence_lets_it_sleep():
     async def test() -> None:
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(cluster(inferenceservice.operator(SETTINGS)))
+            client = await stack.enter_async_context(cluster(operator(SETTINGS, SystemClock())))
             gateway, port = await stack.enter_async_context(serving(GatewaySettings(port=0, drain_seconds=1)))
             following = asyncio.create_task(Discovery(client, gateway.update).run())
             stack.callback(following.cancel)

@@ -11,7 +11,7 @@ def deployment(name: str, replicas: int = 1) -> dict:
 
 
 def test_every_operator_brings_its_kind():
-    assert [crd["metadata"]["name"] for crd in manifests()] == [op.kind.resource for op in ALL]
+    assert [crd["metadata"]["name"] for crd in manifests()] == [kind.resource for offer in ALL for kind in offer.kinds]
 
 
 def test_a_definition_that_is_there_stays():
@@ -22,8 +22,8 @@ def test_a_definition_that_is_there_stays():
 
 def test_the_official_operators_kinds_are_left_alone():
     choice = choose(ALL, [deployment("training-operator"), deployment("other")])
-    assert [op.kind.kind for op in choice.operators] == ["InferenceService"]
+    assert [kind.kind for offer in choice.offers for kind in offer.kinds] == ["InferenceService"]
     assert "PyTorchJob is left to kubeflow/training-operator" in choice.left_alone[0]
     idle = choose(ALL, [deployment("kserve-controller-manager", replicas=0)])
-    assert idle.operators == ALL
+    assert idle.offers == ALL
     assert idle.left_alone == ()

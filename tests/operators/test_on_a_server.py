@@ -8,11 +8,14 @@ from served import cluster, until
 
 from argosy import kinds
 from argosy.client.client import Client
+from argosy.clock import SystemClock
 from argosy.meta.json import Obj
 from argosy.meta.objects import key_of
-from argosy.operators import inferenceservice, pytorchjob
+from argosy.operators.inferenceservice.operator import operator as build_inferenceservice
 from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
+from argosy.operators.pytorchjob.operator import operator as build_pytorchjob
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
+from argosy.operators.settings import OperatorSettings
 
 
 def ddp() -> Obj:
@@ -45,7 +48,7 @@ def is_(type: str):
 
 def test_a_job_from_pods_over_a_restart_to_success():
     async def test() -> None:
-        async with cluster(pytorchjob.OPERATOR) as client:
+        async with cluster(build_pytorchjob(OperatorSettings())) as client:
             await client.create(PYTORCH_JOB, ddp())
             pods = await until(client, kinds.POD, lambda pods: len(pods) == 3)
             for pod in pods:
@@ -69,7 +72,7 @@ def test_a_job_from_pods_over_a_restart_to_success():
 
 def test_a_service_becomes_ready_with_its_deployment():
     async def test() -> None:
-        async with cluster(inferenceservice.OPERATOR) as client:
+        async with cluster(build_inferenceservice(OperatorSettings(), SystemClock())) as client:
             model = {"modelFormat": {"name": "huggingface"}, "storageUri": "pvc://models/base"}
             isvc = {
                 "apiVersion": "serving.kserve.io/v1beta1",

@@ -13,8 +13,8 @@ from argosy.cluster.settings import SYSTEM_NAMESPACE
 from argosy.errors import AlreadyExists, NotFound
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
-from argosy.meta.objects import annotations_of, name_of, version_of
-from argosy.operators.install import manifests
+from argosy.meta.objects import annotations_of, name_of, namespace_of, version_of
+from argosy.operators.install import manifests, objects
 
 _MADE_FROM = "argosy.dev/made-from"
 """On a CustomResourceDefinition of ours: a digest of its manifest. Writing one means checking a whole schema, which takes
@@ -23,21 +23,29 @@ longer than the rest of a start, and most starts would change nothing.
 
 
 async def install(client: Client) -> None:
-    """Make the namespace and the CRDs, or bring the CRDs up to date. Idempotent."""
+    """Make the namespace, the CRDs and what comes with them, or bring the CRDs up to date. Idempotent."""
     for crd in manifests():
         await _ensure(client, crd)
-    await _make(client, kinds.NAMESPACE, {"name": SYSTEM_NAMESPACE})
+    await _make(client, kinds.NAMESPACE, _named(kinds.NAMESPACE, SYSTEM_NAMESPACE))
     # The controllers make one in every namespace; the first pod may come before they do.
-    await _make(client, kinds.SERVICE_ACCOUNT, {"name": "default", "namespace": "default"})
+    await _make(client, kinds.SERVICE_ACCOUNT, _named(kinds.SERVICE_ACCOUNT, "default", "default"))
+    for kind, obj in objects():
+        await _make(client, kind, obj)
 
 
-async def _make(client: Client, kind: Kind, metadata: Obj) -> None:
-    """Make an object that is nothing but its name, unless it is there."""
+def _named(kind: Kind, name: str, namespace: str = "") -> Obj:
+    """An object that is nothing but its name."""
+    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+async def _make(client: Client, kind: Kind, obj: Obj) -> None:
+    """Make an object, unless it is there."""
     try:
-        await client.get(kind, metadata["name"], metadata.get("namespace") or "")
+        await client.get(kind, name_of(obj), namespace_of(obj))
     except NotFound:
         with contextlib.suppress(AlreadyExists):
-            await client.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata})
+            await client.create(kind, obj)
 
 
 async def _ensure(client: Client, crd: Obj) -> None:

@@ -6,9 +6,10 @@ A kind whose official operator already runs in the cluster is left to it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from argosy import kinds
 from argosy.client.client import Client
@@ -19,8 +20,9 @@ from argosy.control.lease import Candidacy, lead
 from argosy.control.runner import run_operators
 from argosy.errors import AlreadyExists
 from argosy.meta.objects import name_of
-from argosy.operators import build
-from argosy.operators.install import choose, missing
+from argosy.operators import ALL, build
+from argosy.operators.install import choose, missing, objects
+from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
 LEASE_NAMESPACE, LEASE_NAME = "kube-system", "argosy-operators"
@@ -35,15 +37,16 @@ async def operate(access: Access, settings: OperatorSettings, tell: Callable[[st
     client = Client(HttpTransport(access), field_manager="argosy-operators")
     try:
         deployments = await client.list(kinds.DEPLOYMENT)
-        choice = choose(build(settings, clock), deployments.items)
+        choice = choose(ALL, deployments.items)
+        operators = build(settings, clock, choice.offers)
         for sentence in choice.left_alone:
             tell(sentence)
-        await _install(client, tell)
+        await _install(client, choice.offers, tell)
         identity = f"{socket.gethostname()}_{os.getpid()}"
 
         async def body() -> None:
-            tell(f"{identity} leads; reconciling {', '.join(o.kind.resource for o in choice.operators)}")
-            await run_operators(client, choice.operators, clock=clock)
+            tell(f"{identity} leads; reconciling {', '.join(o.kind.resource for o in operators)}")
+            await run_operators(client, operators, clock=clock)
 
         tell(f"waiting for the lease {LEASE_NAMESPACE}/{LEASE_NAME}")
         await lead(client, Candidacy(identity, LEASE_NAMESPACE, LEASE_NAME), body, clock=clock)
@@ -51,7 +54,8 @@ async def operate(access: Access, settings: OperatorSettings, tell: Callable[[st
         await client.close()
 
 
-async def _install(client: Client, tell: Callable[[str], None]) -> None:
+async def _install(client: Client, offers: Sequence[Offer], tell: Callable[[str], None]) -> None:
+    """The CRDs of all kinds, for tools that list them; what comes along only with the kinds that are ours here."""
     present = {name_of(crd) for crd in (await client.list(kinds.CUSTOM_RESOURCE_DEFINITION)).items}
     for crd in missing(present):
         try:
@@ -59,3 +63,6 @@ async def _install(client: Client, tell: Callable[[str], None]) -> None:
             tell(f"installed {name_of(crd)}")
         except AlreadyExists:
             continue  # another instance was quicker
+    for kind, obj in objects(offers):
+        with contextlib.suppress(AlreadyExists):
+            await client.create(kind, obj)

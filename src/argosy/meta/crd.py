@@ -20,26 +20,8 @@ _DEFAULTED_KEYS = {"protocol": "TCP"}
 """Keys of list maps that the built-in API defaults: a structural schema must make them required or default them."""
 
 
-def crd_for(kind: Kind) -> Obj:
-    """The CustomResourceDefinition of a kind that carries its schema."""
-    schema = expand(dict(kind.schema or _OPEN))
-    schema.setdefault("type", "object")
-    properties = schema.setdefault("properties", {})
-    properties.setdefault("apiVersion", {"type": "string"})
-    properties.setdefault("kind", {"type": "string"})
-    properties["metadata"] = {"type": "object"}
-    version: Obj = {
-        "name": kind.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-    }
-    columns = [_column(column) for column in kind.columns if column.path]
-    if columns:
-        version["additionalPrinterColumns"] = columns
-    subresources = _subresources(kind)
-    if subresources:
-        version["subresources"] = subresources
+def crd_for(kind: Kind, *others: Kind) -> Obj:
+    """The CustomResourceDefinition of a kind that carries its schema; `others` are its further versions, served alike."""
     names: Obj = {"plural": kind.plural, "singular": kind.singular, "kind": kind.kind, "listKind": kind.list_kind}
     if kind.short_names:
         names["shortNames"] = list(kind.short_names)
@@ -53,9 +35,31 @@ def crd_for(kind: Kind) -> Obj:
             "group": kind.group,
             "names": names,
             "scope": "Namespaced" if kind.namespaced else "Cluster",
-            "versions": [version],
+            "versions": [_version(version, storage=version is kind) for version in (kind, *others)],
         },
     }
+
+
+def _version(kind: Kind, *, storage: bool) -> Obj:
+    schema = expand(dict(kind.schema or _OPEN))
+    schema.setdefault("type", "object")
+    properties = schema.setdefault("properties", {})
+    properties.setdefault("apiVersion", {"type": "string"})
+    properties.setdefault("kind", {"type": "string"})
+    properties["metadata"] = {"type": "object"}
+    version: Obj = {
+        "name": kind.version,
+        "served": True,
+        "storage": storage,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    columns = [_column(column) for column in kind.columns if column.path]
+    if columns:
+        version["additionalPrinterColumns"] = columns
+    subresources = _subresources(kind)
+    if subresources:
+        version["subresources"] = subresources
+    return version
 
 
 def expand(schema: Obj) -> Obj:

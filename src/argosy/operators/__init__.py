@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from argosy.clock import Clock
 from argosy.intent import Operator
 from argosy.operators import inferenceservice, pytorchjob
+from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
-ALL: tuple[Operator, ...] = (
-    pytorchjob.OPERATOR,
-    inferenceservice.OPERATOR,
+ALL: tuple[Offer, ...] = (
+    pytorchjob.OFFER,
+    inferenceservice.OFFER,
 )
-"""Every operator, with the default settings."""
+"""Every kind that Argosy brings."""
 
 
-def build(settings: OperatorSettings, clock: Clock | None = None) -> tuple[Operator, ...]:
-    """Every operator under an administrator's settings."""
-    return (pytorchjob.operator(settings), inferenceservice.operator(settings, clock))
+def build(settings: OperatorSettings, clock: Clock, offers: Sequence[Offer] = ALL) -> tuple[Operator, ...]:
+    """The operators of these offers under an administrator's settings."""
+    return tuple(operator for offer in offers for operator in offer.operators(settings, clock))

@@ -6,9 +6,10 @@ import pytest
 from operator_world import World
 
 from argosy import kinds
-from argosy.clock import rfc3339_micro
+from argosy.clock import SystemClock, rfc3339_micro
 from argosy.meta.json import Obj
-from argosy.operators import inferenceservice
+from argosy.operators.inferenceservice.operator import operator
+from argosy.operators.settings import OperatorSettings
 
 LORA = ["--enable-lora", "--lora-modules", "poet=/mnt/models/poet", "law=pvc://adapters/law"]
 
@@ -24,7 +25,7 @@ def isvc(annotations: Obj | None = None, **predictor: object) -> Obj:
 
 
 def world(annotations: Obj | None = None, **predictor: object) -> World:
-    w = World(inferenceservice.OPERATOR, isvc(annotations, **predictor))
+    w = World(operator(OperatorSettings(), SystemClock()), isvc(annotations, **predictor))
     w.settle()
     return w
 

@@ -8,8 +8,9 @@ from operator_world import World
 from argosy import kinds
 from argosy.intent import Capabilities
 from argosy.meta.json import Obj
-from argosy.operators import pytorchjob
 from argosy.operators.pytorchjob import podgroup
+from argosy.operators.pytorchjob.operator import operator
+from argosy.operators.settings import OperatorSettings
 
 
 def template(**spec: object) -> Obj:
@@ -31,7 +32,7 @@ def job(
 
 
 def world(**given: object) -> World:
-    return World(pytorchjob.OPERATOR, job(**given))  # type: ignore[arg-type]
+    return World(operator(OperatorSettings()), job(**given))  # type: ignore[arg-type]
 
 
 def running(**given: object) -> World:
@@ -290,7 +291,7 @@ def test_a_job_of_another_manager_is_left_alone():
 def test_what_no_retry_mends_is_said_at_once(spec, says):
     subject = job()
     subject["spec"] = spec
-    w = World(pytorchjob.OPERATOR, subject)
+    w = World(operator(OperatorSettings()), subject)
     w.settle()
     assert w.conditions()[-1] == ("Failed", "True")
     assert w.status["conditions"][-1]["reason"] == "PyTorchJobFailedValidation"

@@ -8,8 +8,9 @@ from operator_world import World
 
 from argosy import kinds
 from argosy.meta.json import Obj
-from argosy.operators import pytorchjob
 from argosy.operators.pytorchjob.conditions import is_finished
+from argosy.operators.pytorchjob.operator import operator
+from argosy.operators.settings import OperatorSettings
 
 CONTAINERS = [{"name": "pytorch", "image": "x"}]
 events = st.lists(
@@ -109,7 +110,7 @@ def check(w: World, job: Obj, before: tuple[int, bool]) -> tuple[int, bool]:
 @settings(max_examples=200, deadline=None)
 @given(jobs, events)
 def test_whatever_happens(job: Obj, happenings: list[tuple]) -> None:
-    w = World(pytorchjob.OPERATOR, subject(job), slow_deletes=job["slow"])
+    w = World(operator(OperatorSettings()), subject(job), slow_deletes=job["slow"])
     state = (0, False)
     w.settle()
     for event in happenings:

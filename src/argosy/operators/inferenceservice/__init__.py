@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-
-from argosy import kinds
-from argosy.clock import Clock, SystemClock
-from argosy.intent import Operator, Related
-from argosy.meta.json import Obj
-from argosy.meta.objects import labels_of, name_of, namespace_of
-from argosy.operators.inferenceservice.demand import Demand
-from argosy.operators.inferenceservice.plan import OWNED, plan
-from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE, LABEL_SERVICE
+from argosy.clock import Clock
+from argosy.intent import Operator
+from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
+from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
 
-def operator(settings: OperatorSettings, clock: Clock | None = None) -> Operator:
-    """The operator under these settings; `clock` dates what the probe sees."""
-    return Operator(
-        kind=INFERENCE_SERVICE,
-        plan=partial(plan, settings=settings),
-        owns=OWNED,
-        related=(Related(kinds.POD, _is_of, subject_keys=_own_key, object_keys=_pod_key),),
-        probe=Demand(settings, clock or SystemClock()),
-        name="inferenceservice-controller",
-    )
+def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
+    from argosy.operators.inferenceservice.operator import operator  # noqa: PLC0415 - see `Offer`
+
+    return (operator(settings, clock),)
 
 
-def _own_key(subject: Obj) -> Iterable[str]:
-    yield f"{namespace_of(subject)}/{name_of(subject)}"
-
-
-def _pod_key(pod: Obj) -> Iterable[str]:
-    name = labels_of(pod).get(LABEL_SERVICE)
-    if name:
-        yield f"{namespace_of(pod)}/{name}"
-
-
-def _is_of(subject: Obj, pod: Obj) -> bool:
-    return list(_own_key(subject)) == list(_pod_key(pod))
-
-
-OPERATOR = operator(OperatorSettings())
+OFFER = Offer(kinds=(INFERENCE_SERVICE,), operators=_operators, official=("kserve-controller-manager",))

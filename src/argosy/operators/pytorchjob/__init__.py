@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from argosy import kinds
+from argosy.clock import Clock
 from argosy.intent import Operator
-from argosy.operators.pytorchjob import podgroup
-from argosy.operators.pytorchjob.plan import plan
-from argosy.operators.pytorchjob.schema import OPERATOR_NAME, PYTORCH_JOB
+from argosy.operators.offer import Offer
+from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.operators.settings import OperatorSettings
 
 
-def operator(settings: OperatorSettings) -> Operator:
-    """The operator under these settings."""
-    return Operator(
-        kind=PYTORCH_JOB,
-        plan=partial(plan, settings=settings),
-        owns=(kinds.POD, kinds.SERVICE, kinds.HORIZONTAL_POD_AUTOSCALER, *podgroup.KINDS),
-        name=OPERATOR_NAME,
-    )
+def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
+    from argosy.operators.pytorchjob.operator import operator  # noqa: PLC0415 - see `Offer`
+
+    return (operator(settings),)
 
 
-OPERATOR = operator(OperatorSettings())
+OFFER = Offer(kinds=(PYTORCH_JOB,), operators=_operators, official=("training-operator",))
