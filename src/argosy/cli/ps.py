@@ -21,6 +21,7 @@ def command(
     kind: Annotated[str, typer.Argument(help="pods, pytorchjobs, isvc, …")] = "pods",
     selector: Annotated[str, typer.Option("--selector", "-l", help="Labels to match.")] = "",
     namespace: NamespaceOption = "",
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces: the default.")] = False,
     context: ContextOption = "",
     kubeconfig: KubeconfigOption = None,
     output: Output = Format.text,
@@ -29,7 +30,7 @@ def command(
 
     Example: argosy ps pytorchjobs
     """
-    table = asyncio.run(_table(kind, selector, namespace, context, kubeconfig))
+    table = asyncio.run(_table(kind, selector, "" if everywhere else namespace, context, kubeconfig))
     rows = table.get("rows") or []
     if output is Format.json:
         print_json([row.get("object") for row in rows])

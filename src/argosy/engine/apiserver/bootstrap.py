@@ -1,6 +1,6 @@
 """The objects that every cluster has before anybody makes any: namespaces, roles, priorities, the Service `kubernetes`.
 
-Run once at each start; what is there already stays as it is.
+Run once at each start; what is there already stays as it is, but for Services of another address range.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from argosy.clock import rfc3339
 from argosy.engine.apiserver import roles
 from argosy.engine.apiserver.api import Api
 from argosy.engine.store import Op, Put
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
 
@@ -32,10 +32,30 @@ async def run(api: Api) -> None:
         rest = {field: value for field, value in obj.items() if field != "metadata"}
         new = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta, **rest}
         ops.append(Put(kind.resource, key, new, expect=0))
+    ops += _moved(api)
     if ops:
         await api.store.commit(ops)
         api.authorizer.forget()
         api.addresses.keep(op.obj for op in ops if isinstance(op, Put) and op.resource == kinds.SERVICE.resource)
+
+
+def _moved(api: Api) -> list[Op]:
+    """Services whose address is not of the present range, with one that is: the range depends on the isolation, which may
+    be another at each start.
+    """
+    ops: list[Op] = []
+    for record in api.store.list(kinds.SERVICE.resource):
+        number = api.addresses.ip(dig(record.obj, "spec", "clusterIP", default=""))
+        if number is None or api.addresses.ips.holds(number):
+            continue
+        service = thaw(record.obj)
+        ours = (record.key.namespace, record.key.name) == ("default", "kubernetes")
+        address = str(api.addresses.network[1]) if ours else api.addresses.take_ip()
+        if address is None:
+            continue
+        service["spec"]["clusterIP"], service["spec"]["clusterIPs"] = address, [address]
+        ops.append(Put(record.resource, record.key, service, expect=record.revision))
+    return ops
 
 
 def _namespaces() -> list[tuple[Kind, Obj]]:
