@@ -180,7 +180,7 @@ async def _second_life(stage: Stage, first_uid: str, killed_at: float) -> None:
                 stage.story.curves["pretrain"].append(step)
             if step is not None and not resumed:
                 resumed = True
-                stage.story.facts["killed → next report"] = f"{stage.seconds() - killed_at:.1f} s"
+                stage.story.facts["killed → first new step"] = f"{stage.seconds() - killed_at:.1f} s"
                 stage.moment("training again")
             result = read_result(line)
             if result:

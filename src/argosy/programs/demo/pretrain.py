@@ -214,7 +214,7 @@ class Training:
         wrapped: Callable[..., Any] = self.model
         if self.place.size > 1:
             wrapped = torch.nn.parallel.DistributedDataParallel(self.model)
-        began, since = time.monotonic(), self.step
+        began, since, first = time.monotonic(), self.step, self.step + 1
         while self.step < self.options.steps:
             try:
                 loss = self._one_step(wrapped)
@@ -226,7 +226,7 @@ class Training:
                 self.run.finish("KILLED", seconds=3)
                 pod.leave_word(f"terminated at step {self.step}, which is saved")
                 raise SystemExit(TERMINATED)
-            if self.step % self.options.log_every == 0 or self.step == self.options.steps:
+            if self.step % self.options.log_every == 0 or self.step in (first, self.options.steps):
                 seconds = time.monotonic() - began
                 self._report(loss, (self.step - since) * self.options.rows * self.options.length / seconds)
                 began, since = time.monotonic(), self.step

@@ -1,7 +1,8 @@
 """Writing a run down in MLflow without ever letting that hinder the training.
 
 A thread of its own imports mlflow (two seconds), talks to the server and may fail: training only puts values into a
-queue. The run's id is kept in a file beside the checkpoints, so a job that is restarted continues the same run. Used by
+queue. The thread starts with the first metrics, so that a job that comes back is training again before mlflow takes any
+of its time. The run's id is kept in a file beside the checkpoints, so a job that is restarted continues the same run. Used by
 `pretrain` and `finetune`; `MLFLOW_TRACKING_URI` unset means that nothing is tracked.
 """
 
@@ -49,7 +50,6 @@ class Run:
         self.id = ""
         if active and os.environ.get("MLFLOW_TRACKING_URI"):
             self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-            self._thread.start()
 
     def parameters(self, values: Mapping[str, object]) -> None:
         """Log parameters once; a resumed run keeps those it has."""
@@ -72,6 +72,7 @@ class Run:
             client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in values.items()])
 
         self._put(write)
+        self._start()
 
     def tags(self, **values: str) -> None:
         """Set tags."""
@@ -91,11 +92,16 @@ class Run:
         if self._thread is None:
             return
         seconds = seconds if self.id else min(seconds, _UNHEARD_SECONDS)
+        self._start()
         self._deadline = time.monotonic() + seconds
         self._put(lambda client, run_id: client.set_terminated(run_id, status))
         self._put(None)
         self._ending.set()
         self._thread.join(seconds + 5)
+
+    def _start(self) -> None:
+        if self._thread is not None and self._thread.ident is None:
+            self._thread.start()
 
     def _put(self, job: Job | None) -> None:
         if self._thread is None:
