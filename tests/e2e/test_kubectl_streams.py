@@ -8,7 +8,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import socket
 import subprocess
 import threading
@@ -21,15 +20,9 @@ from engine_home import EngineHome, unavailable
 
 from argosy.engine.node.runtime.probe import best_level
 from argosy.engine.node.runtime.spec import Level
+from kubectls import USUAL, installed
 
-_FOLDERS = [*os.environ["PATH"].split(os.pathsep), "/usr/lib/google-cloud-sdk/bin"]
-_KUBECTLS = {
-    name: found
-    for name in ("kubectl.1.27", "kubectl.1.30", "kubectl.1.33", "kubectl")
-    if (found := shutil.which(name, path=os.pathsep.join(_FOLDERS)))
-}
-if len(_KUBECTLS) > 1:
-    _KUBECTLS.pop("kubectl", None)
+_KUBECTLS = {name: path for name, path in installed().items() if name in (*USUAL, "kubectl")}
 pytestmark = pytest.mark.skipif(not _KUBECTLS, reason="kubectl is not installed")
 
 _MEGABYTES = os.urandom(3_000_000)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from api_world import ADMIN
+
 from argosy import kinds
 from argosy.client.client import Client
 from argosy.client.inprocess import InProcessTransport
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.store import Store
-from tests.engine.apiserver.api_world import ADMIN
 
 PORTS = [{"port": 80}]
 

@@ -1,13 +1,10 @@
 import asyncio
 import json
-import os
-import re
 import socket
 import ssl
 import subprocess
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,21 +16,14 @@ from argosy.engine.apiserver.authn import Authenticator
 from argosy.engine.apiserver.http import serve
 from argosy.kinds import CONFIG_MAP, POD
 from argosy.meta.objects import Key
+from kubectls import USUAL, installed
 
 NOW = datetime.now(UTC)
-FOLDERS = [*os.environ["PATH"].split(os.pathsep), "/usr/lib/google-cloud-sdk/bin"]
-USUAL = ("kubectl.1.27", "kubectl.1.30", "kubectl.1.33")
 
 
 def kubectls():
-    """Every kubectl that is installed; all but the first, the last and one between are for the slow tests."""
-    found = {}
-    for folder in map(Path, FOLDERS):
-        for path in sorted(folder.glob("kubectl*")) if folder.is_dir() else ():
-            if re.fullmatch(r"kubectl(\.1\.\d+)?", path.name):
-                found.setdefault(path.name, str(path))
-    if len(found) > 1:
-        found.pop("kubectl", None)
+    """Every kubectl that is installed, as parameters."""
+    found = installed()
     marks = [] if len(found) == 1 else pytest.mark.slow
     return [pytest.param(path, id=name, marks=() if name in USUAL else marks) for name, path in found.items()]
 
