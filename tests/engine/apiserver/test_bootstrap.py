@@ -26,8 +26,8 @@ def test_services_follow_the_address_range():
     async def scenario() -> None:
         store = await Store.open(None)
         app, client = await _started(store, "10.96.0.0/16")
-        for name, spec in (("web", {}), ("quiet", {"clusterIP": "None"})):
-            spec = {**spec, "ports": PORTS, "selector": {"app": name}}
+        for name, address in (("web", {}), ("quiet", {"clusterIP": "None"})):
+            spec = {**address, "ports": PORTS, "selector": {"app": name}}
             await client.create(kinds.SERVICE, {"metadata": {"name": name, "namespace": "default"}, "spec": spec})
         await app.close()
 
