@@ -21,6 +21,7 @@ from argosy.errors import BadRequest, UnsupportedMediaType
         ("/api/v1/namespaces/x/pods", Target("", "v1", "pods", "x")),
         ("/api/v1/namespaces/x/pods/p/log", Target("", "v1", "pods", "x", "p", "log")),
         ("/api/v1/namespaces/x/services/s:80/proxy/a/b", Target("", "v1", "services", "x", "s:80", "proxy", "a/b")),
+        ("/api/v1/namespaces/x/pods/p/proxy/a/", Target("", "v1", "pods", "x", "p", "proxy", "a/")),
         ("/apis/apps/v1/namespaces/x/deployments/d/scale", Target("apps", "v1", "deployments", "x", "d", "scale")),
         ("/apis/apps/v1/deployments/", Target("apps", "v1", "deployments")),
         ("/api/v1/namespaces/x/roles/a%3Ab", Target("", "v1", "roles", "x", "a:b")),

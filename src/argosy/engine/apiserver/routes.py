@@ -42,7 +42,9 @@ def resource_target(path: str) -> Target | None:
     if parts[0] == "namespaces" and len(parts) > 2 and not (group == "" and _of_the_namespace(parts)):
         namespace, parts = parts[1], parts[2:]
     plural, name, subresource, *rest = [*parts, "", "", ""] if len(parts) < 4 else parts
-    tail = "/".join(rest).rstrip("/") if len(parts) < 4 else "/".join(rest)
+    tail = "/".join(rest).rstrip("/")
+    if tail and path.endswith("/"):
+        tail += "/"  # a program behind a proxy may tell the two apart
     return Target(group, version, plural, namespace, name, subresource, tail)
 
 
