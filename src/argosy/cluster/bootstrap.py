@@ -5,27 +5,27 @@ that serve every team.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 
 from argosy import kinds
 from argosy.client.client import Client
 from argosy.cluster.settings import SYSTEM_NAMESPACE
 from argosy.errors import AlreadyExists, NotFound
-from argosy.meta.json import Obj, encode
+from argosy.meta.crd import crd_for, fingerprint
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import annotations_of, name_of, namespace_of, version_of
-from argosy.operators.install import manifests, objects
+from argosy.operators.install import definitions, objects
 
 _MADE_FROM = "argosy.dev/made-from"
-"""On a CustomResourceDefinition of ours: a digest of its manifest. Writing one means checking a whole schema, which takes
+"""On a CustomResourceDefinition of ours: a digest of what its manifest is made from. Making and checking a whole schema takes
 longer than the rest of a start, and most starts would change nothing.
 """
 
 
 async def install(client: Client) -> None:
     """Make the namespace, the CRDs and what comes with them, or bring the CRDs up to date. Idempotent."""
-    for crd in manifests():
-        await _ensure(client, crd)
+    for name, versions in definitions().items():
+        await _ensure(client, name, versions)
     await _make(client, kinds.NAMESPACE, _named(kinds.NAMESPACE, SYSTEM_NAMESPACE))
     # The controllers make one in every namespace; the first pod may come before they do.
     await _make(client, kinds.SERVICE_ACCOUNT, _named(kinds.SERVICE_ACCOUNT, "default", "default"))
@@ -48,14 +48,18 @@ async def _make(client: Client, kind: Kind, obj: Obj) -> None:
             await client.create(kind, obj)
 
 
-async def _ensure(client: Client, crd: Obj) -> None:
-    digest = hashlib.sha256(encode(crd)).hexdigest()[:16]
-    meta = {**crd["metadata"], "annotations": {**annotations_of(crd), _MADE_FROM: digest}}
+async def _ensure(client: Client, name: str, versions: tuple[Kind, ...]) -> None:
+    made_from = fingerprint(*versions)
     try:
-        present = await client.get(kinds.CUSTOM_RESOURCE_DEFINITION, name_of(crd))
+        present = await client.get(kinds.CUSTOM_RESOURCE_DEFINITION, name)
     except NotFound:
-        await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, {**crd, "metadata": meta})
+        await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, _marked(crd_for(*versions), made_from))
         return
-    if annotations_of(present).get(_MADE_FROM) != digest:
-        meta["resourceVersion"] = version_of(present)
-        await client.update(kinds.CUSTOM_RESOURCE_DEFINITION, {**crd, "metadata": meta})
+    if annotations_of(present).get(_MADE_FROM) != made_from:
+        crd = _marked(crd_for(*versions), made_from)
+        crd["metadata"]["resourceVersion"] = version_of(present)
+        await client.update(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
+
+
+def _marked(crd: Obj, made_from: str) -> Obj:
+    return {**crd, "metadata": {**crd["metadata"], "annotations": {**annotations_of(crd), _MADE_FROM: made_from}}}

@@ -7,6 +7,7 @@ for it. The prose that only `kubectl explain` shows lies in a second file.
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -37,6 +38,11 @@ def _pack() -> _Pack:
 def _prose() -> dict[str, dict[str, str]]:
     raw = files("argosy.meta").joinpath("descriptions.json.gz").read_bytes()
     return msgspec.json.decode(gzip.decompress(raw), type=dict[str, dict[str, str]])
+
+
+def digest() -> bytes:
+    """Of the pack as a whole."""
+    return hashlib.sha256(files("argosy.meta").joinpath("schemas.json.gz").read_bytes()).digest()
 
 
 def kubernetes_version() -> str:

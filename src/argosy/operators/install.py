@@ -25,13 +25,18 @@ class Choice:
     left_alone: tuple[str, ...] = ()
 
 
-def manifests(offers: Sequence[Offer] = ALL) -> list[Obj]:
-    """The CustomResourceDefinitions of the offers' kinds."""
-    versions: dict[str, list[Kind]] = {}
+def definitions(offers: Sequence[Offer] = ALL) -> dict[str, tuple[Kind, ...]]:
+    """The versions of each kind, by the name of their CustomResourceDefinition."""
+    versions: dict[str, tuple[Kind, ...]] = {}
     for offer in offers:
         for kind in offer.kinds:
-            versions.setdefault(kind.resource, []).append(kind)
-    return [crd_for(*kinds) for kinds in versions.values()]
+            versions[kind.resource] = (*versions.get(kind.resource, ()), kind)
+    return versions
+
+
+def manifests(offers: Sequence[Offer] = ALL) -> list[Obj]:
+    """The CustomResourceDefinitions of the offers' kinds."""
+    return [crd_for(*versions) for versions in definitions(offers).values()]
 
 
 def objects(offers: Sequence[Offer] = ALL) -> list[tuple[Kind, Obj]]:
@@ -47,7 +52,7 @@ def missing(present: Collection[str], offers: Sequence[Offer] = ALL) -> list[Obj
     """The CustomResourceDefinitions to create where these (by name, `pytorchjobs.kubeflow.org`) are there already. One
     that is there is somebody's, and stays as it is.
     """
-    return [crd for crd in manifests(offers) if name_of(crd) not in present]
+    return [crd_for(*versions) for name, versions in definitions(offers).items() if name not in present]
 
 
 def choose(offers: Sequence[Offer], deployments: Iterable[Obj]) -> Choice:
