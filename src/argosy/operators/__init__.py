@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from argosy.clock import Clock
 from argosy.intent import Operator
-from argosy.operators import inferenceservice, pytorchjob
+from argosy.operators import inferenceservice, jobset, pytorchjob
 from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
 ALL: tuple[Offer, ...] = (
     pytorchjob.OFFER,
+    jobset.OFFER,
     inferenceservice.OFFER,
 )
 """Every kind that Argosy brings."""
