@@ -8,7 +8,7 @@ from operator_world import World
 from argosy import kinds
 from argosy.intent import Capabilities
 from argosy.meta.json import Obj
-from argosy.operators.pytorchjob import podgroup
+from argosy.operators.gang import podgroup
 from argosy.operators.pytorchjob.operator import operator
 from argosy.operators.settings import OperatorSettings
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from argosy.meta.json import Obj
-from argosy.operators.pytorchjob.job import read
+from argosy.operators.gang.job import read
+from argosy.operators.pytorchjob.operator import PYTORCH
 from argosy.operators.pytorchjob.rendezvous import environment
 
 
 def env(type: str, index: int, **spec: object) -> dict[str, str]:
     replicas: Obj = {"Master": {}, "Worker": {"replicas": 2}}
     subject: Obj = {"metadata": {"name": "ddp"}, "spec": {"pytorchReplicaSpecs": replicas, **spec}}
-    job = read(subject)
-    return environment(job, next(r for r in job.replicas if r.type == type), index)
+    job = read(PYTORCH, subject)
+    replica = job.replica(type)
+    assert replica is not None
+    return {entry["name"]: entry["value"] for entry in environment(job, replica, index)}
 
 
 def test_static_rendezvous():

@@ -8,7 +8,7 @@ from operator_world import World
 
 from argosy import kinds
 from argosy.meta.json import Obj
-from argosy.operators.pytorchjob.conditions import is_finished
+from argosy.operators.gang.conditions import is_finished
 from argosy.operators.pytorchjob.operator import operator
 from argosy.operators.settings import OperatorSettings
 

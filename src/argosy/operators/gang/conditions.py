@@ -12,16 +12,10 @@ from datetime import datetime
 from argosy.clock import rfc3339
 from argosy.meta.conditions import find_in, is_true_in
 from argosy.meta.json import Obj
-from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 
 CREATED, RUNNING, RESTARTING = "Created", "Running", "Restarting"
 SUSPENDED, SUCCEEDED, FAILED = "Suspended", "Succeeded", "Failed"
 _REPLACES = {RUNNING: RESTARTING, RESTARTING: RUNNING}
-
-
-def reason(word: str) -> str:
-    """`PyTorchJobRunning` for `Running`."""
-    return f"{PYTORCH_JOB.kind}{word}"
 
 
 def is_finished(conditions: Sequence[Obj]) -> bool:
@@ -30,11 +24,11 @@ def is_finished(conditions: Sequence[Obj]) -> bool:
 
 
 def put(
-    conditions: Sequence[Obj], type: str, word: str, message: str, now: datetime, *, status: str = "True"
+    conditions: Sequence[Obj], type: str, reason: str, message: str, now: datetime, *, status: str = "True"
 ) -> list[Obj]:
     """The list with one condition set. Nothing changes when it says the same already, or once the job has failed."""
     current = find_in(conditions, type)
-    fresh: Obj = {"type": type, "status": status, "reason": reason(word), "message": message}
+    fresh: Obj = {"type": type, "status": status, "reason": reason, "message": message}
     if is_true_in(conditions, FAILED) or (current is not None and fresh.items() <= current.items()):
         return list(conditions)
     stamp = rfc3339(now)

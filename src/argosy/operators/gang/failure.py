@@ -14,7 +14,6 @@ from datetime import datetime
 from argosy.clock import parse_time
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import is_deleting, name_of
-from argosy.operators.pytorchjob.schema import CONTAINER
 
 _RETRYABLE_FROM = 128
 _SIGNALS = {
@@ -56,12 +55,12 @@ def first(failures: Iterable[Failure]) -> Failure | None:
     return min(failures, key=rank, default=None)
 
 
-def of(pod: Obj, type: str) -> Failure | None:
-    """How a pod failed, None when it did not (or not yet)."""
+def of(pod: Obj, type: str, container: str) -> Failure | None:
+    """How a pod failed whose training container has this name, None when it did not (or not yet)."""
     name = name_of(pod)
     if dig(pod, "status", "phase") == "Succeeded":
         return None
-    ended = training_end(pod)
+    ended = training_end(pod, container)
     if ended is not None and ended.get("exitCode"):
         code = int(ended["exitCode"])
         return Failure(name, type, _exit(ended, code), code, str(ended.get("finishedAt") or ""))
@@ -76,10 +75,10 @@ def of(pod: Obj, type: str) -> Failure | None:
     return Failure(name, type, _clip(f"failed ({reason or 'no reason given'})" + (f": {message}" if message else "")))
 
 
-def training_end(pod: Obj) -> Obj | None:
+def training_end(pod: Obj, container: str) -> Obj | None:
     """The `terminated` state of the training container."""
     for status in dig(pod, "status", "containerStatuses", default=()):
-        if status.get("name") == CONTAINER:
+        if status.get("name") == container:
             ended = dig(status, "state", "terminated")
             return ended if isinstance(ended, dict) else None
     return None

@@ -14,11 +14,14 @@ from datetime import datetime, timedelta
 from argosy.clock import parse_time, rfc3339
 from argosy.meta.json import Obj
 from argosy.meta.objects import annotations_of
-from argosy.operators.pytorchjob.failure import Failure
-from argosy.operators.pytorchjob.job import Job
+from argosy.operators.gang.env import entries
+from argosy.operators.gang.failure import Failure
+from argosy.operators.gang.job import Job
 from argosy.operators.settings import PREFIX
 
+EPOCH_ENV = "ARGOSY_RESTART_EPOCH"
 EPOCH = f"{PREFIX}restart-epoch"
+REPLACED = f"{PREFIX}pods-replaced"
 BECAUSE = f"{PREFIX}restart-because"
 NOT_BEFORE = f"{PREFIX}restart-not-before"
 FORMED = f"{PREFIX}gang-formed"
@@ -36,24 +39,40 @@ class Memory:
     """What ended the epoch before this one."""
     not_before: datetime | None = None
     """New pods wait until then: repeated failures back off."""
+    replaced: int = 0
+    """How many pods were replaced alone, while the rest of their gang went on."""
     formed: str = ""
     """`<epoch>/<pods>` once every pod of that epoch existed: from then on a missing pod is a lost one."""
+
+    @property
+    def restarts(self) -> int:
+        """What `backoffLimit` counts."""
+        return self.epoch + self.replaced
 
     def has_formed(self, job: Job) -> bool:
         """Whether the present epoch's gang was complete once."""
         return self.formed == _formed(self.epoch, job.total)
 
 
+def environment(job: Job, epoch: int) -> list[Obj]:
+    """Our contract with training code; what a template sets itself goes before these."""
+    env = {EPOCH_ENV: str(epoch)}
+    if job.checkpoint_dir:
+        env |= {"CHECKPOINT_DIR": job.checkpoint_dir, "RESUME_FROM": "latest"}
+    return entries(env)
+
+
 def remember(subject: Obj) -> Memory:
     """Read the annotations; nonsense in them counts as absent."""
     annotations = annotations_of(subject)
-    epoch = annotations.get(EPOCH, "")
+    epoch, replaced = annotations.get(EPOCH, ""), annotations.get(REPLACED, "")
     try:
         not_before = parse_time(annotations[NOT_BEFORE]) if NOT_BEFORE in annotations else None
     except ValueError:
         not_before = None
     return Memory(
         epoch=int(epoch) if epoch.isdigit() else 0,
+        replaced=int(replaced) if replaced.isdigit() else 0,
         because=annotations.get(BECAUSE, ""),
         not_before=not_before,
         formed=annotations.get(FORMED, ""),
@@ -69,13 +88,19 @@ def patch(before: Memory, after: Memory) -> Obj | None:
 
 def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: datetime) -> Memory:
     """The memory after a restart. The first restart, and one after ten healthy minutes, is immediate."""
-    ran = (now - began).total_seconds() if began else 0.0
-    wait = 0 if memory.epoch == 0 or ran >= _HEALTHY_SECONDS else _backoff(memory.epoch)
     return Memory(
         epoch=memory.epoch + 1,
+        replaced=memory.replaced,
         because=str(failure),
-        not_before=_whole_second_after(now + timedelta(seconds=wait)) if wait else None,
+        not_before=_not_before(memory, began, now),
     )
+
+
+def replaced_one(memory: Memory, began: datetime | None, now: datetime) -> Memory:
+    """The memory after one pod was replaced alone, its predecessor made at `began`; the pauses grow alike. The gang has to
+    form again, so that the missing pod is not lost a second time.
+    """
+    return replace(memory, replaced=memory.replaced + 1, formed="", not_before=_not_before(memory, began, now))
 
 
 def when(memory: Memory) -> str:
@@ -90,11 +115,16 @@ def forming(memory: Memory, job: Job) -> Memory:
 
 def scattered(memory: Memory) -> Memory:
     """The memory of a job whose pods were taken away on purpose (suspended): the epoch stays."""
-    return Memory(epoch=memory.epoch)
+    return Memory(epoch=memory.epoch, replaced=memory.replaced)
 
 
-def _backoff(epoch: int) -> int:
-    return int(min(_BACKOFF_SECONDS * 2 ** min(epoch - 1, 16), _BACKOFF_MAX_SECONDS))
+def _not_before(memory: Memory, began: datetime | None, now: datetime) -> datetime | None:
+    """When the next pods may be made, None for at once; `began` is when those that failed were made."""
+    ran = (now - began).total_seconds() if began else 0.0
+    if memory.restarts == 0 or ran >= _HEALTHY_SECONDS:
+        return None
+    wait = min(_BACKOFF_SECONDS * 2 ** min(memory.restarts - 1, 16), _BACKOFF_MAX_SECONDS)
+    return _whole_second_after(now + timedelta(seconds=wait))
 
 
 def _whole_second_after(moment: datetime) -> datetime:
@@ -108,6 +138,7 @@ def _formed(epoch: int, total: int) -> str:
 def _annotations(memory: Memory) -> dict[str, str | None]:
     return {
         EPOCH: str(memory.epoch) if memory.epoch else None,
+        REPLACED: str(memory.replaced) if memory.replaced else None,
         BECAUSE: memory.because or None,
         NOT_BEFORE: when(memory) or None,
         FORMED: memory.formed or None,

@@ -14,11 +14,10 @@ from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
-from argosy.operators.pytorchjob import conditions
-from argosy.operators.pytorchjob.census import Census
-from argosy.operators.pytorchjob.job import Job
-from argosy.operators.pytorchjob.restart import Memory, patch
-from argosy.operators.pytorchjob.schema import PYTORCH_JOB
+from argosy.operators.gang import conditions
+from argosy.operators.gang.census import Census
+from argosy.operators.gang.job import Job
+from argosy.operators.gang.restart import Memory, patch
 
 
 @dataclass(slots=True)
@@ -35,6 +34,11 @@ class Draft:
     again: float | None = None
 
     @property
+    def title(self) -> str:
+        """How messages name the job, `PyTorchJob ddp`."""
+        return f"{self.job.framework.kind.kind} {self.job.name}"
+
+    @property
     def conditions(self) -> list[Obj]:
         """The conditions as they will be."""
         return self.status.get("conditions") or []
@@ -42,10 +46,11 @@ class Draft:
     def condition(self, type: str, word: str, message: str, *, status: str = "True", warning: bool = False) -> None:
         """Set a condition, and tell of it when that changes anything."""
         before = self.conditions
-        after = conditions.put(before, type, word, message, self.seen.now, status=status)
+        reason = f"{self.job.framework.kind.kind}{word}"
+        after = conditions.put(before, type, reason, message, self.seen.now, status=status)
         if after != before:
             self.status["conditions"] = after
-            self.reasons.append(Reason(conditions.reason(word), message, warning))
+            self.reasons.append(Reason(reason, message, warning))
 
     def create(self, kind: Kind, obj: Obj) -> None:
         """Make an object."""
@@ -68,7 +73,7 @@ class Draft:
         change = patch(self.memory, memory)
         if change is not None:
             subject = self.seen.subject
-            self.actions.insert(0, Patch(PYTORCH_JOB, key_of(subject), change, uid=uid_of(subject)))
+            self.actions.insert(0, Patch(self.job.framework.kind, key_of(subject), change, uid=uid_of(subject)))
         self.memory = memory
 
     def wake_in(self, seconds: float) -> None:

@@ -12,12 +12,11 @@ from datetime import datetime
 from argosy.clock import parse_time
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import created_of, is_deleting, labels_of
-from argosy.operators.pytorchjob import failure
-from argosy.operators.pytorchjob.failure import Failure
-from argosy.operators.pytorchjob.job import Job, Replica
-from argosy.operators.pytorchjob.pods import LABEL_EPOCH, selector_labels
-from argosy.operators.pytorchjob.restart import Memory
-from argosy.operators.pytorchjob.schema import LABEL_INDEX, LABEL_TYPE
+from argosy.operators.gang import failure
+from argosy.operators.gang.failure import Failure
+from argosy.operators.gang.job import Job, Replica
+from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_TYPE
+from argosy.operators.gang.restart import Memory
 
 Slot = tuple[str, int]
 
@@ -41,9 +40,10 @@ class Census:
         ended = phase == "Succeeded"
         return sum(dig(pod, "status", "phase") == phase and (ended or not is_deleting(pod)) for pod in self.of(type))
 
-    def failures(self) -> list[Failure]:
+    def failures(self, job: Job) -> list[Failure]:
         """What pods of the present epoch failed of, unordered."""
-        found = (failure.of(pod, slot[0]) for slot, pod in self.pods.items())
+        container = job.framework.container
+        found = (failure.of(pod, slot[0], container) for slot, pod in self.pods.items())
         return [one for one in found if one is not None]
 
     def lost(self, job: Job) -> list[Failure]:
@@ -94,7 +94,7 @@ def replica_statuses(job: Job, census: Census) -> Obj:
     """`status.replicaStatuses`; counts of zero are left out, as upstream does."""
     statuses: Obj = {}
     for replica in job.replicas:
-        selector = ",".join(f"{k}={v}" for k, v in sorted(selector_labels(job, replica.type).items()))
+        selector = ",".join(f"{k}={v}" for k, v in sorted(job.selector(replica.type).items()))
         counts = {
             "active": census.count(replica.type, "Running"),
             "succeeded": census.count(replica.type, "Succeeded"),

@@ -13,9 +13,8 @@ from argosy.intent import Capabilities
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import owner_reference
-from argosy.operators.pytorchjob.job import Job
-from argosy.operators.pytorchjob.pods import Gang
-from argosy.operators.pytorchjob.schema import PYTORCH_JOB
+from argosy.operators.gang.job import Job
+from argosy.operators.gang.pods import Gang
 
 NATIVE = Kind("scheduling.k8s.io", "v1beta1", "PodGroup", "podgroups")
 NATIVE_ALPHA = Kind("scheduling.k8s.io", "v1alpha2", "PodGroup", "podgroups")
@@ -47,7 +46,7 @@ def announce(job: Job, owner: Obj, capabilities: Capabilities) -> Announcement |
                 "metadata": {
                     "name": job.name,
                     "namespace": job.namespace,
-                    "ownerReferences": [owner_reference(owner, PYTORCH_JOB)],
+                    "ownerReferences": [owner_reference(owner, job.framework.kind)],
                 },
                 "spec": spec,
             }
@@ -58,11 +57,7 @@ def announce(job: Job, owner: Obj, capabilities: Capabilities) -> Announcement |
 def least(job: Job) -> int:
     """How many pods must be placed together: as asked, else all that must be there for training to start."""
     asked = job.scheduling.get("minAvailable")
-    if asked is not None:
-        return int(asked)
-    if job.elastic is not None and job.elastic.get("minReplicas") is not None:
-        return int(job.elastic["minReplicas"]) + (1 if job.has_master else 0)
-    return job.total
+    return int(asked) if asked is not None else job.framework.least(job)
 
 
 def _scheduler(job: Job) -> str:

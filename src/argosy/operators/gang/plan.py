@@ -1,0 +1,132 @@
+"""The decision about one training job: from what is seen of it to what should happen to it now.
+
+Called by `argosy.control.runner`, through each kind's operator, whenever the job or one of its pods changes. It reads like
+upstream's reconciler up to the point where a pod fails; there `failing` takes over.
+"""
+
+from __future__ import annotations
+
+from argosy import kinds
+from argosy.intent import Observed, Plan, Reason
+from argosy.meta.conditions import is_true_in
+from argosy.meta.json import dig, thaw
+from argosy.meta.objects import is_deleting, name_of
+from argosy.operators.gang import census, failing, podgroup, pods, restart
+from argosy.operators.gang.conditions import CREATED, RUNNING, SUSPENDED, is_finished
+from argosy.operators.gang.draft import Draft
+from argosy.operators.gang.ending import fail, finished, succeed, suspend
+from argosy.operators.gang.framework import Framework
+from argosy.operators.gang.job import Job, read
+from argosy.operators.gang.problems import problems
+from argosy.operators.settings import OperatorSettings
+
+
+def plan(seen: Observed, framework: Framework, settings: OperatorSettings) -> Plan:
+    """Decide about one job of a framework's kind."""
+    job = read(framework, seen.subject)
+    if is_deleting(seen.subject) or job.managed_by not in ("", framework.managed_by):
+        return Plan()
+    memory = restart.remember(seen.subject)
+    draft = Draft(
+        seen, job, memory, census.take(job, seen.of(kinds.POD), memory), thaw(seen.subject.get("status")) or {}
+    )
+    if is_finished(draft.conditions):
+        return finished(draft)
+    draft.condition(CREATED, "Created", f"{draft.title} is created.")
+    wrong = problems(job)
+    if wrong:
+        return fail(draft, f"{draft.title} is not valid: {'; '.join(wrong)}.", word="FailedValidation")
+    if job.suspend:
+        return suspend(draft)
+    _start(draft)
+    if job.deadline is not None and draft.seconds_since("startTime") >= job.deadline:
+        late = f"Job {job.name} has failed because it was active longer than specified deadline"
+        return fail(draft, f"{late} ({job.deadline} s).")
+    if _has_succeeded(job, draft.census):
+        return succeed(draft)
+    over = failing.whole_gang(draft) if job.whole_gang else failing.pod_by_pod(draft)
+    if over is not None:
+        return over
+    _converge(draft, settings)
+    _tell(draft)
+    return draft.plan()
+
+
+def _start(draft: Draft) -> None:
+    """Begin the clock, or begin it again after a suspension."""
+    if is_true_in(draft.conditions, SUSPENDED):
+        draft.condition(SUSPENDED, "Resumed", f"{draft.title} is resumed.", status="False")
+        draft.status.pop("startTime", None)
+    if "startTime" not in draft.status:
+        draft.stamp("startTime")
+    if draft.job.deadline is not None:
+        draft.wake_in(max(draft.job.deadline - draft.seconds_since("startTime"), 0.1))
+
+
+def _has_succeeded(job: Job, counted: census.Census) -> bool:
+    if job.has_master:
+        return counted.count(job.lead, "Succeeded") == job.count(job.lead) > 0
+    return job.framework.workers_done(job, counted)
+
+
+def _converge(draft: Draft, settings: OperatorSettings) -> None:
+    """Bring the objects to what the spec asks for, once nothing of an earlier epoch is in the way."""
+    job, counted, owner = draft.job, draft.census, draft.seen.subject
+    group = podgroup.announce(job, owner, draft.seen.capabilities)
+    if group is not None and not draft.seen.of(group.kind):
+        draft.create(group.kind, group.obj)
+    _converge_services(draft)
+    for kind, obj in job.framework.extras(job, owner):
+        if name_of(obj) not in {name_of(one) for one in draft.seen.of(kind)}:
+            draft.create(kind, obj)
+    for stray in counted.strays:
+        draft.delete(kinds.POD, stray)
+    if not counted.missing:
+        if job.whole_gang and not counted.strays:
+            draft.remember(restart.forming(draft.memory, job))
+        return
+    waiting = draft.memory.not_before
+    if waiting is not None and draft.seen.now < waiting:
+        draft.wake_in((waiting - draft.seen.now).total_seconds())
+        return
+    _make_pods(draft, group.gang if group is not None else podgroup.NO_GANG, settings)
+
+
+def _make_pods(draft: Draft, gang: pods.Gang, settings: OperatorSettings) -> None:
+    job, owner = draft.job, draft.seen.subject
+    taken = {name_of(stray) for stray in draft.census.strays}
+    if job.whole_gang and taken:
+        return
+    for replica, index in draft.census.missing:
+        if job.pod_name(replica.type, index) in taken:
+            continue
+        slot, epoch = (replica, index), draft.memory.epoch
+        made = pods.pod(job, slot, epoch, gang, owner=owner, init_image=settings.init_image)
+        draft.create(kinds.POD, made)
+        given = dig(replica.template, "spec", "restartPolicy")
+        if given and given != made["spec"]["restartPolicy"]:
+            overridden = "Restart policy in pod template overridden by restart policy in replica spec"
+            draft.reasons.append(Reason("SetPodTemplateRestartPolicy", overridden, warning=True))
+
+
+def _converge_services(draft: Draft) -> None:
+    job, owner = draft.job, draft.seen.subject
+    if not job.framework.has_services:
+        return
+    there = {name_of(service): service for service in draft.seen.of(kinds.SERVICE)}
+    for replica, index in job.slots():
+        if there.pop(job.pod_name(replica.type, index), None) is None:
+            draft.create(kinds.SERVICE, pods.service(job, replica, index, owner))
+    for service in there.values():
+        draft.delete(kinds.SERVICE, service)
+
+
+def _tell(draft: Draft) -> None:
+    """Say in the status what the pods are at."""
+    job, counted, memory = draft.job, draft.census, draft.memory
+    draft.status["replicaStatuses"] = census.replica_statuses(job, counted)
+    if counted.count(job.lead, "Running"):
+        if not (not job.whole_gang and counted.failures(job)):
+            draft.condition(RUNNING, "Running", f"{draft.title} is running.")
+    elif job.whole_gang and memory.because:
+        failing.tell_restart(draft)
