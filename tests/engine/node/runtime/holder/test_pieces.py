@@ -114,6 +114,14 @@ def test_the_filter_elsewhere() -> None:
     assert seccomp.build("riscv64", processes_are_apart=True) == b""
 
 
+def test_where_there_is_one_user_files_change_hands_in_pretence() -> None:
+    shared, alone = (seccomp.build("x86_64", processes_are_apart=True, one_user=one) for one in (False, True))
+    for number in (92, 93, 94, 260):
+        assert verdict(shared, number) == 0x7FFF0000, "allowed"
+        assert verdict(alone, number) == 0x00050000, "answered with 0, and not done"
+    assert verdict(alone, 90) == 0x7FFF0000, "chmod"
+
+
 def test_capabilities() -> None:
     assert confine.capability_set(["NET_RAW", "cap_chown"]) == 1 << 13 | 1 << 0
     assert confine.capability_set(["SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "nonsense"]) == 0

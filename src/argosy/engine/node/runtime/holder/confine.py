@@ -113,11 +113,13 @@ def become_command(argv: list[str], how: Confinement, *, many_ids: bool, process
         raise OSError(error.errno, f"working directory {how['cwd']}: {error.strerror}") from None
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     landlock.restrict(how["rules"], how["scope"])
-    drop_privileges(capability_set(how["capabilities"]), processes_are_apart=processes_are_apart)
+    # Below the one user of a pod stands no other; without namespaces the user is not root, and no program expects to be.
+    one_user = processes_are_apart and not many_ids
+    drop_privileges(capability_set(how["capabilities"]), processes_are_apart=processes_are_apart, one_user=one_user)
     execute(argv, how["env"])
 
 
-def drop_privileges(keep: int, *, processes_are_apart: bool) -> None:
+def drop_privileges(keep: int, *, processes_are_apart: bool, one_user: bool) -> None:
     """No capabilities but `keep`, and the filter; no_new_privs is set. Nothing privileged can be done after this."""
     setpcap = 1 << CAPABILITIES["SETPCAP"]
     try:
@@ -130,7 +132,7 @@ def drop_privileges(keep: int, *, processes_are_apart: bool) -> None:
     for capability in range(syscalls.LAST_CAPABILITY + 1):
         if keep >> capability & 1:
             syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, capability)
-    program = seccomp.program(syscalls.MACHINE, processes_are_apart=processes_are_apart)
+    program = seccomp.program(syscalls.MACHINE, processes_are_apart=processes_are_apart, one_user=one_user)
     if program:
         syscalls.install_filter(program)
 
