@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 from argosy.clock import Clock
 from argosy.intent import Operator
-from argosy.operators import inferenceservice, jobset, pytorchjob
+from argosy.operators import inferenceservice, jaxjob, jobset, paddlejob, pytorchjob, raycluster, tfjob, xgboostjob
 from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
 ALL: tuple[Offer, ...] = (
     pytorchjob.OFFER,
+    tfjob.OFFER,
+    jaxjob.OFFER,
+    xgboostjob.OFFER,
+    paddlejob.OFFER,
     jobset.OFFER,
+    raycluster.OFFER,
     inferenceservice.OFFER,
 )
 """Every kind that Argosy brings."""
