@@ -27,7 +27,7 @@ def _number(name: str, *path: str) -> Column:
 DEPLOYMENT = Kind(
     "apps", "v1", "Deployment", "deployments", short_names=("deploy",), categories=("all",), subresources=_SCALABLE,
     columns=(
-        Column("Ready", cell=_ready, description="How many pods are ready, of those that are wanted"),
+        Column("Ready", cell=_ready, description="Number of the pod with ready state"),
         _number("Up-to-date", "status", "updatedReplicas"),
         _number("Available", "status", "availableReplicas"),
         AGE,
@@ -50,7 +50,7 @@ REPLICA_SET = Kind(
 
 STATEFUL_SET = Kind(
     "apps", "v1", "StatefulSet", "statefulsets", short_names=("sts",), categories=("all",), subresources=_SCALABLE,
-    columns=(Column("Ready", cell=_ready, description="How many pods are ready, of those that are wanted"), AGE, *container_columns("spec", "template")),
+    columns=(Column("Ready", cell=_ready, description="Number of the pod with ready state"), AGE, *container_columns("spec", "template")),
 )  # fmt: skip
 
 DAEMON_SET = Kind(
@@ -82,7 +82,7 @@ def _controller(revision: Obj, now: datetime) -> str:
 
 CONTROLLER_REVISION = Kind(
     "apps", "v1", "ControllerRevision", "controllerrevisions",
-    columns=(Column("Controller", cell=_controller, description="The controller that owns the revision"), count("Revision", "revision"), AGE),
+    columns=(Column("Controller", cell=_controller, description="Controller of the object"), count("Revision", "revision"), AGE),
 )  # fmt: skip
 
 ALL = (CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET)

@@ -48,9 +48,9 @@ def _duration(job: Obj, now: datetime) -> str:
 JOB = Kind(
     "batch", "v1", "Job", "jobs", categories=("all",), subresources=_STATUS,
     columns=(
-        Column("Status", cell=_state, description="How the Job stands"),
+        Column("Status", cell=_state, description="Status of the job."),
         Column("Completions", ".status.succeeded", cell=_completions),
-        Column("Duration", cell=_duration, description="How long the Job took, or runs already"),
+        Column("Duration", cell=_duration, description="Time required to complete the job."),
         AGE,
         *container_columns("spec", "template"),
         Column("Selector", ".spec.selector", cell=lambda o, now: selector_text(dig(o, "spec", "selector")), priority=1),

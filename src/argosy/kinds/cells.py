@@ -72,10 +72,16 @@ CREATED_AT = Column(
 )
 
 
-def column(name: str, *path: str | int, default: Any = "", wide: bool = False, type: str = "string") -> Column:
-    """A column that shows the value at a path."""
+def column(
+    name: str, *path: str | int, default: Any = "", wide: bool = False, type: str = "string", about: str = ""
+) -> Column:
+    """A column that shows the value at a path; `about` where its field's documentation does not describe it."""
     place = "".join(f".{step}" for step in path if isinstance(step, str))
-    return Column(name, place, cell=lambda obj, now: dig(obj, *path, default=default), type=type, priority=int(wide))
+
+    def cell(obj: Obj, now: datetime) -> Any:
+        return dig(obj, *path, default=default)
+
+    return Column(name, place, cell=cell, type=type, priority=int(wide), description=about)
 
 
 def count(name: str, *path: str | int, wide: bool = False) -> Column:
@@ -114,8 +120,8 @@ def container_columns(*template: str) -> tuple[Column, Column]:
         def cell(obj: Obj, now: datetime) -> str:
             return ",".join(str(c.get(of, "")) for c in dig(obj, *template, "spec", "containers", default=()))
 
-        what = "Names" if of == "name" else "Images"
-        text = f"{what} of the containers that the pod template has"
+        what = "Names of" if of == "name" else "Images referenced by"
+        text = f"{what} each container in the template."
         return Column("Containers" if of == "name" else "Images", cell=cell, priority=1, description=text)
 
     return joined("name"), joined("image")

@@ -46,8 +46,8 @@ def _address(type: str) -> Callable[[Obj, datetime], str]:
 NODE = Kind(
     "", "v1", "Node", "nodes", namespaced=False, short_names=("no",), subresources=frozenset({"proxy", "status"}),
     columns=(
-        Column("Status", cell=_status, description="Whether the node is ready, and takes pods"),
-        Column("Roles", cell=_roles, description="What the node is for, by its labels"),
+        Column("Status", cell=_status, description="The status of the node"),
+        Column("Roles", cell=_roles, description="The roles of the node"),
         AGE,
         column("Version", "status", "nodeInfo", "kubeletVersion"),
         Column("Internal-IP", ".status.addresses", cell=_address("InternalIP"), priority=1),
@@ -72,7 +72,7 @@ LEASE = Kind(
 
 RUNTIME_CLASS = Kind(
     "node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", namespaced=False,
-    columns=(column("Handler", "handler"), AGE),
+    columns=(Column("Handler", cell=lambda o, now: o.get("handler", "")), AGE),
 )  # fmt: skip
 
 ALL = (NODE, LEASE, RUNTIME_CLASS)

@@ -127,6 +127,11 @@ def _gates(pod: Obj, now: datetime) -> str:
     return f"{met}/{len(gates)}"
 
 
+_RESTARTS = (
+    "The number of times the containers in this pod have been restarted and when the last container in this pod has"
+    " restarted."
+)
+
 POD = Kind(
     "", "v1", "Pod", "pods", short_names=("po",), categories=("all",),
     subresources=frozenset({
@@ -134,9 +139,9 @@ POD = Kind(
         "status",
     }),
     columns=(
-        Column("Ready", cell=_ready, description="How many containers are ready, of those that the pod has"),
-        Column("Status", cell=lambda pod, now: summarize(pod).status, description="How the containers stand, in one word"),
-        Column("Restarts", cell=_restarts, description="How often containers were restarted, and when last"),
+        Column("Ready", cell=_ready, description="The aggregate readiness state of this pod for accepting traffic."),
+        Column("Status", cell=lambda pod, now: summarize(pod).status, description="The aggregate status of the containers in this pod."),
+        Column("Restarts", cell=_restarts, description=_RESTARTS),
         AGE,
         column("IP", "status", "podIP", default=NONE, wide=True),
         column("Node", "spec", "nodeName", default=NONE, wide=True),

@@ -10,9 +10,9 @@ POD_DISRUPTION_BUDGET = Kind(
     "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", short_names=("pdb",),
     subresources=frozenset({"status"}),
     columns=(
-        Column("Min Available", ".spec.minAvailable", cell=lambda o, now: str(dig(o, "spec", "minAvailable", default="N/A"))),
-        Column("Max Unavailable", ".spec.maxUnavailable", cell=lambda o, now: str(dig(o, "spec", "maxUnavailable", default="N/A"))),
-        count("Allowed Disruptions", "status", "disruptionsAllowed"),
+        Column("Min Available", ".spec.minAvailable", cell=lambda o, now: str(dig(o, "spec", "minAvailable", default="N/A")), description="The minimum number of pods that must be available."),
+        Column("Max Unavailable", ".spec.maxUnavailable", cell=lambda o, now: str(dig(o, "spec", "maxUnavailable", default="N/A")), description="The maximum number of pods that may be unavailable."),
+        column("Allowed Disruptions", "status", "disruptionsAllowed", default=0, type="integer", about="Calculated number of pods that may be disrupted at this time."),
         AGE,
     ),
 )  # fmt: skip

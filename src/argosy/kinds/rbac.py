@@ -26,16 +26,21 @@ def _subjects(kind: str) -> Callable[[Obj, datetime], str]:
 
 _BINDING_COLUMNS = (
     Column(
-        "Role", ".roleRef", cell=lambda o, now: f"{dig(o, 'roleRef', 'kind', default='')}/{dig(o, 'roleRef', 'name')}"
+        "Role",
+        cell=lambda o, now: f"{dig(o, 'roleRef', 'kind', default='')}/{dig(o, 'roleRef', 'name')}",
+        description=(
+            "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the"
+            " RoleRef cannot be resolved, the Authorizer must return an error."
+        ),
     ),
     AGE,
-    Column("Users", cell=_subjects("User"), priority=1, description="The users that are given the role"),
-    Column("Groups", cell=_subjects("Group"), priority=1, description="The groups that are given the role"),
+    Column("Users", cell=_subjects("User"), priority=1, description="Users in the roleBinding"),
+    Column("Groups", cell=_subjects("Group"), priority=1, description="Groups in the roleBinding"),
     Column(
         "ServiceAccounts",
         cell=_subjects("ServiceAccount"),
         priority=1,
-        description="The service accounts that are given the role",
+        description="ServiceAccounts in the roleBinding",
     ),
 )
 

@@ -35,7 +35,7 @@ def test_a_pod_gets_its_account_and_its_token():
         (volume,) = spec["volumes"]
         assert volume["name"].startswith("kube-api-access-")
         assert [next(iter(source)) for source in volume["projected"]["sources"]] == [
-            "serviceAccountToken", "configMap", "downwardAPI",
+            "serviceAccountToken", "configMap", "downwardAPI", "configMap",
         ]  # fmt: skip
         assert spec["containers"][0]["volumeMounts"] == [{"name": volume["name"], "readOnly": True, "mountPath": TOKEN}]
         assert [toleration["key"] for toleration in spec["tolerations"]] == [

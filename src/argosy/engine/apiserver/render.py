@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from argosy.client.requests import Event, Response
 from argosy.engine.apiserver import conversions, tables
@@ -18,6 +19,7 @@ from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Record
 from argosy.errors import NotAcceptable
 from argosy.meta.json import Obj, encode
+from argosy.meta.kind import Column, Kind
 
 JSON_TYPE = "application/json"
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
@@ -54,7 +56,9 @@ def form_of(accept: str, include: str = "") -> Form:
 class Renderer:
     """Renders the answers for one kind, or for none (`served` is None)."""
 
-    def __init__(self, served: Served | None, now: datetime, describe: tables.Describe | None = None) -> None:
+    def __init__(
+        self, served: Served | None, now: datetime, describe: Callable[[Kind, Column], str] | None = None
+    ) -> None:
         self._served = served
         self._now = now
         self._describe = describe
@@ -123,7 +127,9 @@ class Renderer:
     def _table(self, objs: Sequence[Obj], meta: Obj, form: Form, *, columns: bool = True) -> Obj:
         assert self._served is not None, "tables are of a kind"
         kind = self._served.kind
-        shown = tables.definitions(kind, self._describe) if columns else None
+        # Whatever version is shown, the columns are described in the words of the one that is stored.
+        describe = self._describe and partial(self._describe, self._served.storage)
+        shown = tables.definitions(kind, describe) if columns else None
         return tables.table(form.version, meta, shown, tables.rows(kind, objs, self._now, form.include, form.version))
 
     def _joined(self, records: Sequence[Record], meta: Obj) -> bytes:

@@ -20,8 +20,12 @@ class ApiSettings:
     """First and last port that NodePort Services may take."""
     ca_pem: str = ""
     """The certificate authority that clients verify the server by; goes into every namespace's `kube-root-ca.crt`."""
-    token_volume_config_maps: tuple[tuple[str, str], ...] = (("kube-root-ca.crt", "ca.crt"),)
-    """Config maps, with the key, that every pod's token volume shows beside the token; the first is the authority's."""
+    token_volume_config_maps: tuple[tuple[str, str], ...] = (
+        ("kube-root-ca.crt", "ca.crt"),
+        ("openshift-service-ca.crt", "service-ca.crt"),
+    )
+    """Config maps, with the key, that every pod's token volume shows beside the token; the first is the authority's.
+    The second is what builds of Kubernetes that vouch for Services add (docs/differences.md tells why it is here)."""
     signing_key_pem: bytes = b""
     """EC P-256 private key for service-account tokens; without it tokens are refused."""
     server_address: str = ""

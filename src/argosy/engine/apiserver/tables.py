@@ -20,7 +20,8 @@ _NAME = Column("Name", cell=lambda obj, now: obj["metadata"].get("name", ""), fo
 _CREATED = ".metadata.creationTimestamp"
 _CUSTOM_AGE = Column("Age", _CREATED, type="date")
 
-Describe = Callable[[Kind, Column], str]
+Describe = Callable[[Column], str]
+"""What the documentation says of the field that a column shows."""
 
 
 def columns_of(kind: Kind) -> tuple[Column, ...]:
@@ -74,7 +75,7 @@ def definitions(kind: Kind, describe: Describe | None = None) -> list[Obj]:
             "name": column.name,
             "type": column.type,
             "format": column.format,
-            "description": column.description or (describe(kind, column) if describe else ""),
+            "description": column.description or (describe(column) if describe else ""),
             "priority": column.priority,
         }
         for column in columns_of(kind)
