@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from argosy.clock import Clock
 from argosy.intent import Operator
-from argosy.operators import inferenceservice, jaxjob, jobset, paddlejob, pytorchjob, raycluster, tfjob, xgboostjob
+from argosy.operators import (
+    inferenceservice,
+    jaxjob,
+    jobset,
+    paddlejob,
+    pytorchjob,
+    raycluster,
+    tfjob,
+    trainjob,
+    xgboostjob,
+)
 from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
@@ -17,6 +27,7 @@ ALL: tuple[Offer, ...] = (
     xgboostjob.OFFER,
     paddlejob.OFFER,
     jobset.OFFER,
+    trainjob.OFFER,
     raycluster.OFFER,
     inferenceservice.OFFER,
 )
