@@ -69,7 +69,7 @@ _POD_PATCH = object_of(
     volumes=_core("Volume", key="name"),
     initContainers=array_of(_CONTAINER_PATCH, key="name"),
     containers=array_of(_CONTAINER_PATCH, key="name"),
-    imagePullSecrets=_core("LocalObjectReference", key="name"),
+    imagePullSecrets=array_of(object_of(name={"type": "string", "default": ""}), key="name"),
     securityContext=_core("PodSecurityContext"),
     nodeSelector=_MAP,
     affinity=_core("Affinity"),
