@@ -61,7 +61,23 @@ class Delete:
     propagation: str = "Background"
 
 
-Action: TypeAlias = Create | Patch | Delete
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Send a request to a program, through the proxy of its Service or pod in the API server. What the operator's probe
+    found before is then out of date: the next plan sees None until it has been asked again.
+    """
+
+    kind: Kind
+    key: Key
+    """The Service or pod, with its port: `name:8265`."""
+    method: str
+    path: str
+    body: Obj | None = None
+    optional: bool = False
+    """Whether the plan's further actions may go on where nobody answers."""
+
+
+Action: TypeAlias = Create | Patch | Delete | Call
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from argosy.client.client import Client
+from argosy.client.requests import JSON, Request
 from argosy.control.informer import Informer
 from argosy.errors import (
     AlreadyExists,
@@ -23,8 +24,8 @@ from argosy.errors import (
     Timeout,
     TooManyRequests,
 )
-from argosy.intent import Action, Create, Delete, Patch, Reason
-from argosy.meta.json import Obj
+from argosy.intent import Action, Call, Create, Delete, Patch, Reason
+from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, is_controlled_by, is_deleting, key_of, uid_of, version_of
 
@@ -66,6 +67,8 @@ class Outcome:
     one that goes with a Patch or Delete (a restart that is counted, say) must not be written unless that happened."""
     subject: Obj | None = None
     """The subject as it is after the actions, when one of them changed it."""
+    called: bool = False
+    """Whether a program outside was told something, so that what a probe knows of it may be out of date."""
 
 
 async def carry_out(client: Client, subject: Obj, actions: Sequence[Action]) -> Outcome:
@@ -106,6 +109,8 @@ class _Carrier:
                     await self._patch(action)
                 case Delete():
                     await self._delete(action)
+                case Call():
+                    await self._call(action)
         except (ConnectionError, ServiceUnavailable, Timeout, TimeoutError) as error:
             # Not about the object: the server is away, and the user need not read it on every object.
             self._fail(action, None, error)
@@ -156,6 +161,19 @@ class _Carrier:
         if uid:
             self.outcome.expectations.append(Expectation(action.kind, action.key, deleted_uid=uid))
 
+    async def _call(self, action: Call) -> None:
+        path = action.kind.path(action.key.namespace, action.key.name, f"proxy/{action.path.lstrip('/')}")
+        body = b"" if action.body is None else encode(action.body)
+        self.outcome.called = True
+        try:
+            response = await self.client.raw(Request(action.method, path, {}, {"content-type": JSON}, body))
+            if response.chunks is not None:
+                async for _ in response.chunks:
+                    pass
+        except (ApiError, ConnectionError, TimeoutError):
+            if not action.optional:
+                raise
+
     def _wrote(self, kind: Kind, made: Obj) -> None:
         version = version_of(made)
         if version.isdigit():
@@ -184,6 +202,8 @@ def _is_ending(error: Exception) -> bool:
 
 def _sentence(action: Action, error: ApiError) -> str:
     key = _wanted(action.obj) if isinstance(action, Create) else action.key
+    if isinstance(action, Call):
+        return f"{action.method} {action.path} at {action.kind.kind} {key} failed: {error}"
     verb = {Create: "create", Patch: "patch", Delete: "delete"}[type(action)]
     if isinstance(error, AlreadyExists):
         return (

@@ -49,6 +49,8 @@ class _Memory:
     written_status: Obj | None = None
     """What the server made of `planned_status`: a server that normalises is not written to again and again."""
     probed: Obj | None = None
+    calls: int = 0
+    """How often a plan told a program outside something: what a probe asked before is not believed after it."""
 
 
 class Runner:
@@ -159,6 +161,9 @@ class Runner:
     async def _carry_out(self, key: Key, subject: Obj, memory: _Memory, plan: Plan) -> None:
         outcome = await carry_out(self._client, subject, plan.actions)
         memory.expectations += outcome.expectations
+        if outcome.called:
+            memory.calls += 1
+            memory.probed = None
         again = outcome.retry
         if plan.status is not None and outcome.status_holds:
             try:
@@ -244,6 +249,7 @@ class Runner:
         while True:
             subject, memory = self._view.subjects.get(key), self._memories.get(key)
             if subject is not None and memory is not None:
+                calls = memory.calls
                 try:
                     found = await probe(self._fetch, subject)
                 except (ApiError, ConnectionError, TimeoutError) as error:
@@ -251,7 +257,7 @@ class Runner:
                 except Exception:
                     _log.exception("the probe of %s %s failed", self.operator.kind.kind, key)
                 else:
-                    if found != memory.probed:
+                    if found != memory.probed and calls == memory.calls:
                         memory.probed = found
                         self._queue.add(key)
             await asyncio.sleep(self.operator.probe_every_seconds)

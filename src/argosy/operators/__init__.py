@@ -14,6 +14,7 @@ from argosy.operators import (
     paddlejob,
     pytorchjob,
     raycluster,
+    rayjob,
     tfjob,
     trainjob,
     xgboostjob,
@@ -31,6 +32,7 @@ ALL: tuple[Offer, ...] = (
     jobset.OFFER,
     trainjob.OFFER,
     raycluster.OFFER,
+    rayjob.OFFER,
     inferenceservice.OFFER,
 )
 """Every kind that Argosy brings."""

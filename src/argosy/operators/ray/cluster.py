@@ -5,11 +5,12 @@ RayJob and RayService ask them too, about the spec that they embed. Pure.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.meta.json import Obj, dig
+from argosy.meta.json import Obj, dig, encode, thaw
 from argosy.meta.objects import annotations_of, labels_of, name_of, namespace_of, uid_of
 from argosy.operators.ray import names
 
@@ -178,3 +179,22 @@ def port_named(container: Obj, name: str, default: int) -> int:
 def env_value(container: Obj, name: str) -> Obj | None:
     """A container's variable of this name."""
     return next((entry for entry in container.get("env") or () if entry.get("name") == name), None)
+
+
+def spec_hash(spec: Obj) -> str:
+    """A hash of all of a cluster's spec that does not merely scale it or place its pods."""
+    kept: Obj = thaw(spec)
+    kept.pop("upgradeStrategy", None)
+    kept.pop("suspend", None)
+    for group in (kept.get("headGroupSpec") or {}, *(kept.get("workerGroupSpecs") or ())):
+        for field in ("replicas", "minReplicas", "maxReplicas", "scaleStrategy"):
+            group.pop(field, None)
+        for field in ("tolerations", "schedulingGates"):
+            ((group.get("template") or {}).get("spec") or {}).pop(field, None)
+    return hashlib.sha256(encode(_sorted(kept))).hexdigest()[:32]
+
+
+def _sorted(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

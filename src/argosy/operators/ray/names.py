@@ -43,6 +43,8 @@ OPERATOR_VERSION = f"{_LABEL}kuberay-version"
 REDIS_FINALIZER = f"{_LABEL}gcs-ft-redis-cleanup-finalizer"
 
 HEAD, WORKER, HEAD_GROUP = "head", "worker", "headgroup"
+SHELL = ("/bin/bash", "-c", "--")
+"""How KubeRay runs what it generates."""
 SUBMITTER = "ray-job-submitter"
 SUBMITTER_GROUP = "submittergroup"
 

@@ -11,9 +11,8 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import owner_reference
 from argosy.operators.ray import names
 from argosy.operators.ray.cluster import Cluster
+from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster.environment import from_field
-from argosy.operators.raycluster.schema import RAY_CLUSTER
-from argosy.operators.raycluster.start import SHELL
 
 CONTAINER = "autoscaler"
 _COMMAND = "ray kuberay-autoscaler --cluster-name $(RAY_CLUSTER_NAME) --cluster-namespace $(RAY_CLUSTER_NAMESPACE)"
@@ -44,7 +43,7 @@ def container(cluster: Cluster) -> Obj:
         "image": options.get("image") or cluster.head_container.get("image"),
         "imagePullPolicy": options.get("imagePullPolicy") or "IfNotPresent",
         "env": env,
-        "command": options.get("command") or list(SHELL),
+        "command": options.get("command") or list(names.SHELL),
         "args": options.get("args") or [_COMMAND],
         "resources": options.get("resources") or thaw(_RESOURCES),
     }

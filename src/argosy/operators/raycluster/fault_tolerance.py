@@ -10,9 +10,8 @@ from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
 from argosy.operators.ray import names
 from argosy.operators.ray.cluster import Cluster, env_value
+from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster.environment import append, default
-from argosy.operators.raycluster.schema import RAY_CLUSTER
-from argosy.operators.raycluster.start import SHELL
 
 DELETION_SECONDS = 300
 """How long a deleted cluster waits for Redis to be cleared."""
@@ -117,7 +116,7 @@ def cleaner(head: Obj, cluster: Cluster, subject: Obj) -> Obj:
         container.pop(probe, None)
     amount = {"cpu": "200m", "memory": "256Mi"}
     container |= {
-        "command": list(SHELL),
+        "command": list(names.SHELL),
         "args": [f"python -c '{_CLEAN}'"],
         "resources": {"limits": amount, "requests": dict(amount)},
     }

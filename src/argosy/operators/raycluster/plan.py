@@ -15,9 +15,9 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, namespace_of, owner_reference, uid_of
 from argosy.operators.ray import names, services
 from argosy.operators.ray.checks import cluster_problem, name_problem
-from argosy.operators.ray.cluster import Cluster, Group, read
+from argosy.operators.ray.cluster import Cluster, Group, read, spec_hash
+from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster import autoscaler, fault_tolerance, groups, pods, status
-from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.settings import OperatorSettings
 
 OWNED = (
@@ -228,7 +228,7 @@ def _is_head(pod: Obj) -> bool:
 
 def _is_outdated(head: Obj, cluster: Cluster) -> bool:
     made_of = (head["metadata"].get("annotations") or {}).get(names.RECREATE_HASH, "")
-    return bool(made_of) and made_of != pods.spec_hash(cluster.spec)
+    return bool(made_of) and made_of != spec_hash(cluster.spec)
 
 
 def _was_provisioned(subject: Obj) -> bool:

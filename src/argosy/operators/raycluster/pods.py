@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
-from argosy.meta.json import Obj, encode, thaw
+from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
 from argosy.operators.ray import names
-from argosy.operators.ray.cluster import Cluster, Group
+from argosy.operators.ray.cluster import Cluster, Group, spec_hash
+from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster import autoscaler, environment, fault_tolerance, start
-from argosy.operators.raycluster.schema import RAY_CLUSTER
 
 WAIT = "wait-gcs-ready"
 _WAIT_SCRIPT = """\
@@ -81,25 +80,6 @@ def worker(cluster: Cluster, subject: Obj, group: Group, host: Host, name: str) 
     return pod
 
 
-def spec_hash(spec: Obj) -> str:
-    """A hash of all of a cluster's spec that does not merely scale it or place its pods."""
-    kept: Obj = thaw(spec)
-    kept.pop("upgradeStrategy", None)
-    kept.pop("suspend", None)
-    for group in (kept.get("headGroupSpec") or {}, *(kept.get("workerGroupSpecs") or ())):
-        for field in ("replicas", "minReplicas", "maxReplicas", "scaleStrategy"):
-            group.pop(field, None)
-        for field in ("tolerations", "schedulingGates"):
-            ((group.get("template") or {}).get("spec") or {}).pop(field, None)
-    return hashlib.sha256(encode(_sorted(kept))).hexdigest()[:32]
-
-
-def _sorted(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
-
-
 def _pod(cluster: Cluster, subject: Obj, group: Obj, place: tuple[str, str], name: str) -> Obj:
     """A pod from a group's template; `place` is the node's type and the group's name."""
     node_type, group_name = place
@@ -137,7 +117,7 @@ def _waiting(cluster: Cluster, container: Obj) -> Obj:
     made: Obj = {
         "name": WAIT,
         "image": container.get("image"),
-        "command": list(start.SHELL),
+        "command": list(names.SHELL),
         "args": [_WAIT_SCRIPT.format(address=f"{cluster.address}:{cluster.gcs_port}")],
         "env": thaw(container.get("env") or []),
         "volumeMounts": thaw(container.get("volumeMounts") or []),

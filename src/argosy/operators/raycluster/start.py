@@ -9,7 +9,6 @@ from argosy.meta.json import Obj, decode, dig, encode
 from argosy.operators.ray import names
 from argosy.operators.ray.cluster import Cluster
 
-SHELL = ["/bin/bash", "-c", "--"]
 _WITH_VALUE = ("log-color", "include-dashboard", "include-log-monitor")
 """Flags of `ray start` that take true or false as a value; all others are there or not."""
 _ACCELERATORS = {"aws.amazon.com/neuroncore": "neuron_cores", "google.com/tpu": "TPU"}
@@ -50,7 +49,7 @@ def wrapped(container: Obj, start: str, *, overwrite: bool) -> None:
     if overwrite or "ray start" in own:
         return
     generated = f"ulimit -n ${{RAY_START_ULIMIT_OPEN_FILES:-65536}}; {start}"
-    container["command"] = list(SHELL)
+    container["command"] = list(names.SHELL)
     container["args"] = [f"{own} && {generated}" if own else generated]
 
 
