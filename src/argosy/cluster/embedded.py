@@ -14,6 +14,8 @@ import gc
 import importlib
 import os
 import socket
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from argosy import __version__
 from argosy.client.client import Client
@@ -35,6 +37,9 @@ from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.holder.processes import start_time
 from argosy.engine.node.runtime.spec import Level
 from argosy.engine.store import Store
+
+if TYPE_CHECKING:
+    from argosy.engine.network import PodGate
 
 _GARBAGE_LOOKED_FOR_EVERY = 20_000
 """Allocations. Objects of the API are trees and go by themselves; looking through them for cycles every 700 is waste."""
@@ -180,7 +185,14 @@ class Engine:
         def serves() -> None:
             self._app.nodes = agent
 
-        await agent.run(informers=self._informers, ready=serves)
+        await agent.run(informers=self._informers, ready=serves, admit=self._gate.admit)
+
+    @cached_property
+    def _gate(self) -> PodGate:
+        """Where the node's new pods wait for the network; made by whichever of the two comes first."""
+        from argosy.engine.network import PodGate  # noqa: PLC0415
+
+        return PodGate()
 
     async def _run_network(self, ready: Ready) -> None:
         ready()
@@ -189,11 +201,14 @@ class Engine:
 
         settings = network.NetworkSettings(
             level=self._runtime.level,
+            pod_cidr=self._addresses.pod_cidr,
             dns_address=self._addresses.dns,
             cluster_domain=CLUSTER_DOMAIN,
             ingress_socket=self._ground.ingress_socket.dup(),
         )
-        await network.run(self._client, self._runtime.network, settings, self._clock, informers=self._informers)
+        await network.run(
+            self._client, self._runtime.network, settings, self._clock, informers=self._informers, gate=self._gate
+        )
 
     async def _run_operators(self, ready: Ready) -> None:
         ready()

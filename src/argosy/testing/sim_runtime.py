@@ -20,6 +20,7 @@ from argosy.engine.node.runtime.spec import (
     Exit,
     Level,
     PodSpec,
+    RulesRefused,
     Run,
     Usage,
 )
@@ -68,6 +69,10 @@ class SimNetwork:
 
     def add_local_address(self, address: str) -> None:
         """Nothing to do."""
+
+    async def load_rules(self, script: str) -> None:
+        """Nothing is enforced in pretence."""
+        raise RulesRefused("a simulated network takes no rules")
 
 
 @dataclass(slots=True)

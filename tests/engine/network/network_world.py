@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.settings import ApiSettings
-from argosy.engine.node.runtime.spec import Level
+from argosy.engine.node.runtime.spec import Level, RulesRefused
 from argosy.testing.cluster import cluster as api_server
 
 # Every process of a parallel test run has addresses of its own.
@@ -31,6 +31,9 @@ class HostNetwork:
 
     def add_local_address(self, address):
         self.local.append(address)
+
+    async def load_rules(self, script):
+        raise RulesRefused("the host's network takes no rules")
 
 
 @asynccontextmanager

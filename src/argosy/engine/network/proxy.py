@@ -22,6 +22,9 @@ _BUFFER_BYTES = 1 << 20
 OpenSocket = Callable[[int, int], socket.socket]
 """(family, type) -> a new non-blocking socket in the network at hand."""
 
+OpenUpstream = Callable[[str, int], socket.socket]
+"""(address, type) -> a new non-blocking socket in the network from which that address can be reached."""
+
 
 def bind(listen: Listen, open_socket: OpenSocket, type: int) -> socket.socket:
     """A socket bound where a Service listens. Raises OSError."""
@@ -39,7 +42,7 @@ def bind(listen: Listen, open_socket: OpenSocket, type: int) -> socket.socket:
 class TcpPort:
     """Listens while somebody answers; holds the port as long as it lives."""
 
-    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenSocket) -> None:
+    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenUpstream) -> None:
         self._listen = listen
         self._open_listener = open_listener
         self._balancer = Balancer()
@@ -89,7 +92,7 @@ class TcpPort:
         client = downstream.client()
         for backend in self._balancer.candidates(client, loop.time()):
             try:
-                upstream = self._upstream(socket.AF_INET, socket.SOCK_STREAM)
+                upstream = self._upstream(backend.address, socket.SOCK_STREAM)
             except OSError:
                 break
             try:

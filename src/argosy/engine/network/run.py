@@ -12,12 +12,16 @@ from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.engine.network.dns import DnsServer
 from argosy.engine.network.dns_forward import Forwarder
+from argosy.engine.network.enforcement import Enforcement, PodGate, everybody, label_nodes, say_not_enforced
 from argosy.engine.network.ingress_proxy import IngressProxy
+from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.names import Names
+from argosy.engine.network.policy_rules import TABLE as POLICIES
 from argosy.engine.network.service_proxies import BY_SERVICE, ServiceProxies, index_slices
+from argosy.engine.network.service_rules import TABLE as SERVICES
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.node.runtime.spec import Level, Network
-from argosy.kinds import ENDPOINT_SLICE, INGRESS, SERVICE
+from argosy.kinds import ENDPOINT_SLICE, INGRESS, NETWORK_POLICY, NODE, SERVICE
 
 _log = logging.getLogger(__name__)
 
@@ -32,18 +36,36 @@ async def run(
     clock: Clock,
     *,
     informers: Informers | None = None,
+    gate: PodGate | None = None,
 ) -> NoReturn:
-    """Serve the cluster's Services, names and Ingresses until cancelled."""
+    """Serve the cluster's Services, names, Ingresses and policies until cancelled; `gate` is where new pods wait."""
     if informers is None:
         async with Informers(client) as own:
-            await run(client, network, settings, clock, informers=own)
+            await run(client, network, settings, clock, informers=own, gate=gate)
     client = client.named(_COMPONENT)
     recorder = EventRecorder(client, _COMPONENT, clock)
     services, slices = informers.of(SERVICE), informers.of(ENDPOINT_SLICE)
     index_slices(slices)
-    proxies = ServiceProxies(network, services, slices, client=client, recorder=recorder, settings=settings)
+    gate = gate or PodGate()
+    kernel = Kernel(network)
+    refusal = await kernel.open(SERVICES, POLICIES)
+    if refusal and settings.level is Level.L2:
+        _log.info("Services go through a proxy, and NetworkPolicies are not enforced: %s", refusal)
+    ruling = None if refusal else kernel
+    proxies = ServiceProxies(
+        network, services, slices, client=client, recorder=recorder, settings=settings, kernel=ruling
+    )
     try:
         async with asyncio.TaskGroup() as group:
+            if refusal:
+                gate.lead_to(everybody)
+                telling = say_not_enforced(informers.of(NETWORK_POLICY), recorder, refusal)
+                group.create_task(telling, name="NetworkPolicies without effect")
+            else:
+                enforcement = Enforcement(kernel, informers, settings.dns_address)
+                group.create_task(enforcement.run(gate), name="NetworkPolicies")
+            nodes = informers.of(NODE)
+            group.create_task(label_nodes(client, nodes, enforced=not refusal), name="what the nodes enforce")
             group.create_task(proxies.run(), name="Service proxies")
             if settings.level is Level.L2 and settings.dns_address:
                 names = Names(settings.cluster_domain, services.get, lambda key: slices.indexed(BY_SERVICE, str(key)))

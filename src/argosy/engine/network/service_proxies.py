@@ -1,4 +1,7 @@
-"""Keeps a socket open for every port of every Service, as Services and EndpointSlices come and go.
+"""Keeps every port of every Service served, as Services and EndpointSlices come and go.
+
+The kernel leads from a Service's address to its pods where the network takes rules (`service_rules`). Everything else has a
+socket here and a proxy behind it: ports on the host, backends outside the pods' network, and networks without rules.
 
 A port that cannot be had becomes an Event on its Service, with the next step, and is tried again; the Service's other ports
 work meanwhile.
@@ -6,11 +9,13 @@ work meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network, ip_address
 from typing import NoReturn, TypeAlias
 
 from argosy.client.client import Client
@@ -18,12 +23,15 @@ from argosy.control.cache import Change
 from argosy.control.events import EventRecorder
 from argosy.control.informer import Informer
 from argosy.control.queue import WorkQueue
+from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.proxy import TcpPort
+from argosy.engine.network.ruleset import Ruleset, union
+from argosy.engine.network.service_rules import FRAME, TABLE, kernel_serves, service_rules
 from argosy.engine.network.services import Frontend, Listen, Place, frontends, service_of
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.udp import UdpPort
-from argosy.engine.node.runtime.spec import Network
-from argosy.errors import ApiError
+from argosy.engine.node.runtime.spec import Level, Network
+from argosy.errors import ApiError, ArgosyError
 from argosy.intent import Reason
 from argosy.kinds import SERVICE
 from argosy.meta.json import Obj, dig
@@ -57,10 +65,16 @@ class ServiceProxies:
         client: Client,
         recorder: EventRecorder,
         settings: NetworkSettings,
+        kernel: Kernel | None = None,
     ) -> None:
         self._network = network
         self._services, self._slices = services, slices
         self._client, self._recorder, self._settings = client, recorder, settings
+        self._kernel = kernel
+        self._pods = IPv4Network(settings.pod_cidr)
+        self._rules: dict[Key, Ruleset] = {}
+        """What the kernel does for each Service."""
+        self._rules_changed = asyncio.Event()
         self._ports: dict[Key, dict[Listen, _Port]] = {}
         self._taken: dict[Listen, Key] = {}
         self._troubles: dict[Key, frozenset[str]] = {}
@@ -75,20 +89,38 @@ class ServiceProxies:
             await self._slices.synced()
             for service in self._services.items():
                 self._queue.add(key_of(service))
-            while True:
-                key = await self._queue.get()
-                try:
-                    await self._reconcile(key)
-                except Exception:
-                    _log.exception("the proxy of Service %s failed", key)
-                    self._queue.add_rate_limited(key)
-                finally:
-                    self._queue.done(key)
+            async with asyncio.TaskGroup() as group:
+                if self._kernel is not None:
+                    group.create_task(self._load(self._kernel), name="Service rules")
+                group.create_task(self._follow(), name="Service ports")
         finally:
             for stop in stops:
                 stop()
             for key in list(self._ports):
                 self._close(key, self._ports[key])
+        raise AssertionError("both follow until cancelled")
+
+    async def _follow(self) -> NoReturn:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._reconcile(key)
+            except Exception:
+                _log.exception("the proxy of Service %s failed", key)
+                self._queue.add_rate_limited(key)
+            finally:
+                self._queue.done(key)
+
+    async def _load(self, kernel: Kernel) -> NoReturn:
+        """Have the kernel follow; what changes meanwhile goes there together."""
+        self._rules_changed.set()
+        while True:
+            await self._rules_changed.wait()
+            self._rules_changed.clear()
+            try:
+                await kernel.put(TABLE, union([FRAME, *self._rules.values()]))
+            except ArgosyError:
+                _log.exception("the kernel's rules for Services are out of date")
 
     def _on(self, key: Callable[[Obj], Key]) -> Callable[[Sequence[Change]], None]:
         def changed(changes: Sequence[Change]) -> None:
@@ -103,6 +135,9 @@ class ServiceProxies:
         if service is not None and key != _API:
             slices = self._slices.indexed(BY_SERVICE, str(key))
             wanted = {each.listen: each for each in frontends(service, slices, self._settings.host_address)}
+            wanted = self._without_kernel(key, wanted)
+        elif self._rules.pop(key, None) is not None:
+            self._rules_changed.set()
         ports = self._ports.setdefault(key, {})
         self._close(key, [listen for listen in ports if listen not in wanted])
         troubles = [trouble for each in wanted.values() if (trouble := await self._serve(key, each))]
@@ -114,6 +149,19 @@ class ServiceProxies:
         if troubles:
             self._queue.add_after(key, _AGAIN_SECONDS)
         await self._write_status(service, [each.listen for each in wanted.values() if each.listen in ports])
+
+    def _without_kernel(self, key: Key, wanted: dict[Listen, Frontend]) -> dict[Listen, Frontend]:
+        """Leave to the kernel what it can serve; returns the rest."""
+        if self._kernel is None:
+            return wanted
+        served = [each for each in wanted.values() if kernel_serves(each, self._pods)]
+        for each in served:
+            self._network.add_local_address(each.listen.address)
+        rules = service_rules(key, served)
+        if rules != self._rules.get(key):
+            self._rules[key] = rules
+            self._rules_changed.set()
+        return {listen: each for listen, each in wanted.items() if each not in served}
 
     async def _serve(self, key: Key, frontend: Frontend) -> str:
         """Have one port listen; returns what is wrong, as a sentence with the next step."""
@@ -138,9 +186,14 @@ class ServiceProxies:
         return ""
 
     def _open(self, listen: Listen) -> _Port:
-        inside = self._network.socket
-        listener = inside if listen.place is Place.CLUSTER else _host_socket
-        return UdpPort(listen, listener, inside) if listen.protocol == "UDP" else TcpPort(listen, listener, inside)
+        listener = self._network.socket if listen.place is Place.CLUSTER else _host_socket
+        proxy = UdpPort if listen.protocol == "UDP" else TcpPort
+        return proxy(listen, listener, self._upstream)
+
+    def _upstream(self, address: str, type: int) -> socket.socket:
+        """Pods are in the cluster's network; anything else that a Service leads to is reached from the host."""
+        inside = self._network.level is not Level.L2 or ip_address(address) in self._pods
+        return self._network.socket(socket.AF_INET, type) if inside else _host_socket(socket.AF_INET, type)
 
     def _close(self, key: Key, listens: Iterable[Listen]) -> None:
         for listen in list(listens):

@@ -14,6 +14,8 @@ class NetworkSettings:
     """Settings of one cluster's network."""
 
     level: Level
+    pod_cidr: str = "10.64.0.0/16"
+    """Where pods have their addresses (L2); what lies outside is reached from the host."""
     dns_address: str = ""
     """Where the cluster's DNS answers, port 53 (L2; below that, names stand in hosts files)."""
     cluster_domain: str = "cluster.local"

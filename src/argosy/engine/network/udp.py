@@ -7,7 +7,7 @@ import socket
 from typing import cast
 
 from argosy.engine.network.balance import Balancer
-from argosy.engine.network.proxy import OpenSocket, bind
+from argosy.engine.network.proxy import OpenSocket, OpenUpstream, bind
 from argosy.engine.network.services import Frontend, Listen
 
 _IDLE_SECONDS = 60.0
@@ -17,7 +17,7 @@ _FLOWS_MAX = 4096
 class UdpPort(asyncio.DatagramProtocol):
     """Holds the port as long as it lives; datagrams without a backend are dropped, as UDP is entitled to."""
 
-    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenSocket) -> None:
+    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenUpstream) -> None:
         self._listen = listen
         self._open_listener = open_listener
         self._upstream = open_upstream
@@ -69,7 +69,8 @@ class UdpPort(asyncio.DatagramProtocol):
         if len(self._flows) >= _FLOWS_MAX:
             self._drop(next(iter(self._flows)))
         try:
-            flow = _Flow(self, client, candidates[0], self._upstream(socket.AF_INET, socket.SOCK_DGRAM))
+            upstream = self._upstream(candidates[0].address, socket.SOCK_DGRAM)
+            flow = _Flow(self, client, candidates[0], upstream)
         except OSError:
             return None
         self._balancer.chosen(client[0], candidates[0], now)

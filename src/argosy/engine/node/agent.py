@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
 
@@ -45,6 +45,10 @@ from argosy.meta.objects import name_of, uid_of
 _log = logging.getLogger(__name__)
 
 
+async def at_once(pod: Obj, address: str) -> None:
+    """No network keeps pods waiting."""
+
+
 class NodeAgent:
     """Runs the pods of this machine. Implements the API server's `NodeAccess`."""
 
@@ -65,8 +69,17 @@ class NodeAgent:
         self._fed: set[str] = set()
         """Runs whose only client has been there."""
 
-    async def run(self, *, informers: Informers | None = None, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until cancelled; pods keep running then. `ready` is called when the nodes are registered."""
+    async def run(
+        self,
+        *,
+        informers: Informers | None = None,
+        ready: Callable[[], None] = lambda: None,
+        admit: Callable[[Obj, str], Awaitable[None]] = at_once,
+    ) -> None:
+        """Serve until cancelled; pods keep running then. `ready` is called when the nodes are registered.
+
+        A new pod waits for `admit` (the pod, its address) before its containers start.
+        """
         async with AsyncExitStack() as stack:
             pool = informers if informers is not None else await stack.enter_async_context(Informers(self._client))
             pods = self._pods(pool, own=informers is None)
@@ -78,7 +91,7 @@ class NodeAgent:
             stack.push_async_callback(self._close)
             registering = asyncio.create_task(self._nodes.register())
             await asyncio.gather(registering, pods.synced(), references.synced())
-            self._shared = self._share(references)
+            self._shared = self._share(references, admit)
             await self._adopt(pods)
             stack.callback(pods.listen(self._follow))
             for pod in list(pods.items()):
@@ -134,7 +147,7 @@ class NodeAgent:
         """What joins a container's own streams. Raises InternalError likewise."""
         state = self._running(pod, container)
         runtime = consoles.interactive(self._runtime)
-        declared: Obj = next((c for c in dig(pod, "spec", "containers", default=()) if c["name"] == container), {})
+        declared = launch.container_of(pod, container)
         stdin = streams.stdin and bool(declared.get("stdin"))
         once = stdin and bool(declared.get("stdinOnce"))
 
@@ -210,7 +223,7 @@ class NodeAgent:
         if self._names is not None:
             self._names.touch()
 
-    def _share(self, references: References) -> Shared:
+    def _share(self, references: References, admit: Callable[[Obj, str], Awaitable[None]]) -> Shared:
         return Shared(
             client=self._client,
             runtime=self._runtime,
@@ -224,6 +237,7 @@ class NodeAgent:
             events=self._events,
             allocatable=self._nodes.allocatable,
             names=self._names,
+            admit=admit,
             gone=self._gone,
             turns=turns(self._runtime.level),
         )

@@ -63,6 +63,8 @@ class Preparation:
         if shared.runtime.level is Level.L0:
             self._write_kubeconfig(self.mounted)
         await self._insist(self._make_sandbox, "FailedCreatePodSandBox")
+        if not host_network:
+            await shared.admit(pod, self.address)
         self._keep_fresh()
         return self.address
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from argosy.client.client import Client
@@ -17,6 +17,7 @@ from argosy.engine.node.references import References
 from argosy.engine.node.runtime.spec import Level, Runtime
 from argosy.engine.node.settings import NodeSettings
 from argosy.engine.node.statuses import Statuses
+from argosy.meta.json import Obj
 
 
 def turns(level: Level) -> asyncio.Semaphore:
@@ -41,6 +42,8 @@ class Shared:
     allocatable: Mapping[str, str]
     names: HostNames | None
     """The cluster's host names, for levels without DNS."""
+    admit: Callable[[Obj, str], Awaitable[None]]
+    """(pod, its address) -> done when the network is ready for the pod."""
     gone: Callable[[str], None]
     """Told when nothing of a pod (its uid) is left."""
     turns: asyncio.Semaphore

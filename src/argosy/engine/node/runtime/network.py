@@ -12,9 +12,9 @@ import socket
 import threading
 from collections import deque
 
-from argosy.engine.node.runtime.connection import Connection, HolderGone
-from argosy.engine.node.runtime.holder import wire
-from argosy.engine.node.runtime.spec import Level
+from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
+from argosy.engine.node.runtime.holder import rules, wire
+from argosy.engine.node.runtime.spec import Level, RulesRefused
 
 AHEAD = 16
 """How many stream sockets one round trip fetches once they are in demand."""
@@ -35,6 +35,10 @@ class HostNetwork:
 
     def add_local_address(self, address: str) -> None:
         """Nothing to do: every 127.x.y.z is the machine's already."""
+
+    async def load_rules(self, script: str) -> None:
+        """The host's network is not ours to rule. Raises RulesRefused."""
+        raise RulesRefused(f"at isolation {self.level} pods share the host's network; run where isolation L2 is possible")
 
     def restore(self) -> None:
         """Nothing is lost with a holder."""
@@ -82,6 +86,17 @@ class HolderNetwork:
             except HolderGone as error:
                 raise ConnectionError(str(error)) from None
             self._local.add(address)
+
+    async def load_rules(self, script: str) -> None:
+        """Have the holder load an nftables script. Raises RulesRefused, HolderGone."""
+        try:
+            answer = await self._connection.ask({"op": "rules", "script": script.encode()})
+        except HolderRefused as error:
+            raise RulesRefused(str(error)) from None
+        if answer["code"] == rules.NO_PROGRAM:
+            raise RulesRefused("there is no nft on this machine; install the package nftables")
+        if answer["code"]:
+            raise RulesRefused(f"nft refuses the rules: {answer['said'].strip() or answer['code']}")
 
     def restore(self) -> None:
         """After a new holder: forget what belonged to the old one, and put the local addresses back."""

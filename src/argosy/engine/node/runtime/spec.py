@@ -20,6 +20,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from argosy.errors import ArgosyError
+
 
 class Level(StrEnum):
     """How strongly a pod is set apart."""
@@ -143,6 +145,10 @@ class Usage:
     memory_bytes: int
 
 
+class RulesRefused(ArgosyError):
+    """The network takes no rules, or not these; the message says why."""
+
+
 class Network(Protocol):
     """The one primitive of the cluster's network: a socket in it. Works at every level; at L0 and L1 it is the host's.
 
@@ -158,6 +164,10 @@ class Network(Protocol):
 
     def add_local_address(self, address: str) -> None:
         """Make an address (a Service's cluster IP, the DNS server's) bindable in the cluster's network."""
+        ...
+
+    async def load_rules(self, script: str) -> None:
+        """Load an nftables script, as one transaction. Raises RulesRefused; ArgosyError when it may work later."""
         ...
 
 
@@ -229,3 +239,5 @@ class Image:
     command: tuple[str, ...] = ()
     """What runs when the pod gives neither command nor args."""
     working_dir: str = "/"
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the real image's programs, and where those lie that stand in for them."""

@@ -5,7 +5,7 @@ fork of it. At L2 it stands in a user, mount and network namespace of its own: t
 sandboxes (kept alive by open descriptors, without a process), forks off the launch of containers and the entering of
 them, and hands out sockets. It never waits for anyone: work that may take long is done in its children.
 
-Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, address, rejoin, end.
+Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, address, rules, rejoin, end.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from argosy.engine.node.runtime.holder import (
     netlink,
     processes,
     rootfs,
+    rules,
     seccomp,
     syscalls,
     wire,
@@ -129,8 +130,9 @@ class Holder:
         if operation == "sockets":
             self._hand_out(request, line)
             return True
-        if operation in {"start", "exec", "pod-socket"}:
-            self._fork(operation, request, descriptors, line)
+        if operation in {"start", "exec", "pod-socket", "rules"}:
+            if not wire.hung_up(line):
+                self._fork(operation, request, descriptors, line)
             return False
         answer: Request = {}
         if operation == "hello":
@@ -175,6 +177,8 @@ class Holder:
         elif not os.fork():
             if operation == "exec":
                 enter.run(self.level, order, line, descriptors)
+            if operation == "rules":
+                rules.load(request, line)
             enter.socket_in(namespaces, request, line)
 
     def _make_pod(self, hostname: str, address: str) -> list[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import marshal
 import os
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ TYPE_CHECKING = False  # typing is slow to import, and the holder needs it for n
 if TYPE_CHECKING:
     from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 FRAME_MAX = 64 * 1024 * 1024
 DESCRIPTORS_MAX = 64
 
@@ -56,6 +57,13 @@ def receive(line: socket.socket) -> tuple[Any, list[int]]:
     while len(body) < length:
         body += _some(line, min(length - len(body), 1 << 18))
     return unpack(bytes(body)), descriptors
+
+
+def hung_up(line: socket.socket) -> bool:
+    """Whether the other end has gone."""
+    poll = select.poll()
+    poll.register(line, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _first(line: socket.socket, size: int) -> tuple[bytes, list[int]]:
