@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from argosy.client import commands
+from argosy.client.commands import Execution
 from argosy.client.requests import JSON, MERGE_PATCH, Event, Request, Response
 from argosy.client.transport import Transport
 from argosy.errors import from_status
@@ -179,6 +181,15 @@ class Client:
         async with aclosing(response.chunks) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def execute(self, pods: Kind, key: Key, command: Sequence[str], *, container: str = "") -> Execution:
+        """Run a command in a container to its end, without input; cancelling ends it.
+
+        Raises ApiError for one that could not be run, ConnectionError for one that was lost.
+        """
+        response = await self.raw(commands.request(pods, key, command, container))
+        assert response.session is not None, "who asks for a session is given one"
+        return await commands.finish(response.session)
 
     async def _write(self, method: str, path: str, obj: Obj, *, content_type: str = JSON, dry_run: bool = False) -> Obj:
         query = {"fieldManager": self._field_manager}

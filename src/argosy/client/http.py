@@ -12,11 +12,13 @@ from collections.abc import AsyncGenerator
 import aiohttp
 
 from argosy.client.client import request_body
+from argosy.client.commands import PROTOCOLS, UPGRADE, asks_for_session
 from argosy.client.kubeconfig import Access
 from argosy.client.requests import Event, Request, Response
 from argosy.meta.json import decode
 
 _LINE_BYTES_MAX = 16 * 1024 * 1024
+_MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 
 
@@ -36,6 +38,8 @@ class HttpTransport:
         bearer = self.access.bearer()
         if bearer:
             headers["authorization"] = f"Bearer {bearer}"
+        if asks_for_session(request):
+            return await self._upgrade(request, headers)
         streaming = _is_stream(request)
         try:
             answer = await self._open().request(
@@ -55,6 +59,27 @@ class HttpTransport:
         if request.query.get("watch") in ("true", "1"):
             return Response(answer.status, _headers(answer), events=_events(answer))
         return Response(answer.status, _headers(answer), chunks=_chunks(answer))
+
+    async def _upgrade(self, request: Request, headers: dict[str, str]) -> Response:
+        from argosy.client.websocket import SocketSession  # noqa: PLC0415 - few processes run commands
+
+        own = {name: value for name, value in headers.items() if name not in UPGRADE}
+        try:
+            socket = await self._open().ws_connect(
+                self.access.server + request.path,
+                params=_parameters(request),
+                headers=own,
+                protocols=PROTOCOLS,
+                max_msg_size=_MESSAGE_BYTES_MAX,
+                server_hostname=self.access.server_name or None,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            return Response(
+                error.status, obj={"message": f"the command was refused: {error.message}", "code": error.status}
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ConnectionError(f"{self.access.server} does not answer: {_reason(error)}") from error
+        return Response(101, session=SocketSession(socket))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -76,7 +101,7 @@ def _is_stream(request: Request) -> bool:
 
 
 def _parameters(request: Request) -> list[tuple[str, str]]:
-    single = list(request.query.items())
+    single = [(name, value) for name, value in request.query.items() if name not in request.multi_query]
     return single + [(name, value) for name, values in request.multi_query.items() for value in values]
 
 

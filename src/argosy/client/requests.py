@@ -69,8 +69,8 @@ class Response:
     obj: Obj | None = None
     chunks: AsyncGenerator[bytes, None] | None = None
     events: AsyncGenerator[Event, None] | None = None
-    session: object | None = None
-    """What the connection is to be joined to (exec, attach, port-forward): the HTTP edge's own matter."""
+    session: Any = None
+    """What the connection is to be joined to (exec, attach, port-forward); the edge, or `commands`, knows what it is."""
 
     def decoded(self) -> Any:
         """The answer as JSON, whichever way it came."""
