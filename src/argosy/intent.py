@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
@@ -137,8 +137,17 @@ class Related:
     instead of comparing every subject with every object. A subject or object without keys has no pairs."""
 
 
-Fetch: TypeAlias = Callable[[str], Awaitable[bytes]]
-"""GET an API path (a Service's proxy, say) and return the body; raises ApiError or ConnectionError."""
+class Fetch(Protocol):
+    """How a probe asks: through the API server, so that it works wherever a kubeconfig does."""
+
+    async def __call__(self, path: str) -> bytes:
+        """GET an API path (a Service's proxy, say) and return the body. Raises ApiError, ConnectionError."""
+        ...
+
+    async def execute(self, pod: Key, container: str, command: Sequence[str]) -> bytes:
+        """Run a command in a container and return what it said, whatever its exit code. Raises ApiError, ConnectionError."""
+        ...
+
 
 Probe: TypeAlias = Callable[[Fetch, Obj], Awaitable[Obj]]
 """Ask the outside about a subject: the only I/O an operator has, and its result is one more field of `Observed`."""

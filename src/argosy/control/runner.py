@@ -16,6 +16,7 @@ from functools import partial
 from typing import NoReturn
 from urllib.parse import parse_qsl
 
+from argosy import kinds
 from argosy.client.client import Client
 from argosy.client.requests import Request
 from argosy.clock import Clock, SystemClock
@@ -251,7 +252,7 @@ class Runner:
             if subject is not None and memory is not None:
                 calls = memory.calls
                 try:
-                    found = await probe(self._fetch, subject)
+                    found = await probe(_Outside(self._client), subject)
                 except (ApiError, ConnectionError, TimeoutError) as error:
                     _log.debug("probe of %s: %s", key, error)
                 except Exception:
@@ -262,13 +263,23 @@ class Runner:
                         self._queue.add(key)
             await asyncio.sleep(self.operator.probe_every_seconds)
 
-    async def _fetch(self, path: str) -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """`intent.Fetch` over a client."""
+
+    client: Client
+
+    async def __call__(self, path: str) -> bytes:
         target, _, query = path.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
-        response = await self._client.raw(Request("GET", target, parameters))
+        response = await self.client.raw(Request("GET", target, parameters))
         if response.chunks is not None:
             return b"".join([chunk async for chunk in response.chunks])
         return encode(response.obj) if response.obj is not None else response.body
+
+    async def execute(self, pod: Key, container: str, command: Sequence[str]) -> bytes:
+        return (await self.client.execute(kinds.POD, pod, command, container=container)).stdout
 
 
 async def run_operators(
