@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.operators import ALL
-from argosy.operators.install import choose, manifests, missing
+from argosy.operators.install import choose, manifests, missing, objects
 
 
 def deployment(name: str, replicas: int = 1) -> dict:
@@ -11,7 +11,13 @@ def deployment(name: str, replicas: int = 1) -> dict:
 
 
 def test_every_operator_brings_its_kind():
-    assert [crd["metadata"]["name"] for crd in manifests()] == [kind.resource for offer in ALL for kind in offer.kinds]
+    offered = dict.fromkeys(kind.resource for offer in ALL for kind in offer.kinds)
+    assert [crd["metadata"]["name"] for crd in manifests()] == list(offered), "two versions are one definition"
+
+
+def test_what_comes_along_is_of_a_kind_that_the_cluster_knows():
+    found = {(kind.kind, obj["metadata"]["name"]) for kind, obj in objects()}
+    assert {("ClusterTrainingRuntime", "torch-distributed"), ("ConfigMap", "kubeflow-trainer-public")} <= found
 
 
 def test_a_definition_that_is_there_stays():

@@ -6,7 +6,7 @@ A kind whose official operator already runs in the cluster is left to it.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -18,7 +18,9 @@ from argosy.client.kubeconfig import Access
 from argosy.clock import SystemClock
 from argosy.control.lease import Candidacy, lead
 from argosy.control.runner import run_operators
-from argosy.errors import AlreadyExists
+from argosy.errors import AlreadyExists, NotFound
+from argosy.meta.json import Obj
+from argosy.meta.kind import Kind
 from argosy.meta.objects import name_of
 from argosy.operators import ALL, build
 from argosy.operators.install import choose, missing, objects
@@ -26,6 +28,8 @@ from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
 LEASE_NAMESPACE, LEASE_NAME = "kube-system", "argosy-operators"
+_UNTIL_SERVED_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+"""How long to wait between tries for a kind that was defined a moment ago."""
 
 
 async def operate(access: Access, settings: OperatorSettings, tell: Callable[[str], None]) -> None:
@@ -64,5 +68,21 @@ async def _install(client: Client, offers: Sequence[Offer], tell: Callable[[str]
         except AlreadyExists:
             continue  # another instance was quicker
     for kind, obj in objects(offers):
-        with contextlib.suppress(AlreadyExists):
+        await _make(client, kind, obj)
+
+
+async def _make(client: Client, kind: Kind, obj: Obj) -> None:
+    """Create an object, unless it is there. A server takes a moment to serve a kind that has just been defined."""
+    tries = iter(_UNTIL_SERVED_SECONDS)
+    while True:
+        try:
             await client.create(kind, obj)
+        except AlreadyExists:
+            return
+        except NotFound:
+            wait_seconds = next(tries, None)
+            if wait_seconds is None:
+                raise
+            await asyncio.sleep(wait_seconds)
+        else:
+            return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from argosy import kinds
 from argosy.meta.crd import crd_for
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
@@ -41,11 +42,13 @@ def manifests(offers: Sequence[Offer] = ALL) -> list[Obj]:
 
 def objects(offers: Sequence[Offer] = ALL) -> list[tuple[Kind, Obj]]:
     """What comes along with the kinds, each with its kind."""
-    return [
-        (next(kind for kind in offer.kinds if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"])), obj)
-        for offer in offers
-        for obj in offer.objects()
-    ]
+    return [(_kind_of(obj, offer), obj) for offer in offers for obj in offer.objects()]
+
+
+def _kind_of(obj: Obj, offer: Offer) -> Kind:
+    """One of the offer's own, or a built-in one."""
+    wanted = (obj["apiVersion"], obj["kind"])
+    return next(kind for kind in (*offer.kinds, *kinds.ALL) if (kind.api_version, kind.kind) == wanted)
 
 
 def missing(present: Collection[str], offers: Sequence[Offer] = ALL) -> list[Obj]:

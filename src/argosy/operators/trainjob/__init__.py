@@ -19,9 +19,9 @@ def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]
 
 
 def _objects() -> Iterable[Obj]:
-    from argosy.operators.trainjob.runtimes import ready_made  # noqa: PLC0415
+    from argosy.operators.trainjob.runtimes import note_of_version, ready_made  # noqa: PLC0415 - see `Offer`
 
-    return ready_made()
+    return (*note_of_version(), *ready_made())
 
 
 OFFER = Offer(

@@ -1,6 +1,6 @@
-"""The ClusterTrainingRuntimes that come with the kinds: those of upstream by their names, and LoRA fine-tuning with peft.
+"""What comes with the kinds: ClusterTrainingRuntimes, those of upstream by their names, and the note of a version.
 
-Called when the kinds are installed. A runtime that is there already stays as it is.
+Called when the kinds are installed. What is there already stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,21 @@ _JAX_IMAGE = "nvcr.io/nvidia/jax:25.10-py3"
 _IMAGES = "ghcr.io/kubeflow/trainer"
 _WORKSPACE = "initializer"
 _MPI_HOME = "/home/mpiuser"
+_NAMESPACE = "kubeflow-system"
+_VERSION = "v2.3.0"
+"""The release of Kubeflow Trainer whose API this is."""
+
+
+def note_of_version() -> list[Obj]:
+    """The ConfigMap in which Kubeflow's Python client looks for the version that it talks to, and its namespace."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}}
+    note = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kubeflow-trainer-public", "namespace": _NAMESPACE},
+        "data": {"kubeflow_trainer_version": _VERSION},
+    }
+    return [namespace, note]
 
 
 def ready_made() -> list[Obj]:
