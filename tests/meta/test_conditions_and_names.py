@@ -71,3 +71,18 @@ def test_keys_ports_and_the_rest() -> None:
     assert names.env_name("a=b")
     assert not names.http_header("X-Foo")
     assert names.path_segment("a/b") == ["may not contain '/'"]
+
+
+def test_nothing_is_left_of_an_older_reason():
+    told = [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "no room",
+            "lastProbeTime": "x",
+        }
+    ]
+    (turned,) = conditions.with_condition(told, {"type": "PodScheduled", "status": "True"}, NOW)
+    assert {"reason", "message"}.isdisjoint(turned)
+    assert (turned["status"], turned["lastProbeTime"]) == ("True", "x")

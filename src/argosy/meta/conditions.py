@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from argosy.clock import rfc3339
@@ -33,7 +34,8 @@ def is_true_in(conditions: Iterable[Obj], type: str) -> bool:
 def with_condition(conditions: Iterable[Obj] | None, wanted: Obj, now: datetime) -> list[Obj]:
     """The list with `wanted` (type, status, reason, message, …) set in it.
 
-    `lastTransitionTime` stays what it was unless the status differs; a new condition goes to the end.
+    `lastTransitionTime` stays what it was unless the status differs; a new condition goes to the end. Nothing is left of the
+    reason and the message that were there before, whether or not `wanted` has any.
     """
     result: list[Obj] = []
     found = False
@@ -43,10 +45,49 @@ def with_condition(conditions: Iterable[Obj] | None, wanted: Obj, now: datetime)
             continue
         found = True
         kept = condition.get("lastTransitionTime") if condition.get("status") == wanted["status"] else None
-        result.append({**condition, **wanted, "lastTransitionTime": kept or rfc3339(now)})
+        others = {name: value for name, value in condition.items() if name not in ("reason", "message")}
+        result.append({**others, **wanted, "lastTransitionTime": kept or rfc3339(now)})
     if not found:
         result.append({**wanted, "lastTransitionTime": rfc3339(now)})
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a condition should say; the times follow from what it said before."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+def with_stamped(
+    conditions: Iterable[Obj], wanted: Condition, now: datetime, *, stamp: str = "", touch: bool = False
+) -> list[Obj]:
+    """The same for kinds with a second time field, such as Deployments and Jobs.
+
+    One that says nothing new keeps all its times, so that a plan that changes nothing writes nothing.
+
+    `stamp` names a second time field of the kind (`lastUpdateTime` of Deployments, `lastProbeTime` of Jobs and pods), which
+    moves on every change, and with `touch` even without one.
+    """
+    before = list(conditions)
+    old = find_in(before, wanted.type)
+    said: Obj = {"type": wanted.type, "status": wanted.status}
+    if wanted.reason:
+        said["reason"] = wanted.reason
+    if wanted.message:
+        said["message"] = wanted.message
+    if old is not None and not touch and all(old.get(k) == said.get(k) for k in ("status", "reason", "message")):
+        return before
+    moved = old is None or old.get("status") != wanted.status
+    said["lastTransitionTime"] = rfc3339(now) if old is None or moved else old.get("lastTransitionTime")
+    if stamp:
+        said[stamp] = rfc3339(now)
+    if old is None:
+        return [*before, said]
+    return [said if c.get("type") == wanted.type else c for c in before]
 
 
 def without_condition(conditions: Iterable[Obj] | None, type: str) -> list[Obj]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from argosy.client.client import Client
 from argosy.clock import Clock
 from argosy.control.events import EventRecorder
-from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.scheduler.messages import Unfit
 from argosy.engine.scheduler.podinfo import PodInfo
 from argosy.errors import ApiError
 from argosy.intent import Reason
 from argosy.kinds import POD
+from argosy.meta.conditions import Condition, with_stamped
 from argosy.meta.json import Obj, dig
 
 _log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Reports:
         self._recorder.emit(POD, pod.obj, Reason("FailedScheduling", why.message, warning=True))
         condition = Condition("PodScheduled", "False", "Unschedulable", why.message)
         before = dig(pod.obj, "status", "conditions", default=[])
-        conditions = with_condition(before, condition, self._clock.now())
+        conditions = with_stamped(before, condition, self._clock.now())
         status: Obj = {}
         if conditions != before:
             status["conditions"] = conditions

@@ -8,9 +8,9 @@ from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.controllers.autoscaler.algebra import Bounds, Desired, Past, desired_replicas
 from argosy.engine.controllers.autoscaler.behavior import rules
-from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.controllers.pods import moment
 from argosy.intent import Observed, Patch, Plan, Reason
+from argosy.meta.conditions import Condition, with_stamped
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, is_deleting, name_of, namespace_of
@@ -126,7 +126,7 @@ def _status(
     before = seen.subject.get("status") or {}
     told = list(before.get("conditions") or ())
     for condition in conditions:
-        told = with_condition(told, condition, seen.now)
+        told = with_stamped(told, condition, seen.now)
     status: Obj = {
         "observedGeneration": seen.subject["metadata"].get("generation", 1),
         "currentReplicas": int(dig(found, "scale", "status", "replicas", default=before.get("currentReplicas") or 0)),

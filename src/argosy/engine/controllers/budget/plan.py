@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.controllers.pods import is_finished, moment, resolve_int_or_percent, soonest
 from argosy.intent import Observed, Plan
 from argosy.kinds import POD, REPLICA_SET, STATEFUL_SET
+from argosy.meta.conditions import Condition, with_stamped
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import controller_of, is_deleting, labels_of, name_of, namespace_of, pod_is_ready, uid_of
 from argosy.meta.selectors import matches
@@ -52,7 +52,7 @@ def plan(seen: Observed) -> Plan:
         "desiredHealthy": desired,
         "disruptionsAllowed": allowed,
         "expectedPods": expected,
-        "conditions": with_condition(conditions, condition, seen.now),
+        "conditions": with_stamped(conditions, condition, seen.now),
     }
     if disrupted:
         status["disruptedPods"] = disrupted

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argosy.engine.controllers.claims import claim
-from argosy.engine.controllers.conditions import Condition
 from argosy.engine.controllers.deployment import revisions
 from argosy.engine.controllers.deployment.progress import limits, status_of
 from argosy.engine.controllers.deployment.rolling import Size, Target, rescale, roll
 from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.kinds import DEPLOYMENT, REPLICA_SET
+from argosy.meta.conditions import Condition
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, uid_of
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.controllers.pods import moment, resolve_int_or_percent
-from argosy.meta.conditions import find_in, without_condition
+from argosy.meta.conditions import Condition, find_in, with_stamped, without_condition
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of
 
@@ -32,7 +31,7 @@ def status_of(
     if dig(deployment, "status", "collisionCount"):
         status["collisionCount"] = deployment["status"]["collisionCount"]
     conditions = list(dig(deployment, "status", "conditions", default=[]))
-    conditions = with_condition(
+    conditions = with_stamped(
         conditions,
         _available(status.get("availableReplicas", 0), replicas - unavailable(deployment)),
         now,
@@ -96,19 +95,19 @@ def _progressing(
     if deadline >= _NEVER:
         return without_condition(conditions, "Progressing"), None
     if note is not None:
-        return with_condition(conditions, note, now, stamp=_STAMP), deadline
+        return with_stamped(conditions, note, now, stamp=_STAMP), deadline
     old = find_in(conditions, "Progressing")
     if current is None or deployment["spec"].get("paused"):
         return conditions, None
     subject = f'ReplicaSet "{name_of(current)}"'
     if _complete(deployment, status):
         done = Condition("Progressing", "True", "NewReplicaSetAvailable", f"{subject} has successfully progressed.")
-        return with_condition(conditions, done, now, stamp=_STAMP), None
+        return with_stamped(conditions, done, now, stamp=_STAMP), None
     if old is not None and old.get("reason") == "NewReplicaSetAvailable" and _settled(status):
         return conditions, None  # a pod of a finished rollout that fails later is no rollout
     if old is None or _moved(deployment, status):
         going = Condition("Progressing", "True", "ReplicaSetUpdated", f"{subject} is progressing.")
-        return with_condition(conditions, going, now, stamp=_STAMP, touch=True), deadline
+        return with_stamped(conditions, going, now, stamp=_STAMP, touch=True), deadline
     if old.get("reason") in {"ProgressDeadlineExceeded", "NewReplicaSetAvailable"}:
         return conditions, None
     since = moment(old.get(_STAMP)) or now
@@ -116,7 +115,7 @@ def _progressing(
     if left > 0:
         return conditions, left
     late = Condition("Progressing", "False", "ProgressDeadlineExceeded", f"{subject} has timed out progressing.")
-    return with_condition(conditions, late, now, stamp=_STAMP), None
+    return with_stamped(conditions, late, now, stamp=_STAMP), None
 
 
 def _settled(status: Obj) -> bool:

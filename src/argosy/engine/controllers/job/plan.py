@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from argosy.clock import rfc3339
-from argosy.engine.controllers.conditions import Condition, with_condition
 from argosy.engine.controllers.job import indexes, wanted
 from argosy.engine.controllers.job.census import RELEASED, TRACKING, Census, take
 from argosy.engine.controllers.job.verdict import Tallies, Verdict, decide, finished
 from argosy.engine.controllers.pods import BURST, created, moment, soonest
 from argosy.intent import Action, Delete, Observed, Patch, Plan, Reason
 from argosy.kinds import JOB, POD
-from argosy.meta.conditions import find, is_true_in
+from argosy.meta.conditions import Condition, find, is_true_in, with_stamped
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import created_of, is_deleting, key_of, name_of, pod_is_ready, uid_of
 
@@ -189,7 +188,7 @@ class _Draft:
         self.reasons.append(Reason("SuccessfulDelete", f"Deleted pod: {name_of(pod)}"))
 
     def _condition(self, condition: Condition) -> None:
-        self.conditions = with_condition(self.conditions, condition, self.now, stamp="lastProbeTime")
+        self.conditions = with_stamped(self.conditions, condition, self.now, stamp="lastProbeTime")
 
 
 def _settles_at(pod: Obj, now: datetime) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from argosy.engine.controllers.conditions import Condition, with_condition
+from argosy.meta.conditions import Condition, with_stamped
 from argosy.meta.json import Obj
 
 
@@ -58,5 +58,5 @@ def conditions_for(conditions: Iterable[Obj], remains: Remains, now: datetime) -
     ]
     told = list(conditions)
     for condition in wanted:
-        told = with_condition(told, condition, now)
+        told = with_stamped(told, condition, now)
     return told
