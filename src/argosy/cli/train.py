@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from argosy.cli.connection import Connection, ContextOption, KubeconfigOption, NamespaceOption, connect
-from argosy.cli.terminal import Format, Output, Progress, note, print_json, progress, say
+from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
+from argosy.cli.terminal import Format, Output, note, print_json, progress, say
 from argosy.errors import UserError
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import Key
-from argosy.operators.pytorchjob.schema import PYTORCH_JOB
-from argosy.sdk import waiting
-from argosy.sdk.apply import apply
-from argosy.sdk.training import TrainingRun, name_from, parse_pairs, training_objects
+from argosy.meta.objects import name_of
+from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch
+from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs
+from argosy.sdk.workspace import Workspace, collect
+
+Where = tuple[str, str, Path | None]
 
 
 def command(
-    script: Annotated[Path, typer.Argument(help="A Python file; the .py files beside it travel with it.")],
+    script: Annotated[Path, typer.Argument(help="A Python file of the working directory, which travels as a whole.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script, after --.")] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="How many pods; one field to scale an experiment.")] = 1,
-    name: Annotated[str, typer.Option(help="The job's name; default: the script's.")] = "",
-    image: Annotated[str, typer.Option(help="What to run it in.")] = "argosy/torch",
+    nodes: Annotated[int, typer.Option(min=1, help="How many pods.")] = 1,
+    scale: Annotated[int, typer.Option(min=1, help="So many times the pods; one field to scale an experiment.")] = 1,
+    name: Annotated[str, typer.Option(help="The job's name; default: the script's, numbered.")] = "",
+    image: Annotated[str, typer.Option(help="What to run it in, e.g. pytorch; needs Python.")] = DEFAULT_IMAGE,
+    workdir: Annotated[Path | None, typer.Option(help="The directory that travels; default: this one.")] = None,
+    requirements: Annotated[str, typer.Option(help="A requirements or lock file of it, or none; default: found.")] = "",
     env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE, repeatable.")] = None,
     cpu: Annotated[str, typer.Option(help="CPUs a pod, e.g. 500m.")] = "",
     memory: Annotated[str, typer.Option(help="Memory a pod, e.g. 2Gi.")] = "",
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs a pod.")] = 0,
-    claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim to mount at /data.")] = "",
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs a pod; more than one: a process for each.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, help="Processes a pod, by torchrun; default: one a GPU.")] = 0,
+    claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim at /data; checkpoints go there.")] = "",
+    cache: Annotated[str, typer.Option(help="A claim that keeps environments made for requirements.")] = "",
+    restarts: Annotated[int, typer.Option(min=0, help="How often the gang may start again.")] = 3,
+    follow: Annotated[bool, typer.Option("--follow/--quiet", "-f/-q", help="Show the output as it comes.")] = True,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the end.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the end.")] = 86_400,
     namespace: NamespaceOption = "",
@@ -39,49 +48,77 @@ def command(
 ) -> None:
     """Run a training script on one or many pods as a PyTorchJob, and wait for it.
 
+    The working directory goes along, without what .gitignore and .argosyignore name; packages are installed from its
+    requirements.txt, lock file or pyproject.toml.
+
     Example: argosy train train.py --nodes 2 -- --epochs 3
     """
-    if not script.is_file():
-        raise UserError(f"there is no script {script}", "name a Python file")
+    workspace, path = code_of(script, workdir)
     resources = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": str(gpus or "")}
-    run = TrainingRun(
-        name=name or name_from(script.name),
-        script=script.name,
-        files={path.name: path.read_text() for path in {script, *script.parent.glob("*.py")}},
-        nodes=nodes,
+    wish = Wish(
+        command=("python", path, *(arguments or ())),
+        name=name,
+        named_after=name_from(script.name),
+        nodes=nodes * scale,
         image=image,
-        arguments=tuple(arguments or ()),
         env=parse_pairs(env or [], "--env"),
         resources={key: value for key, value in resources.items() if value},
+        processes=processes or max(gpus, 1),
         claim=claim,
+        cache=cache,
+        backoff_limit=restarts,
     )
-    job = asyncio.run(_train(run, detach, timeout, (namespace, context, kubeconfig)))
+    to_launch = Launch(wish, workspace, requirements)
+    shown = follow and not detach and output is Format.text
+    job = asyncio.run(_train(to_launch, (namespace, context, kubeconfig), shown, None if detach else timeout))
+    target = f"pytorchjob/{name_of(job)}"
     if output is Format.json:
         print_json(job)
     elif detach:
-        say(f"pytorchjob/{run.name} applied; follow it with: argosy logs pytorchjob/{run.name} -f")
+        say(f"{target} runs; follow it with: argosy logs {target} -f")
     else:
-        say(f"pytorchjob/{run.name} succeeded; its logs: argosy logs pytorchjob/{run.name}")
+        say(f"{target} succeeded; its logs: argosy logs {target}")
 
 
-async def _train(run: TrainingRun, detach: bool, timeout: float, where: tuple[str, str, Path | None]) -> Obj:
+def code_of(script: Path, workdir: Path | None) -> tuple[Workspace, str]:
+    """The workspace of a script and the script's path in it. Raises UserError."""
+    if not script.is_file():
+        raise UserError(f"there is no script {script}", "name a Python file")
+    place, here = script.resolve(), Path.cwd().resolve()
+    root = workdir.resolve() if workdir else here if place.is_relative_to(here) else place.parent
+    if not place.is_relative_to(root):
+        raise UserError(f"{script} is not in the working directory {root}", "name a directory around it with --workdir")
+    workspace = collect(root)
+    path = place.relative_to(root).as_posix()
+    if not any(file.path == path for file in workspace.files):
+        raise UserError(
+            f"{path} is left out of the working directory by an ignore file",
+            "take it out of there: it is what shall run",
+        )
+    for remark in workspace.notes:
+        note(remark)
+    return workspace, path
+
+
+async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | None) -> Obj:
     namespace, context, kubeconfig = where
     async with connect(context, kubeconfig, namespace) as connection:
-        applied = await apply(connection.client, training_objects(run, connection.namespace))
-        if applied[-1].outcome == "unchanged":
-            note(f"pytorchjob/{run.name} exists already and is as it was; delete it to run it again")
-        if detach:
-            return applied[-1].obj
-        with progress(f"pytorchjob/{run.name}: starting") as shown:
-            return await _wait(connection, run.name, timeout, shown)
+        job = await launch(connection.client, to_launch, connection.namespace)
+        if timeout is None:
+            return job
+        with progress(f"pytorchjob/{name_of(job)}: starting") as line:
 
+            def seen(obj: Obj) -> None:
+                last = dig(obj, "status", "conditions", -1, default={})
+                line.update(
+                    f"pytorchjob/{name_of(obj)}: {last.get('type', 'Pending')}: {last.get('message', 'waiting')}"
+                )
 
-async def _wait(connection: Connection, name: str, timeout: float, shown: Progress) -> Obj:
-    def seen(job: Obj) -> None:
-        last = dig(job, "status", "conditions", -1, default={})
-        shown.update(f"pytorchjob/{name}: {last.get('type', 'Pending')}: {last.get('message', 'waiting')}")
+            def write(lines: bytes) -> None:
+                line.close()
+                sys.stdout.buffer.write(lines)
+                sys.stdout.buffer.flush()
 
-    return await waiting.until(
-        connection.client, PYTORCH_JOB, Key(connection.namespace, name), waiting.succeeded_or_raise,
-        timeout_seconds=timeout, seen=seen,
-    )  # fmt: skip
+            return await follow_to_the_end(
+                connection.client, job, write=write if shown else None, seen=seen, timeout_seconds=timeout
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 import zipfile
@@ -298,3 +299,24 @@ def test_a_failed_build_says_why_in_the_installers_words(offline):
         await images.close()
 
     asyncio.run(scenario())
+
+
+def test_a_pod_s_requirements_are_an_environment_on_top_of_its_image(offline):
+    wheel(offline / "wheels", "aaa", "1.1")
+
+    async def scenario():
+        images = Images(offline)
+        more = (await images.get("one", requirements="bbb\n")).image
+        other = (await images.get("one", requirements="aaa==1.1\n")).image
+        assert images.present("one", "bbb\n").image is more
+        assert images.present("busybox", "bbb\n").image.digest == images.present("busybox").image.digest
+        with pytest.raises(ImageError, match="one with requirements could not be installed: .*nothing==1"):
+            await images.get("one", requirements="nothing==1\n")
+        await images.close()
+        return images.present("one").image, more, other
+
+    one, more, other = asyncio.run(scenario())
+    assert python_of(more, "import aaa, bbb; print(aaa.__file__)").startswith(one.path_entries[0].removesuffix("/bin"))
+    assert python_of(other, "import aaa; print(aaa.version)") == "1.1"
+    assert more.env["ARGOSY_REQUIREMENTS"] == hashlib.sha256(b"bbb\n").hexdigest()
+    assert "ARGOSY_REQUIREMENTS" not in one.env

@@ -7,6 +7,7 @@ A failure is remembered for nobody: the next try (the kubelet's back-off) builds
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import platform as machine
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import argosy
-from argosy.engine.node.images import environments, installers
+from argosy.engine.node.images import environments, installers, standins
 from argosy.engine.node.images.catalogue import CatalogueFiles
 from argosy.engine.node.images.environments import Progress
 from argosy.engine.node.images.resolve import (
@@ -28,13 +29,18 @@ from argosy.engine.node.images.resolve import (
     ImageError,
     Platform,
     address,
+    extended,
     find,
     other_python,
 )
 from argosy.engine.node.runtime.spec import Image
 
+REQUIREMENTS = "argosy.dev/requirements"
+"""On a pod: packages that its images shall have besides their own, as the lines of a requirements file."""
 AT_ONCE = 3
 """How many environments are built at the same time."""
+ANSWERED = "ARGOSY_REQUIREMENTS"
+"""In the environment of what was built for requirements: the SHA-256 of their text, so that nothing installs them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +61,38 @@ class Images:
         self._directory = (home / "images").resolve()  # scripts name their interpreter by its real path
         self._files = CatalogueFiles(home / "images.yaml")
         self._platform: Platform | None = None
-        self._ready: dict[str, Pulled] = {}
+        self._ready: dict[tuple[str, str], Pulled] = {}
         self._ready_of: object = None
         self._builds: dict[str, asyncio.Task[environments.Built]] = {}
         self._progress: dict[str, Progress] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._compilers: dict[str, subprocess.Popen[bytes]] = {}
 
-    def present(self, reference: str) -> Pulled | None:
-        """The image if nothing has to be built for it. Raises ImageError for one that cannot be."""
+    def present(self, reference: str, requirements: str = "") -> Pulled | None:
+        """The image if nothing has to be built for it; with `requirements`, the text of such a file, one that has those
+        packages too. Raises ImageError for one that cannot be.
+        """
         self._catalogue()
-        known = self._ready.get(reference)
+        known = self._ready.get((reference, requirements))
         if known is not None:
             return known
-        entry, line = self._resolve(reference)
+        entry, line = self._resolve(reference, requirements)
         if line[0].kind == "venv" and environments.built(self._place(line)) is None:
             return None
-        return self._remember(reference, entry, line)
+        return self._remember(reference, requirements, entry, line)
 
-    async def get(self, reference: str, pulling: Callable[[], None] = lambda: None) -> Pulled:
+    async def get(
+        self, reference: str, pulling: Callable[[], None] = lambda: None, *, requirements: str = ""
+    ) -> Pulled:
         """The image, built if need be; `pulling` is called when that is the case. Raises ImageError."""
-        ready = self.present(reference)
+        ready = self.present(reference, requirements)
         if ready is not None:
             return ready
         pulling()
         began = time.monotonic()
-        entry, line = self._resolve(reference)
+        entry, line = self._resolve(reference, requirements)
         built = await self._build(line)
-        ready = self._remember(reference, entry, line)
+        ready = self._remember(reference, requirements, entry, line)
         return Pulled(ready.image, time.monotonic() - began, built.bytes, ready.note)
 
     async def prebuild(self, references: Iterable[str]) -> None:
@@ -128,11 +138,11 @@ class Images:
             self._ready, self._ready_of = {}, catalogue
         return catalogue
 
-    def _resolve(self, reference: str) -> tuple[Entry, tuple[Environment, ...]]:
+    def _resolve(self, reference: str, requirements: str = "") -> tuple[Entry, tuple[Environment, ...]]:
         catalogue = self._catalogue()
         try:
             entry = find(catalogue, reference, str(self._files.user_file))
-            return entry, catalogue.line(entry.environment)
+            return entry, extended(catalogue.line(entry.environment), requirements.splitlines())
         except CatalogueError as error:
             raise ImageError(str(error)) from None
 
@@ -196,7 +206,7 @@ class Images:
             link.symlink_to(target)
         return place
 
-    def _remember(self, reference: str, entry: Entry, line: tuple[Environment, ...]) -> Pulled:
+    def _remember(self, reference: str, requirements: str, entry: Entry, line: tuple[Environment, ...]) -> Pulled:
         digest = address(line, self._here())
         kind = line[0].kind
         common = {"entrypoint": entry.entrypoint, "command": entry.command, "working_dir": entry.working_dir}
@@ -208,16 +218,19 @@ class Images:
                 if kind == "interpreter"
                 else [self._directory / address(line[n:], self._here()) for n in range(len(line))]
             )
+            answered = {ANSWERED: hashlib.sha256(requirements.encode()).hexdigest()} if requirements else {}
+            stand_ins = standins.write(self._directory, entry.programs, places[0] / "bin" / "python", self._package())
             image = Image(
                 reference,
                 f"sha256:{digest}",
-                path_entries=(str(places[0] / "bin"),),
-                env={"PYTHONPATH": str(self._package()), "PYTHONDONTWRITEBYTECODE": "1", **entry.env},
-                read_only_paths=tuple(dict.fromkeys((*places, self._package(), *python_paths()))),
+                path_entries=(*map(str, stand_ins), str(places[0] / "bin")),
+                env={"PYTHONPATH": str(self._package()), "PYTHONDONTWRITEBYTECODE": "1", **answered, **entry.env},
+                read_only_paths=tuple(dict.fromkeys((*places, *stand_ins, self._package(), *python_paths()))),
+                programs=standins.by_path(stand_ins, entry.programs),
                 **common,  # type: ignore[arg-type]
             )
         pulled = Pulled(image, note=entry.note or other_python(reference, self._here().python))
-        self._ready[reference] = pulled
+        self._ready[reference, requirements] = pulled
         return pulled
 
 

@@ -221,10 +221,18 @@ class _Uv:
             return
         # uv does not look through .pth files: let it resolve against what the ancestors have, and install only the rest.
         there = installers.distributions(site_packages(a) for a in ancestors)
-        resolved = self._resolve(requirements, there, self.images / f"{name}.in")
-        missing = [r for r in resolved if "==" in r and installers.canonical(r.split("==")[0]) not in there]
+        try:
+            resolved = self._resolve(requirements, there, self.images / f"{name}.in")
+        except InstallFailed:
+            # Another version of what an ancestor has: it comes first on the path, so it may stand in front of it.
+            named = {installers.canonical(re.split(r"[^-\w.]", r)[0]) for r in requirements}
+            rest = {package: version for package, version in there.items() if package not in named}
+            resolved = self._resolve(requirements, rest, self.images / f"{name}.in")
+        pinned = [(r, *r.split(" ")[0].split("==", 1)) for r in resolved if "==" in r]
+        missing = [r for r, package, version in pinned if there.get(installers.canonical(package)) != version]
+        options = [r for r in requirements if r.startswith("--")]
         if missing:
-            self._run(["install", "--no-deps", *self.arguments, *missing], self.line)
+            self._run(["install", "--no-deps", *self.arguments, *options, *missing], self.line)
 
     def _resolve(self, requirements: Sequence[str], there: Mapping[str, str], wanted: Path) -> list[str]:
         given = wanted.with_suffix(".constraints")

@@ -62,6 +62,8 @@ class Entry:
     env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = "/"
     note: str = ""
+    programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What stands in for the image's own programs, by name or by path: a module of the environment and its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ def read(*documents: Obj) -> Catalogue:
                 f"the image pattern {mapping.patterns[0]} names the environment {mapping.environment!r}, which is not there; "
                 f"use one of {', '.join(sorted(environments))}"
             )
+        if mapping.programs and environments[mapping.environment].kind == "host":
+            raise CatalogueError(
+                f"the image pattern {mapping.patterns[0]} has `programs`, which are Python, and the environment "
+                f"{mapping.environment} has none; use one of kind interpreter or venv"
+            )
     for environment in environments.values():
         if environment.parent and environment.parent not in environments:
             raise CatalogueError(
@@ -132,6 +139,7 @@ def _mapping(raw: Any) -> Entry:
         env={str(k): str(v) for k, v in (raw.get("env") or {}).items()},
         working_dir=str(raw.get("working_dir") or "/"),
         note=str(raw.get("note") or ""),
+        programs={str(name): _texts(module) for name, module in (raw.get("programs") or {}).items()},
     )
 
 
@@ -139,6 +147,13 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
+
+
+def extended(line: tuple[Environment, ...], requirements: Sequence[str]) -> tuple[Environment, ...]:
+    """The line with an environment in front that has these packages too; only one that holds packages can have more."""
+    if not requirements or line[0].kind != "venv":
+        return line
+    return (Environment(f"{line[0].name} with requirements", "venv", tuple(requirements), line[0].name), *line)
 
 
 def split(reference: str) -> tuple[str, str]:
