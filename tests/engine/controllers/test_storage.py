@@ -7,8 +7,9 @@ from pathlib import Path
 from controller_world import World, merged
 
 from argosy.engine.controllers import claim, volume
+from argosy.engine.controllers.claim.use import SELECTED_NODE
 from argosy.engine.controllers.volume.plan import must_be_wiped
-from argosy.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from argosy.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, name_of
 
@@ -155,3 +156,35 @@ def test_protection_of_volumes() -> None:
     made.objects[PERSISTENT_VOLUME][key] = merged(made.objects[PERSISTENT_VOLUME][key], meta)
     made.step(V, "v")
     assert made.all(PERSISTENT_VOLUME) == []
+
+
+def lazy_class(name: str, provisioner: str) -> Obj:
+    return {"metadata": {"name": name}, "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"}
+
+
+def test_a_class_that_waits_for_its_first_consumer() -> None:
+    made = world()
+    made.put(STORAGE_CLASS, lazy_class("lazy", "argosy.dev/local"))
+    subject = made.put(PERSISTENT_VOLUME_CLAIM, make_claim(storage_class="lazy"))
+    assert [r.code for r in made.step(C, "data").reasons] == ["WaitForFirstConsumer"]
+    assert made.all(PERSISTENT_VOLUME) == []
+    made.put(NODE, {"metadata": {"name": "n1"}})
+    made.change(PERSISTENT_VOLUME_CLAIM, subject, {"metadata": {"annotations": {SELECTED_NODE: "n1"}}})
+    settle(made)
+    assert phase(made) == "Bound"
+
+
+def test_a_local_volume_is_bound_where_its_node_was_chosen() -> None:
+    made = world()
+    made.put(STORAGE_CLASS, lazy_class("disks", "kubernetes.io/no-provisioner"))
+    for name in ("n1", "n2"):
+        made.put(NODE, {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}})
+        here = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [name]}]}]
+        affinity = {"required": {"nodeSelectorTerms": here}}
+        made.put(PERSISTENT_VOLUME, make_volume(f"on-{name}", "1Gi", "disks", nodeAffinity=affinity))
+    subject = made.put(PERSISTENT_VOLUME_CLAIM, make_claim(storage_class="disks"))
+    settle(made)
+    assert phase(made) == "Pending"
+    made.change(PERSISTENT_VOLUME_CLAIM, subject, {"metadata": {"annotations": {SELECTED_NODE: "n2"}}})
+    settle(made)
+    assert made.get(PERSISTENT_VOLUME_CLAIM, "data")["spec"]["volumeName"] == "on-n2"

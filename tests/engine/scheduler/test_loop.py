@@ -7,7 +7,16 @@ from pathlib import Path
 
 from small_cluster import Cluster, in_cluster
 
-from argosy.kinds import EVENT, NODE, POD, PRIORITY_CLASS, SERVICE_ACCOUNT
+from argosy.kinds import (
+    EVENT,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    PRIORITY_CLASS,
+    SERVICE_ACCOUNT,
+    STORAGE_CLASS,
+)
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, labels_of, name_of
 
@@ -61,6 +70,42 @@ def test_a_gang_waits_for_room_for_all(tmp_path: Path) -> None:
         await cluster.count(POD, 4, running)
 
     in_cluster(tmp_path, test, cpu="4")
+
+
+def test_a_claim_that_waits_is_bound_where_its_pod_goes(tmp_path: Path) -> None:
+    """Disks that a person made on one node: the pod goes there, and the claim with it."""
+
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        client = cluster.client
+        disks = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
+        kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disks"}}
+        await client.create(STORAGE_CLASS, {**kind, **disks})
+        here = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]}]
+        common = {"accessModes": ["ReadWriteOnce"], "storageClassName": "disks"}
+        volume = {
+            **common, "capacity": {"storage": "1Gi"}, "local": {"path": "/disk"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": here}},
+        }  # fmt: skip
+        kind = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "disk"}}
+        await client.create(PERSISTENT_VOLUME, {**kind, "spec": volume})
+        claim = {**common, "resources": {"requests": {"storage": "1Gi"}}}
+        for name in ("data", "too-many"):
+            kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+            meta = {"name": name, "namespace": "default"}
+            await client.create(PERSISTENT_VOLUME_CLAIM, {**kind, "metadata": meta, "spec": claim})
+        mounted = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+        await client.create(POD, pod("user", volumes=mounted))
+        placed = await cluster.until(POD, "user", running)
+        assert placed["spec"]["nodeName"] == "n2"
+        bound = await cluster.until(PERSISTENT_VOLUME_CLAIM, "data", lambda c: dig(c, "status", "phase") == "Bound")
+        assert bound["spec"]["volumeName"] == "disk"
+        mounted = [{"name": "data", "persistentVolumeClaim": {"claimName": "too-many"}}]
+        await client.create(POD, pod("late", volumes=mounted))
+        told = await cluster.until(POD, "late", lambda p: "persistent volumes" in str(dig(p, "status", "conditions")))
+        assert "2 node(s) didn't find available persistent volumes to bind" in str(told["status"]["conditions"])
+
+    in_cluster(tmp_path, test, nodes=("n1", "n2"), cpu="4")
 
 
 def test_preemption(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from argosy.control.cache import Change
 from argosy.control.informer import Informer
 from argosy.control.pool import Informers
+from argosy.engine.controllers.claim.use import NO_PROVISIONER, waits_for_consumer
 from argosy.engine.controllers.pods import is_finished
 from argosy.engine.scheduler.gangs import KINDS, announced
 from argosy.engine.scheduler.podinfo import PodInfo, gated, read
 from argosy.engine.scheduler.snapshot import Snapshot
 from argosy.engine.scheduler.waiting import Waiting
-from argosy.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
+from argosy.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, is_deleting, key_of, labels_of, name_of, uid_of
 
@@ -39,12 +40,14 @@ class Feed:
         self._left = left
         """Called with the uid of each pod that waits no more."""
         self._namespaces = informers.of(NAMESPACE)
+        self._classes = informers.of(STORAGE_CLASS)
         self._groups = {kind: informers.of(kind) for kind in KINDS}
         self._known_pods = informers.of(POD)
         self._assumed: set[str] = set()
         self._stops: list[Callable[[], None]] = []
         self._listened: list[tuple[Informer, Callable[[Sequence[Change]], None]]] = [
             (informers.of(NODE), self._nodes),
+            (self._classes, self._delays),
             (informers.of(PERSISTENT_VOLUME_CLAIM), self._claims),
             (informers.of(PERSISTENT_VOLUME), self._volumes),
             (self._namespaces, self._labels),
@@ -120,6 +123,13 @@ class Feed:
         if uid in self._waiting:
             self._waiting.remove(uid)
             self._left(uid)
+
+    def _delays(self, changes: Sequence[Change]) -> None:
+        waiting = [each for each in self._classes.items() if waits_for_consumer(each)]
+        self._snapshot.set_delayed_classes(
+            {name_of(each): each.get("provisioner") != NO_PROVISIONER for each in waiting}
+        )
+        self._wake()
 
     def _claims(self, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -7,15 +7,15 @@ object (`enters`) comes before what depends on the pods there (`lacks`), and tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from argosy.engine.scheduler.affinity import Spread, Term
 from argosy.engine.scheduler.nodeinfo import NodeInfo
 from argosy.engine.scheduler.podinfo import PodInfo
 from argosy.engine.scheduler.snapshot import Snapshot
+from argosy.engine.scheduler.storage import read_storage
 from argosy.engine.scheduler.terms import fits_node_labels, matches_node_selector, untolerated
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import Key, is_deleting
 
 TOO_MANY_PODS = "Too many pods"
 INSUFFICIENT = "Insufficient "
@@ -28,8 +28,12 @@ class Fit:
         self.pod = pod
         self._snapshot = snapshot
         self._spec: Obj = pod.obj["spec"]
-        self._volume_selectors, self.blocked = _storage(pod, snapshot)
-        """`blocked` says what keeps the pod out of every node."""
+        storage = read_storage(pod, snapshot)
+        self._volume_selectors, self._offers = storage.selectors, storage.offers
+        self.blocked = storage.trouble
+        """What keeps the pod out of every node."""
+        self.delayed = storage.delayed
+        """Claims that are bound only once the pod has a node."""
         self._repelling = [
             (term, counts)
             for term, counts in snapshot.repelled().items()
@@ -57,7 +61,13 @@ class Fit:
             return ("node(s) didn't match Pod's node affinity/selector",)
         if any(not matches_node_selector(s, node.labels, node.name) for s in self._volume_selectors):
             return ("node(s) had volume node affinity conflict",)
+        if any(not self._offered(volumes, node) for volumes in self._offers):
+            return ("node(s) didn't find available persistent volumes to bind",)
         return ()
+
+    def _offered(self, volumes: Sequence[Obj], node: NodeInfo) -> bool:
+        selectors = [dig(volume, "spec", "nodeAffinity", "required") for volume in volumes]
+        return any(not s or matches_node_selector(s, node.labels, node.name) for s in selectors)
 
     def finds_room(self, node: NodeInfo) -> tuple[str, ...]:
         """What the pods on the node decide."""
@@ -143,26 +153,6 @@ class _SpreadState:
         if self._spread.honours_affinity and not fits_node_labels(spec, node.labels, node.name):
             return False
         return not self._spread.honours_taints or untolerated(spec.get("tolerations") or (), node.taints) is None
-
-
-def _storage(pod: PodInfo, snapshot: Snapshot) -> tuple[list[Obj], str]:
-    """The node selectors of the pod's volumes, and what is wrong with its claims."""
-    selectors: list[Obj] = []
-    for name in pod.claims:
-        claim = snapshot.claims.get(Key(pod.key.namespace, name))
-        if claim is None:
-            return [], f'persistentvolumeclaim "{name}" not found'
-        if is_deleting(claim):
-            return [], f'persistentvolumeclaim "{name}" is being deleted'
-        if dig(claim, "status", "phase") == "Lost":
-            return [], f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume'
-        if dig(claim, "status", "phase") != "Bound":
-            return [], "pod has unbound immediate PersistentVolumeClaims"
-        volume = snapshot.volumes.get(str(dig(claim, "spec", "volumeName", default="")))
-        required = dig(volume, "spec", "nodeAffinity", "required")
-        if required:
-            selectors.append(required)
-    return selectors, ""
 
 
 def tally(fit: Fit, nodes: Mapping[str, NodeInfo]) -> Counter[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NoReturn
 
 from argosy.client.client import Client
 from argosy.clock import Clock
 from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
+from argosy.engine.controllers.claim.use import SELECTED_NODE
 from argosy.engine.scheduler.decide import Binding, Decision, Rankings, decide
 from argosy.engine.scheduler.feed import Feed
 from argosy.engine.scheduler.gangs import GangName
@@ -22,10 +23,13 @@ from argosy.engine.scheduler.podinfo import PodInfo
 from argosy.engine.scheduler.preemption import Preemption
 from argosy.engine.scheduler.reports import COMPONENT, Reports
 from argosy.engine.scheduler.snapshot import Snapshot
+from argosy.engine.scheduler.storage import read_storage
 from argosy.engine.scheduler.waiting import Waiting
 from argosy.errors import ApiError, Conflict, NotFound
 from argosy.intent import Reason
-from argosy.kinds import POD
+from argosy.kinds import PERSISTENT_VOLUME_CLAIM, POD
+from argosy.meta.json import Obj
+from argosy.meta.objects import Key
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +92,7 @@ class Scheduler:
         """Carry a decision over into the state; returns what is to be bound, gangs in one piece."""
         gangs: dict[GangName, list[Binding]] = {}
         units: list[list[Binding]] = []
-        for binding in decision.bindings:
+        for binding in self._ready_to_bind(decision.bindings, group):
             pod = binding.pod
             self._waiting.placed(pod)
             self._waiting.remove(pod.uid)
@@ -106,6 +110,38 @@ class Scheduler:
         for pod in self._refused(decision):
             self._reports.refuse(pod, decision.unfit[pod.uid], nominated.get(pod.uid, ""))
         return [*units, *gangs.values()]
+
+    def _ready_to_bind(self, bindings: Sequence[Binding], group: asyncio.TaskGroup) -> list[Binding]:
+        """Without those whose volumes wait for a node: the node is told to their claims, and they wait for the volumes.
+
+        A gang waits as a whole.
+        """
+        waiting: set[Hashable] = set()
+        for binding in bindings:
+            pod = binding.pod
+            delayed = read_storage(pod, self._snapshot).delayed if pod.claims else ()
+            if delayed:
+                waiting.add(pod.gang.name if pod.gang is not None else pod.uid)
+                group.create_task(self._select(delayed, binding.node), name="select node")
+        ready = []
+        for binding in bindings:
+            pod = binding.pod
+            if (pod.gang.name if pod.gang is not None else pod.uid) in waiting:
+                self._waiting.failed(pod, self._snapshot)  # until the claims change
+            else:
+                ready.append(binding)
+        return ready
+
+    async def _select(self, claims: Iterable[Key], node: str) -> None:
+        """Tell claims where their first pod will be."""
+        patch: Obj = {"metadata": {"annotations": {SELECTED_NODE: node}}}
+        for key in claims:
+            try:
+                await self._client.patch(PERSISTENT_VOLUME_CLAIM, key, patch)
+            except (ApiError, ConnectionError) as error:
+                _log.warning("claim %s could not be told its node: %s", key, error)
+                self._snapshot.gains += 1
+                self._awake.set()
 
     def _refused(self, decision: Decision) -> Sequence[PodInfo]:
         """The pods that were refused; their kin, which were not even tried, share the reason."""

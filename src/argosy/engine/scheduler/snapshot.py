@@ -31,6 +31,8 @@ class Snapshot:
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.claims: dict[Key, Obj] = {}
         self.volumes: dict[str, Obj] = {}
+        self.delayed_classes: Mapping[str, bool] = {}
+        """Storage classes whose claims wait for a pod to be given a node, and whether volumes are made for them."""
         self.gangs: dict[GangName, int] = {}
         """How many members must be placed together, of the gangs that a PodGroup announces."""
         self.gang_families: frozenset[str] = frozenset()
@@ -243,6 +245,12 @@ class Snapshot:
         self.claims.update(claims)
         self.volumes.update(volumes)
         self.gains += 1
+
+    def set_delayed_classes(self, classes: Mapping[str, bool]) -> None:
+        """The storage classes that wait for their first consumer, and whether somebody makes volumes for each."""
+        if classes != self.delayed_classes:
+            self.delayed_classes = classes
+            self.gains += 1
 
     def drop_claim(self, key: Key) -> None:
         """A claim is gone."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from argosy.engine.controllers.claim.plan import plan_with
+from argosy.engine.controllers.claim.plan import plan_with, selected_node
 from argosy.engine.controllers.claim.use import claims_of
 from argosy.intent import Operator, Related
-from argosy.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from argosy.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import key_of, name_of, namespace_of
 
@@ -20,6 +20,12 @@ def operator(volumes_dir: Path) -> Operator:
         related=(
             Related(PERSISTENT_VOLUME, _may_bind, subject_keys=_volume_keys_of_claim, object_keys=_keys_of_volume),
             Related(STORAGE_CLASS, lambda claim, each: True),
+            Related(
+                NODE,
+                lambda claim, node: name_of(node) in selected_node(claim),
+                subject_keys=selected_node,
+                object_keys=lambda node: (name_of(node),),
+            ),
             Related(POD, _uses, subject_keys=lambda claim: (str(key_of(claim)),), object_keys=_keys_of_pod),
         ),
         plan=plan_with(str(volumes_dir)),

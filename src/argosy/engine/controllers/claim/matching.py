@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from argosy.engine.scheduler.terms import matches_node_selector
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import is_deleting, labels_of, name_of, namespace_of, uid_of
 from argosy.meta.quantity import parse
@@ -42,6 +43,12 @@ def fits(claim: Obj, volume: Obj) -> bool:
         and (not wanted.get("selector") or matches(wanted["selector"], labels_of(volume)))
         and dig(volume, "status", "phase", default="Available") in {"Available", "Pending"}
     )
+
+
+def reaches(volume: Obj, node: Obj) -> bool:
+    """Whether a volume can be used on a node."""
+    required = dig(volume, "spec", "nodeAffinity", "required")
+    return not required or matches_node_selector(required, labels_of(node), name_of(node))
 
 
 def _capacity(volume: Obj) -> str:

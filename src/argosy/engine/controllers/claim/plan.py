@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from argosy.engine.controllers.claim.matching import best_match, is_reserved_for
+from argosy.engine.controllers.claim.matching import best_match, is_reserved_for, reaches
+from argosy.engine.controllers.claim.use import SELECTED_NODE, waits_for_consumer
 from argosy.engine.controllers.pods import is_finished
 from argosy.intent import Action, Create, Observed, Patch, Plan, Reason
-from argosy.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from argosy.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, namespace_of, uid_of
 
@@ -29,12 +30,30 @@ def plan_with(volumes_dir: str) -> Callable[[Observed], Plan]:
             return _release(claim, seen.related.get(POD, ()))
         if dig(claim, "spec", "volumeName"):
             return _bound(claim, volumes)
+        classes = seen.related.get(STORAGE_CLASS, ())
+        if _waits(claim, classes):
+            nodes = seen.related.get(NODE, ())
+            if not nodes and not any(is_reserved_for(volume, claim) for volume in volumes):
+                message = "waiting for first consumer to be created before binding"
+                return Plan(status={"phase": "Pending"}, reasons=(Reason("WaitForFirstConsumer", message),))
+            volumes = [v for v in volumes if is_reserved_for(v, claim) or any(reaches(v, node) for node in nodes)]
         found = best_match(claim, volumes)
         if found is not None:
             return Plan(tuple(_bind(claim, found)), _status(claim, found))
-        return _provision(claim, seen.related.get(STORAGE_CLASS, ()), volumes_dir)
+        return _provision(claim, classes, volumes_dir)
 
     return plan
+
+
+def _waits(claim: Obj, classes: Sequence[Obj]) -> bool:
+    name = claim["spec"].get("storageClassName")
+    return any(name_of(each) == name and waits_for_consumer(each) for each in classes)
+
+
+def selected_node(claim: Obj) -> Sequence[str]:
+    """The node that the scheduler has chosen for the claim's first pod, if it has."""
+    name = annotations_of(claim).get(SELECTED_NODE)
+    return (name,) if name else ()
 
 
 def _release(claim: Obj, pods: Sequence[Obj]) -> Plan:
