@@ -15,6 +15,7 @@ from argosy.operators import (
     pytorchjob,
     raycluster,
     rayjob,
+    rayservice,
     tfjob,
     trainjob,
     xgboostjob,
@@ -33,6 +34,7 @@ ALL: tuple[Offer, ...] = (
     trainjob.OFFER,
     raycluster.OFFER,
     rayjob.OFFER,
+    rayservice.OFFER,
     inferenceservice.OFFER,
 )
 """Every kind that Argosy brings."""

@@ -40,6 +40,8 @@ SPEC_HASH = f"{_LABEL}hash-without-replicas-and-workers-to-delete"
 RECREATE_HASH = f"{_LABEL}upgrade-strategy-recreate-hash"
 WORKER_GROUPS = f"{_LABEL}num-worker-groups"
 OPERATOR_VERSION = f"{_LABEL}kuberay-version"
+HEAD_SERVES = "argosy.dev/head-serves"
+"""On a RayService's cluster: whether the Serve proxy on its head answers, and so may get requests."""
 REDIS_FINALIZER = f"{_LABEL}gcs-ft-redis-cleanup-finalizer"
 
 HEAD, WORKER, HEAD_GROUP = "head", "worker", "headgroup"

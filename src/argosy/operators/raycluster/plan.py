@@ -128,8 +128,20 @@ def _pods(draft: _Draft) -> None:
         draft.wake_in(wait)
         if wait is None and not is_deleting(heads[0]):
             draft.delete(heads[0], why)
+    if heads and cluster.creator == "RayService":
+        _serving(draft, heads[0])
     for group in cluster.groups():
         _group(draft, group)
+
+
+def _serving(draft: _Draft, head: Obj) -> None:
+    """Let requests to Ray Serve come to the head, or not, as the RayService says."""
+    wanted = draft.cluster.annotations.get(names.HEAD_SERVES, "false")
+    if labels_of(head).get(names.LABEL_SERVE) != wanted:
+        patch = {"metadata": {"labels": {names.LABEL_SERVE: wanted}}}
+        draft.actions.append(Patch(kinds.POD, key_of(head), patch, uid=uid_of(head)))
+        message = f"Updated the serve label to {wanted!r} for the Head Pod {key_of(head)}"
+        draft.reasons.append(Reason("UpdatedHeadPodServeLabel", message))
 
 
 def _group(draft: _Draft, group: Group) -> None:
