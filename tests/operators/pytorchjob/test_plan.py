@@ -286,6 +286,13 @@ def test_a_job_of_another_manager_is_left_alone():
         ({"pytorchReplicaSpecs": {"Master": {"template": {"spec": {"containers": [{"name": "x", "image": "y"}]}}}}}, "named pytorch"),
         ({"pytorchReplicaSpecs": {"Master": {"restartPolicy": "Sometimes", "template": template()}}}, "'Sometimes'"),
         ({"pytorchReplicaSpecs": {"Worker": {"template": template()}}, "elasticPolicy": {"minReplicas": 3, "maxReplicas": 2}}, "over maxReplicas"),
+        ({"pytorchReplicaSpecs": {"Master": {"template": template()}}, "elasticPolicy": {}}, "needs a Worker"),
+        ({"pytorchReplicaSpecs": {"Worker": {"template": template()}}, "elasticPolicy": {"rdzvBackend": "zeus"}}, "'zeus' is none of"),
+        ({"pytorchReplicaSpecs": {"Worker": {"template": template()}}, "nprocPerNode": "2", "elasticPolicy": {"nProcPerNode": 2}}, "say the same twice"),
+        ({"pytorchReplicaSpecs": {"Master": {"template": template()}}, "nprocPerNode": "four"}, "'four' is neither a number"),
+        ({"pytorchReplicaSpecs": {"Master": {"template": template()}}, "nprocPerNode": "0"}, "'0' is neither a number"),
+        ({"pytorchReplicaSpecs": {"Master": {"template": {"spec": {"containers": [{"name": "pytorch"}]}}}}}, "pytorch has no image"),
+        ({"pytorchReplicaSpecs": {"Master": {"template": template()}}, "runPolicy": {"cleanPodPolicy": "Some"}}, "'Some' is none of"),
     ],
 )  # fmt: skip
 def test_what_no_retry_mends_is_said_at_once(spec, says):
@@ -296,6 +303,7 @@ def test_what_no_retry_mends_is_said_at_once(spec, says):
     assert w.conditions()[-1] == ("Failed", "True")
     assert w.status["conditions"][-1]["reason"] == "PyTorchJobFailedValidation"
     assert says in w.status["conditions"][-1]["message"]
+    assert says in w.told("PyTorchJobFailedValidation")[0]
     assert w.objects == {}
 
 
@@ -326,6 +334,69 @@ def test_elastic_jobs_scale_without_a_restart():
     w.exit("ddp-worker-0", 0)
     w.settle()
     assert w.of(kinds.HORIZONTAL_POD_AUTOSCALER) == []
+
+
+def elastic(*, workers: int, least: int, limit: int | None = None) -> World:
+    policy = {"minReplicas": least, "maxReplicas": 4, "maxRestarts": 3}
+    run = {"runPolicy": {"backoffLimit": limit}} if limit is not None else {}
+    return running(master=False, workers=workers, elasticPolicy=policy, **run)
+
+
+def made_of(w: World) -> dict[str, str]:
+    return {name: w.get(kinds.POD, name)["metadata"]["uid"] for name in w.names(kinds.POD)}
+
+
+def test_an_elastic_worker_that_the_others_can_miss_is_replaced_alone():
+    w = elastic(workers=3, least=2)
+    w.slow_deletes = True
+    before = made_of(w)
+    w.exit("ddp-worker-2", 137, signal=9)
+    w.settle()
+    assert w.conditions()[-1] == ("Running", "True")
+    w.bury()
+    w.settle()
+    assert {name for name, uid in made_of(w).items() if before[name] != uid} == {"ddp-worker-2"}
+    assert env(w.get(kinds.POD, "ddp-worker-2"))["ARGOSY_RESTART_EPOCH"] == "0"
+    w.pods("Running")
+    w.settle()
+    w.exit("ddp-worker-1", 137, signal=9)
+    w.settle()
+    w.bury()
+    w.settle()
+    assert w.names(kinds.POD) == ["ddp-worker-0", "ddp-worker-2"], "a second loss waits"
+    assert w.again == 10
+    w.wait(10)
+    w.settle()
+    assert len(w.of(kinds.POD)) == 3
+    assert len(w.told("PyTorchJobRestarting")) == 2
+
+
+def test_a_vanished_elastic_worker_is_lost_once():
+    w = elastic(workers=3, least=1)
+    w.remove(kinds.POD, "ddp-worker-1")
+    w.settle()
+    assert len(w.of(kinds.POD)) == 3
+    assert len(w.told("PyTorchJobRestarting")) == 1
+
+
+@pytest.mark.parametrize(("least", "lost"), [(3, "ddp-worker-2"), (1, "ddp-worker-0")])
+def test_an_elastic_gang_restarts_without_enough_workers_or_its_meeting_point(least, lost):
+    w = elastic(workers=3, least=least)
+    w.exit(lost, 137, signal=9)
+    w.settle()
+    assert {env(p)["ARGOSY_RESTART_EPOCH"] for p in w.of(kinds.POD)} == {"1"}
+
+
+def test_replaced_pods_count_towards_the_backoff_limit():
+    w = elastic(workers=3, least=1, limit=1)
+    w.exit("ddp-worker-2", 1)
+    w.settle()
+    w.pods("Running")
+    w.settle()
+    w.exit("ddp-worker-2", 1)
+    w.settle()
+    assert w.conditions()[-1] == ("Failed", "True")
+    assert "backoff limit (1)" in w.status["conditions"][-1]["message"]
 
 
 def test_upstreams_scope_replaces_only_the_pod_that_failed():

@@ -64,3 +64,18 @@ def test_the_masters_own_port_is_used():
     ports = [{"name": "pytorchjob-port", "containerPort": 29500}]
     master = {"template": {"spec": {"containers": [{"name": "pytorch", "image": "x", "ports": ports}]}}}
     assert env("Worker", 0, pytorchReplicaSpecs={"Master": master, "Worker": {}})["MASTER_PORT"] == "29500"
+
+
+def test_bounds_that_are_not_given_follow_the_ones_that_are():
+    def nodes(**policy: int) -> str:
+        return env("Worker", 0, pytorchReplicaSpecs={"Worker": {"replicas": 2}}, elasticPolicy=policy)["PET_NNODES"]
+
+    assert [nodes(), nodes(minReplicas=1), nodes(maxReplicas=5)] == ["2:2", "1:1", "5:5"]
+
+
+def test_the_old_place_of_processes_per_node_and_a_worker_port_are_heeded():
+    ports = [{"name": "pytorchjob-port", "containerPort": 1111}]
+    worker = {"template": {"spec": {"containers": [{"name": "pytorch", "image": "x", "ports": ports}]}}}
+    found = env("Worker", 0, pytorchReplicaSpecs={"Worker": worker}, elasticPolicy={"nProcPerNode": 2})
+    assert found["PET_NPROC_PER_NODE"] == "2"
+    assert found["PET_RDZV_ENDPOINT"] == "ddp-worker-0:1111"
