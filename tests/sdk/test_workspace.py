@@ -49,13 +49,14 @@ def test_links(tmp_path: Path) -> None:
     (root / "file").symlink_to(outside / "b.py")
     (root / "directory").symlink_to(outside / "d")
     (root / "broken").symlink_to("nowhere")
-    (root / "loop").symlink_to(root)
+    (root / "top").symlink_to(root)
+    (root / "circle").symlink_to("circle")
     os.mkfifo(root / "pipe")
     found = workspace.collect(root)
     by_name = {file.path: file for file in found.files}
-    assert set(by_name) == {"a.py", "file", "within", "loop"}
+    assert set(by_name) == {"a.py", "file", "within", "top"}
     assert (by_name["within"].link, by_name["file"].link) == ("a.py", "")
-    assert [note.split(" ")[0] for note in found.notes] == ["broken", "directory", "pipe"]
+    assert [note.split(" ")[0] for note in found.notes] == ["broken", "circle", "directory", "pipe"]
 
 
 def test_equal_contents_are_equal_bytes(tmp_path: Path) -> None:

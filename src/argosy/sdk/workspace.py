@@ -136,8 +136,11 @@ class _Walk:
                 f"the directory {directory} cannot be read: {error.strerror}",
                 "make it readable, or name it in .argosyignore",
             ) from None
+        present = {entry.name for entry in entries}
+        if base and "pyvenv.cfg" in present:
+            return
         for name in _IGNORE_FILES:
-            if any(entry.name == name for entry in entries):
+            if name in present:
                 rules += ignore.read(_text(directory / name), base=base)
         for entry in entries:
             self._seen += 1
@@ -148,8 +151,7 @@ class _Walk:
             if ignore.ignored(rules, path, directory=within):
                 continue
             if within:
-                if not Path(entry.path, "pyvenv.cfg").exists():
-                    yield from self.files(Path(entry.path), f"{path}/", rules)
+                yield from self.files(Path(entry.path), f"{path}/", rules)
             else:
                 yield from self._file(Path(entry.path), path)
 
@@ -157,17 +159,17 @@ class _Walk:
         if path.endswith((".pyc", ".pyo")):
             return
         link = ""
-        if place.is_symlink():
-            target = place.resolve()
-            if target.is_relative_to(self._root) and target.exists():
-                link = os.path.relpath(target, place.parent.resolve())
-            elif not target.is_file():
-                self.notes.append(f"{path} is left out: it links to {target}, outside of the directory")
-                return
         try:
+            if place.is_symlink():
+                target = place.resolve(strict=True)
+                if target.is_relative_to(self._root):
+                    link = os.path.relpath(target, place.parent.resolve())
+                elif not target.is_file():
+                    self.notes.append(f"{path} is left out: it links to {target}, outside of the directory")
+                    return
             about = place.stat()
-        except OSError as error:
-            self.notes.append(f"{path} is left out: {error.strerror}")
+        except (OSError, RuntimeError) as error:  # a link to nowhere, or in a circle
+            self.notes.append(f"{path} is left out: {getattr(error, 'strerror', '') or 'it links to itself'}")
             return
         if link or stat.S_ISREG(about.st_mode):
             yield File(path, place, 0 if link else about.st_size, bool(about.st_mode & 0o111), link)

@@ -310,7 +310,7 @@ def test_a_pod_s_requirements_are_an_environment_on_top_of_its_image(offline):
         other = (await images.get("one", requirements="aaa==1.1\n")).image
         assert images.present("one", "bbb\n").image is more
         assert images.present("busybox", "bbb\n").image.digest == images.present("busybox").image.digest
-        with pytest.raises(ImageError, match="one with requirements could not be installed: .*nothing==1"):
+        with pytest.raises(ImageError, match=r"one with requirements could not be installed: .*nothing==1"):
             await images.get("one", requirements="nothing==1\n")
         await images.close()
         return images.present("one").image, more, other
