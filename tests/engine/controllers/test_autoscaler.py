@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from controller_world import World
 from hypothesis import given
@@ -22,10 +24,11 @@ from argosy.engine.controllers.autoscaler.algebra import (
     desired_replicas,
 )
 from argosy.engine.controllers.autoscaler.metrics import recommend
+from argosy.errors import NotFound
 from argosy.intent import Plan
 from argosy.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
 from argosy.meta.conditions import find
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, encode
 
 H = autoscaler.operator(SystemClock())
 
@@ -156,8 +159,61 @@ def test_recommendations_from_metrics() -> None:
     ]
     none = recommend(make(), {"pods": pods(2), "use": []}, 2)
     assert none["reason"] == "FailedGetResourceMetric"
-    external = make(metrics=[{"type": "External", "external": {}}])
-    assert recommend(external, {}, 2)["reason"] == "InvalidMetricSourceType"
+    unknown = make(metrics=[{"type": "Stars", "stars": {}}])
+    assert recommend(unknown, {}, 2)["reason"] == "InvalidMetricSourceType"
+
+
+def served(type: str, target: Obj, **more: object) -> Obj:
+    source = {"metric": {"name": "requests"}, "target": target, **more}
+    return make(metrics=[{"type": type, type.lower(): source}])
+
+
+QUEUE = {"apiVersion": "example.com/v1", "kind": "Queue", "name": "work"}
+
+
+@pytest.mark.parametrize(
+    ("autoscaler", "values", "expected", "current"),
+    [
+        (served("Pods", {"type": "AverageValue", "averageValue": "10"}), {"p0": 30.0, "p1": 10.0}, 4, {"averageValue": "20"}),
+        (served("Object", {"type": "Value", "value": "100"}, describedObject=QUEUE), {"work": 250.0}, 5, {"value": "250"}),
+        (served("Object", {"type": "AverageValue", "averageValue": "50"}, describedObject=QUEUE), {"work": 250.0}, 5,
+         {"averageValue": "125"}),
+        (served("External", {"type": "Value", "value": "10"}), {"0": 4.0, "1": 6.4}, 2, {"value": "10400m"}),
+        (served("External", {"type": "AverageValue", "averageValue": "5"}), {"0": 14.0}, 3, {"averageValue": "7"}),
+    ],
+)  # fmt: skip
+def test_metrics_that_an_adapter_serves(autoscaler: Obj, values: Obj, expected: int, current: Obj) -> None:
+    answer = recommend(autoscaler, {"pods": pods(2), "served": {"0": {"values": values}}}, 2)
+    assert answer["replicas"] == expected
+    (seen,) = answer["current"]
+    assert seen[seen["type"].lower()]["current"] == current
+
+
+def test_where_no_adapter_serves_them_the_condition_says_so() -> None:
+    asked: list[str] = []
+
+    async def fetch(path: str) -> bytes:
+        asked.append(path)
+        if path.endswith("/scale"):
+            return encode({"spec": {"replicas": 2}, "status": {"replicas": 2, "selector": "app=web"}})
+        if "metrics" in path:
+            raise NotFound("the server could not find the requested resource")
+        return encode({"items": [], "resources": [{"name": "queues", "kind": "Queue"}]})
+
+    custom = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default"
+    wanted = {
+        "Pods": f"{custom}/pods/*/requests?labelSelector=app%3Dweb",
+        "Object": f"{custom}/queues.example.com/work/requests",
+        "External": "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/requests",
+    }
+    for type, path in wanted.items():
+        more = {"describedObject": QUEUE} if type == "Object" else {}
+        assert H.probe is not None
+        target = {"type": "AverageValue", "averageValue": "1"}
+        found = asyncio.run(H.probe(fetch, served(type, target, **more)))  # type: ignore[arg-type]
+        assert path in asked
+        assert found["answer"]["reason"] == f"FailedGet{type}Metric"
+        assert "metrics API: the server could not find" in found["answer"]["error"]
 
 
 def test_scales_and_says_so() -> None:

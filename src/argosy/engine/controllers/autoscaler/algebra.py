@@ -55,6 +55,20 @@ def by_average(usage: Usage, replicas: int, target: float, tolerance: float) -> 
     return Recommendation(_replicas(usage, flat, replicas, tolerance), sum(ready) / len(ready))
 
 
+def by_total(total: float, target: float, replicas: int, ready: int, tolerance: float) -> Recommendation:
+    """Replicas for a target of one value for all: as many times the ready pods as the value is the target."""
+    ratio = total / target
+    wanted = replicas if abs(ratio - 1) <= tolerance else math.ceil(_rounded(ratio * ready))
+    return Recommendation(wanted, total)
+
+
+def by_share(total: float, target: float, replicas: int, tolerance: float) -> Recommendation:
+    """Replicas for a target of a share of one value for each."""
+    ratio = total / (target * replicas) if replicas else math.inf
+    wanted = replicas if abs(ratio - 1) <= tolerance else math.ceil(_rounded(total / target))
+    return Recommendation(wanted, total / replicas if replicas else total)
+
+
 def _replicas(usage: Usage, wanted: Mapping[str, float], replicas: int, tolerance: float) -> int:
     """`usage.used` over `wanted` is the ratio; both are sums over pods."""
     ready = {pod: used for pod, used in usage.used.items() if pod not in usage.unready and pod in wanted}

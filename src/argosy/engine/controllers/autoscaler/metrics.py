@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from argosy.engine.controllers.autoscaler.algebra import Recommendation, Usage, by_average, by_utilization
+from argosy.engine.controllers.autoscaler.algebra import (
+    Recommendation,
+    Usage,
+    by_average,
+    by_share,
+    by_total,
+    by_utilization,
+)
 from argosy.engine.controllers.autoscaler.behavior import amount, tolerance
 from argosy.engine.controllers.pods import is_finished
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import is_deleting, name_of, pod_is_ready
+
+SERVED = {"Pods": "pods", "Object": "object", "External": "external"}
+"""Sorts of metrics that an adapter serves, and the field that describes each."""
 
 
 def essence(pods: Iterable[Obj]) -> list[Obj]:
@@ -33,11 +43,15 @@ def recommend(autoscaler: Obj, found: Mapping[str, Any], replicas: int) -> Obj:
     answers: list[int] = []
     current: list[Obj] = []
     failure: Obj = {}
-    for metric in autoscaler["spec"].get("metrics") or ():
+    for number, metric in enumerate(autoscaler["spec"].get("metrics") or ()):
         try:
-            recommendation, seen = _one(autoscaler, metric, found, replicas)
+            if metric.get("type") in SERVED:
+                served = dig(found, "served", str(number), default={})
+                recommendation, seen = _of_service(autoscaler, metric, served, found, replicas)
+            else:
+                recommendation, seen = _one(autoscaler, metric, found, replicas)
         except ValueError as error:
-            failure = failure or {"reason": _failure_reason(metric), "error": str(found.get("error") or error)}
+            failure = failure or {"reason": _failure_reason(metric), "error": str(error)}
             continue
         answers.append(recommendation.replicas)
         current.append(seen)
@@ -50,14 +64,17 @@ def _one(autoscaler: Obj, metric: Obj, found: Mapping[str, Any], replicas: int) 
     type = str(metric.get("type"))
     field = {"Resource": "resource", "ContainerResource": "containerResource"}.get(type)
     if field is None:
-        raise ValueError(f"metrics of type {type} are not served here; use Resource or ContainerResource")
+        raise ValueError(
+            f"there are no metrics of type {type}; use Resource, ContainerResource, Pods, Object or External"
+        )
+    if found.get("error"):
+        raise ValueError(found["error"])
     source = metric[field]
     name = str(source["name"])
     container = str(source.get("container") or "")
     usage = _usage(found.get("pods") or (), found.get("use") or (), name, container)
     target = source["target"]
-    direction = "scaleUp" if _rises(usage, target) else "scaleDown"
-    margin = tolerance(autoscaler, direction)
+    margin = tolerance(autoscaler, _direction(_rises(usage, target)))
     current: Obj = {}
     if target.get("type") == "Utilization":
         answer = by_utilization(usage, replicas, float(target["averageUtilization"]), margin)
@@ -65,11 +82,55 @@ def _one(autoscaler: Obj, metric: Obj, found: Mapping[str, Any], replicas: int) 
     else:
         answer = by_average(usage, replicas, amount(target.get("averageValue")), margin)
     used = list(usage.used.values())
-    current["averageValue"] = _quantity(sum(used) / len(used)) if used else "0"
+    current["averageValue"] = quantity(sum(used) / len(used)) if used else "0"
     seen: Obj = {"name": name, "current": current}
     if container:
         seen["container"] = container
     return answer, {"type": type, field: seen}
+
+
+def _of_service(
+    autoscaler: Obj, metric: Obj, served: Obj, found: Mapping[str, Any], replicas: int
+) -> tuple[Recommendation, Obj]:
+    """A metric of pods, of another object, or of the world outside, as an adapter has told it."""
+    if served.get("error"):
+        raise ValueError(served["error"])
+    values: Mapping[str, float] = served.get("values") or {}
+    if not values:
+        raise ValueError("no values of the metric are known")
+    type = str(metric["type"])
+    field = SERVED[type]
+    target = metric[field]["target"]
+    pods = found.get("pods") or ()
+    ready = sum(bool(pod["ready"]) for pod in pods)
+    total = sum(values.values())
+    current: Obj = {}
+    if type == "Pods":
+        wanted = amount(target.get("averageValue"))
+        usage = Usage(
+            {pod["name"]: values[pod["name"]] for pod in pods if pod["name"] in values},
+            {pod["name"]: wanted for pod in pods},
+            frozenset(pod["name"] for pod in pods if not pod["ready"]),
+        )
+        rises = sum(usage.used.values()) > wanted * len(usage.used)
+        answer = by_average(usage, replicas, wanted, tolerance(autoscaler, _direction(rises)))
+        current["averageValue"] = quantity(answer.value)
+    elif target.get("type") == "Value":
+        wanted = amount(target.get("value"))
+        answer = by_total(total, wanted, replicas, ready, tolerance(autoscaler, _direction(total > wanted)))
+        current["value"] = quantity(answer.value)
+    else:
+        wanted = amount(target.get("averageValue"))
+        answer = by_share(total, wanted, replicas, tolerance(autoscaler, _direction(total > wanted * replicas)))
+        current["averageValue"] = quantity(answer.value)
+    seen: Obj = {"metric": metric[field]["metric"], "current": current}
+    if type == "Object":
+        seen["describedObject"] = metric[field]["describedObject"]
+    return answer, {"type": type, field: seen}
+
+
+def _direction(rises: bool) -> str:
+    return "scaleUp" if rises else "scaleDown"
 
 
 def _usage(pods: Sequence[Obj], use: Sequence[Obj], resource: str, container: str) -> Usage:
@@ -100,10 +161,11 @@ def _rises(usage: Usage, target: Obj) -> bool:
     return total > len(usage.used) * amount(target.get("averageValue") or "1")
 
 
-def _quantity(value: float) -> str:
+def quantity(value: float) -> str:
+    """A value as the API writes it: whole, or in thousandths."""
     return str(int(value)) if value == int(value) else f"{int(value * 1000)}m"
 
 
 def _failure_reason(metric: Obj) -> str:
-    kinds = {"Resource": "FailedGetResourceMetric", "ContainerResource": "FailedGetContainerResourceMetric"}
-    return kinds.get(str(metric.get("type")), "InvalidMetricSourceType")
+    type = str(metric.get("type"))
+    return f"FailedGet{type}Metric" if type in ("Resource", "ContainerResource", *SERVED) else "InvalidMetricSourceType"

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from argosy import kinds
 from argosy.clock import Clock, rfc3339_micro
-from argosy.engine.controllers.autoscaler import metrics
+from argosy.engine.controllers.autoscaler import metrics, served
 from argosy.engine.controllers.autoscaler.behavior import window_seconds
-from argosy.errors import ApiError
+from argosy.errors import ApiError, NotFound
 from argosy.intent import Fetch
 from argosy.meta.json import Obj, decode
 from argosy.meta.kind import Kind
@@ -59,7 +59,30 @@ class Probe:
                 found["use"] = use.get("items") or []
             except ApiError as error:
                 found["error"] = f"unable to get resource metrics: {error}"
+        wanted = autoscaler["spec"].get("metrics") or ()
+        found["served"] = {
+            str(number): await self._served(fetch, autoscaler, metric, selector)
+            for number, metric in enumerate(wanted)
+            if metric.get("type") in metrics.SERVED
+        }
         return self._remember(autoscaler, found)
+
+    async def _served(self, fetch: Fetch, autoscaler: Obj, metric: Obj, pods: str) -> Obj:
+        """The values of one metric, or the `error` that there are none."""
+        api = "external metrics API" if metric["type"] == "External" else "custom metrics API"
+        name = served.identity(metric, metrics.SERVED[metric["type"]]).get("name")
+        try:
+            about = served.object_of(metric)
+            kind = await self._kind(fetch, *about) if about is not None else None
+            trouble: ApiError | None = None
+            for path in served.paths(autoscaler, metric, pods, kind):
+                try:
+                    return {"values": served.values(decode(await fetch(path)))}
+                except NotFound as error:  # an older adapter serves an older version
+                    trouble = trouble or error
+        except (ApiError, LookupError, ValueError) as error:
+            return {"error": f"unable to get metric {name}: unable to fetch metrics from {api}: {error}"}
+        return {"error": f"unable to get metric {name}: unable to fetch metrics from {api}: {trouble}"}
 
     def _remember(self, autoscaler: Obj, found: Obj) -> Obj:
         now = self._clock.now()
@@ -86,6 +109,7 @@ class Probe:
             memory.recommendations.append((now, int(answer["replicas"])))
         found.pop("pods", None)
         found.pop("use", None)
+        found.pop("served", None)
         return found
 
     async def _kind(self, fetch: Fetch, api_version: str, kind: str) -> Kind:
