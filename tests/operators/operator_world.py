@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from argosy import kinds
 from argosy.clock import rfc3339
-from argosy.intent import Capabilities, Create, Delete, Observed, Operator, Patch, Plan, Reason
+from argosy.intent import Action, Call, Capabilities, Create, Delete, Observed, Operator, Patch, Plan, Reason
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, is_controlled_by, key_of
@@ -44,6 +44,7 @@ class World:
     capabilities: Capabilities = field(default_factory=Capabilities)
     reasons: list[Reason] = field(default_factory=list)
     probed: Obj | None = None
+    calls: list[Call] = field(default_factory=list)
     again: float | None = None
     slow_deletes: bool = False
     """Whether a deleted pod only gets a deletionTimestamp, until `bury`."""
@@ -156,8 +157,12 @@ class World:
     def told(self, code: str) -> list[str]:
         return [reason.message for reason in self.reasons if reason.code == code]
 
-    def _carry_out(self, action: Create | Patch | Delete) -> bool:
+    def _carry_out(self, action: Action) -> bool:
         assert self.subject is not None
+        if isinstance(action, Call):
+            self.calls.append(action)
+            self.probed = None
+            return True
         if isinstance(action, Create):
             key = (action.kind, key_of(action.obj))
             assert key not in self.objects, f"{key} exists already"
@@ -193,7 +198,10 @@ class World:
         mine: Callable[[Obj], bool] = lambda obj: is_controlled_by(obj, self.subject or {})  # noqa: E731
         for action in plan.actions:
             if isinstance(action, Create):
-                assert action.kind in self.operator.owns
+                # A ConfigMap may also be a record that is written once and that nothing looks at again.
+                assert action.kind in self.operator.owns or action.kind is kinds.CONFIG_MAP
                 assert mine(action.obj)
+            elif isinstance(action, Call):
+                assert self.operator.probe is not None, "only what is asked may be told"
             elif (action.kind, action.key) != (self.operator.kind, key_of(self.subject)):
                 assert mine(self.objects[action.kind, action.key]), f"{action} is about somebody else's object"
