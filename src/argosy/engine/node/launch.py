@@ -50,7 +50,7 @@ def pod_spec(pod: Obj, address: str, directory: Path, memory: Path) -> PodSpec:
 
 def container_of(pod: Obj, name: str) -> Obj:
     """The spec of a container, whichever list it stands in."""
-    for group in ("containers", "initContainers"):
+    for group in ("containers", "initContainers", "ephemeralContainers"):
         for container in pod["spec"].get(group) or ():
             if container.get("name") == name:
                 return dict(container)
@@ -120,13 +120,17 @@ def with_mounts(spec: ContainerSpec, mounts: tuple[Mount, ...], situation: Situa
 
 
 def _argv(container: Obj, image: Image, env: Mapping[str, str]) -> list[str]:
-    """Kubernetes' rule: `command` replaces the entrypoint and drops the image's command, `args` replaces the latter."""
+    """Kubernetes' rule: `command` replaces the entrypoint and drops the image's command, `args` replaces the latter.
+
+    A word that is the path of a program in the real image becomes the path of what stands in for it here.
+    """
     command, args = container.get("command"), container.get("args")
     if command:
         words = [*command, *(args or ())]
     else:
         words = [*image.entrypoint, *(args or image.command)]
-    return [expand(str(word), env) for word in words]
+    expanded = (expand(str(word), env) for word in words)
+    return [image.programs.get(word, word) for word in expanded]
 
 
 def _limits(container: Obj) -> Limits:

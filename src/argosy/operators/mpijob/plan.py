@@ -121,16 +121,19 @@ def _replace_failed(draft: Draft) -> None:
     failed = [(pod, how) for pod, how in world.failed() if not is_deleting(pod)]
     if not failed or world.evicted():
         return
-    cause = failed[0][1]
+    cause, waiting = failed[0][1], draft.memory.not_before
+    counted = waiting is not None and draft.seen.now < waiting  # more of the last failure
     limit = job.base.backoff_limit if job.base.backoff_limit is not None else _BACKOFF_LIMIT
-    if draft.memory.epoch >= limit:
+    if draft.memory.epoch >= limit and not counted:
         message = f"MPIJob {draft.name} has failed: {cause}; workers were replaced {limit} times before (backoffLimit)"
         draft.condition(FAILED, "BackoffLimitExceeded", message, warning=True)
         return
-    began = min(parse_time(created_of(pod)) for pod in world.workers.values())
-    draft.remember(restart.next_epoch(draft.memory, cause, began, draft.seen.now))
     for pod, _ in failed:
         draft.delete(kinds.POD, pod)
+    if counted:
+        return
+    began = min(parse_time(created_of(pod)) for pod in world.workers.values())
+    draft.remember(restart.next_epoch(draft.memory, cause, began, draft.seen.now))
     message = f"MPIJob {draft.name} is restarting because {cause} (restart {draft.memory.epoch} of {limit})."
     draft.condition(RESTARTING, "MPIJobRestarting", message, warning=True)
 

@@ -11,11 +11,13 @@ import os
 
 _DIRECTORIES = {
     "etc": 0o755, "proc": 0o555, "sys": 0o555, "dev": 0o755, "usr": 0o755, "tmp": 0o1777, "run": 0o755, "var": 0o755,
-    "root": 0o700, "home": 0o755, "opt": 0o755, "mnt": 0o755, "srv": 0o755, "media": 0o755,
+    "root": 0o711, "home": 0o755, "opt": 0o755, "mnt": 0o755, "srv": 0o755, "media": 0o755,
     "var/tmp": 0o1777, "var/lib": 0o755, "var/log": 0o755, "var/cache": 0o755, "var/spool": 0o755,
     "run/secrets": 0o755, "run/secrets/kubernetes.io": 0o755, "run/secrets/kubernetes.io/serviceaccount": 0o755,
 }  # fmt: skip
-"""With the place where nearly every pod has its token: what has to be made for one container costs more than all of this."""
+"""With the place where nearly every pod has its token: what has to be made for one container costs more than all of this.
+An interpreter that lies in root's home here is for every user of a pod, so /root can be walked through.
+"""
 _LIBRARY_LINKS = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 _COPIED_ETC = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/openssl.cnf", "ca-certificates.conf", "pki/tls/openssl.cnf",
