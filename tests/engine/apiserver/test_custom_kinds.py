@@ -85,6 +85,8 @@ def test_status_has_a_door_of_its_own():
         assert (told["status"], told["spec"]["size"], told["metadata"]["generation"]) == ({"a": 2}, 1, 1)
         changed = await world.client.patch(WIDGET, W, {"status": {"a": 3}, "spec": {"size": 2}})
         assert (changed["status"], changed["spec"]["size"], changed["metadata"]["generation"]) == ({"a": 2}, 2, 2)
+        told = await world.client.update(WIDGET, {**changed, "status": {"a": 4}}, subresource="status")
+        assert (told["status"], told["metadata"]["generation"]) == ({"a": 4}, 2)
 
     with_world(check)
 

@@ -40,7 +40,7 @@ async def _status(call: Call) -> Answer:
     check_name(call, obj)
     new = writing.understood(call, obj, [])
     changed: Obj = {field: new[field] for field in ("metadata", "status") if field in new}
-    rest = {field: value for field, value in old.items() if field not in sent}
+    rest = {field: value for field, value in old.items() if field not in changed}
     return await writing.put(call, {**rest, **changed}, "status")
 
 
