@@ -5,13 +5,12 @@ Operators are tested against it: give it a subject, `step` until nothing changes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from argosy import kinds
 from argosy.clock import rfc3339
-from argosy.intent import Action, Call, Capabilities, Create, Delete, Observed, Operator, Patch, Plan, Reason
+from argosy.intent import Action, Call, Capabilities, Create, Observed, Operator, Patch, Plan, Reason
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, is_controlled_by, key_of
@@ -195,7 +194,7 @@ class World:
 
     def _only_own(self, plan: Plan) -> None:
         assert self.subject is not None
-        mine: Callable[[Obj], bool] = lambda obj: is_controlled_by(obj, self.subject or {})  # noqa: E731
+        mine = self._is_mine
         for action in plan.actions:
             if isinstance(action, Create):
                 # A ConfigMap may also be a record that is written once and that nothing looks at again.
@@ -205,3 +204,10 @@ class World:
                 assert self.operator.probe is not None, "only what is asked may be told"
             elif (action.kind, action.key) != (self.operator.kind, key_of(self.subject)):
                 assert mine(self.objects[action.kind, action.key]), f"{action} is about somebody else's object"
+
+    def _is_mine(self, obj: Obj) -> bool:
+        """Whether the subject controls it, or controls what does."""
+        assert self.subject is not None
+        if is_controlled_by(obj, self.subject):
+            return True
+        return any(is_controlled_by(obj, other) and self._is_mine(other) for other in self.objects.values())
