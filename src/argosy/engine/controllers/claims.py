@@ -31,9 +31,7 @@ def orphans_wanted(kind: Kind = POD) -> Related:
 
     def wants(owner: Obj, obj: Obj) -> bool:
         return (
-            controller_of(obj) is None
-            and namespace_of(obj) == namespace_of(owner)
-            and _selects(dig(owner, "spec", "selector"), obj)
+            controller_of(obj) is None and namespace_of(obj) == namespace_of(owner) and _selects(_selector(owner), obj)
         )
 
     return Related(kind, wants, subject_keys=_namespace, object_keys=_namespace_if_orphan)
@@ -60,7 +58,7 @@ def claim(
     """Adopt matching orphans of `kind`, release children that no longer match."""
     mine: list[Obj] = []
     actions: list[Patch] = []
-    selector = dig(owner, "spec", "selector")
+    selector = _selector(owner)
     uid = uid_of(owner)
     for obj in children:
         if _selects(selector, obj):
@@ -74,6 +72,14 @@ def claim(
             actions.append(_owned_by(kind, obj, [*references, owner_reference(owner, owner_kind)]))
             mine.append(obj)
     return Claimed(mine, actions)
+
+
+def _selector(owner: Obj) -> Obj | None:
+    """What a workload selects by. A ReplicationController, the eldest of them, has the labels themselves there."""
+    selector: Obj | None = dig(owner, "spec", "selector")
+    if selector and all(isinstance(value, str) for value in selector.values()):
+        return {"matchLabels": selector}
+    return selector
 
 
 def _selects(selector: Obj | None, obj: Obj) -> bool:

@@ -14,6 +14,7 @@ from argosy.engine.controllers import (
     job,
     node,
     replicaset,
+    replicationcontroller,
     statefulset,
     volume,
 )
@@ -24,6 +25,7 @@ from argosy.intent import Operator
 ALL: tuple[Operator, ...] = (
     deployment.OPERATOR,
     replicaset.OPERATOR,
+    replicationcontroller.OPERATOR,
     statefulset.OPERATOR,
     daemonset.OPERATOR,
     job.OPERATOR,

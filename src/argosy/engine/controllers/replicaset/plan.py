@@ -1,4 +1,7 @@
-"""What a ReplicaSet needs: pods made from its template, or the right ones deleted. Pure."""
+"""What a ReplicaSet needs: pods made from its template, or the right ones deleted. Pure.
+
+A ReplicationController needs the same: `replicationcontroller` asks here too.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,22 @@ from argosy.engine.controllers.ranking import deletion_order
 from argosy.intent import Action, Delete, Observed, Plan, Reason
 from argosy.kinds import POD, REPLICA_SET
 from argosy.meta.json import Obj, dig
+from argosy.meta.kind import Kind
 from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, uid_of
 
 
 def plan(seen: Observed) -> Plan:
     """Bring the number of active pods to `spec.replicas`."""
+    return replicated(seen, REPLICA_SET)
+
+
+def replicated(seen: Observed, kind: Kind) -> Plan:
+    """The same for whichever kind the subject is of."""
     subject = seen.subject
     spec = subject["spec"]
     if is_deleting(subject):
         return Plan()
-    claimed = claim(subject, REPLICA_SET, seen.of(POD), seen.related.get(POD, ()))
+    claimed = claim(subject, kind, seen.of(POD), seen.related.get(POD, ()))
     active = [pod for pod in claimed.items if is_active(pod)]
     wanted = int(spec.get("replicas", 1))
     actions: list[Action] = list(claimed.actions)
@@ -36,7 +45,7 @@ def plan(seen: Observed) -> Plan:
     if len(active) < wanted:
         count = min(wanted - len(active), BURST)
         for name in fresh_names(subject, seen.now, count, seen.of(POD)):
-            action, reason = created(pod_from_template(spec.get("template") or {}, subject, REPLICA_SET, name))
+            action, reason = created(pod_from_template(spec.get("template") or {}, subject, kind, name))
             actions.append(action)
             reasons.append(reason)
     elif len(active) > wanted:
