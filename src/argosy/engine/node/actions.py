@@ -13,6 +13,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 
+from argosy.engine.node import grpc_health
 from argosy.engine.node.runtime.spec import Network, Runtime
 from argosy.errors import ArgosyError
 from argosy.meta.json import Obj
@@ -49,7 +50,7 @@ async def perform(action: Obj, target: Target, runtime: Runtime, timeout_seconds
             if action.get("tcpSocket") is not None:
                 return await _tcp(action["tcpSocket"], target, runtime.network)
             if action.get("grpc") is not None:
-                return await _tcp({"port": action["grpc"].get("port")}, target, runtime.network)
+                return await _grpc(action["grpc"], target, runtime.network)
             if action.get("sleep") is not None:
                 await asyncio.sleep(float(action["sleep"].get("seconds") or 0))
                 return Outcome(True)
@@ -123,6 +124,27 @@ async def _tcp(action: Obj, target: Target, network: Network) -> Outcome:
         except OSError as error:
             return Outcome(False, _dial(host, port, error))
     return Outcome(True)
+
+
+async def _grpc(action: Obj, target: Target, network: Network) -> Outcome:
+    port, service = port_of(action.get("port"), target.spec), str(action.get("service") or "")
+    try:
+        reader, writer = await _connect(network, target.address, port, tls=False)
+    except OSError as error:
+        return Outcome(
+            False, f"failed to connect service at {target.address}:{port}: {_dial(target.address, port, error)}"
+        )
+    try:
+        status = await grpc_health.check(reader, writer, f"{target.address}:{port}", service)
+    except OSError as error:
+        return Outcome(False, f"health rpc probe failed: {error}")
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    if not status:
+        return Outcome(False, f"this server does not implement the grpc health protocol for the service {service!r}")
+    return Outcome(status == "SERVING", f'service unhealthy (responded with "{status}")')
 
 
 async def _connect(

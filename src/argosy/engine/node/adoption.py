@@ -23,9 +23,8 @@ def adopted(plan: PodPlan, pod: Obj, runs: Sequence[Run], ends: Mapping[str, Ter
     `ends` has the termination of every run that has ended, by run id.
     """
     status = pod.get("status") or {}
-    reported = {
-        str(c.get("name")): c for c in (*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ()))
-    }
+    fields = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    reported = {str(c.get("name")): c for field in fields for c in status.get(field) or ()}
     newest: dict[str, Run] = {}
     for run in runs:
         if run.container not in newest or run.attempt > newest[run.container].attempt:
@@ -48,7 +47,7 @@ def adopted(plan: PodPlan, pod: Obj, runs: Sequence[Run], ends: Mapping[str, Ter
 def _initialized(plan: PodPlan, containers: Mapping[str, ContainerState], status: Obj) -> bool:
     if any(containers[c.name].stage is not Stage.WAITING for c in plan.containers if c.role is Role.MAIN):
         return True
-    inits = [c for c in plan.containers if c.role is not Role.MAIN]
+    inits = [c for c in plan.containers if c.role in {Role.INIT, Role.SIDECAR}]
     reported = [c for c in status.get("conditions") or () if c.get("type") == "Initialized"]
     return bool(inits and reported and reported[0].get("status") == "True")
 

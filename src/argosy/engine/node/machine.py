@@ -59,6 +59,14 @@ def handle(state: PodState, event: PodEvent, now: float) -> tuple[PodState, list
     return turn.state, turn.instructions
 
 
+def joined(state: PodState, plan: PodPlan) -> PodState:
+    """The pod with a newer plan's generation and the ephemeral containers that were added to it; nothing else can change."""
+    new = tuple(c for c in plan.containers if c.role is Role.EPHEMERAL and c.name not in state.containers)
+    containers = {**state.containers, **{c.name: ContainerState() for c in new}} if new else state.containers
+    wider = replace(state.plan, generation=plan.generation, containers=(*state.plan.containers, *new))
+    return replace(state, plan=wider, containers=containers)
+
+
 def next_wake(state: PodState, now: float) -> float | None:
     """When `handle` wants a Tick, if no event comes before."""
     times: list[float] = []
@@ -230,6 +238,8 @@ def _live(turn: Turn) -> None:
     if not turn.state.prepared and not turn.state.preparing:
         turn.change_pod(preparing=True)
         turn.do(Prepare())
+    for plan, _ in turn.state.of_role(Role.EPHEMERAL):
+        _advance(turn, plan)
     if _initialize(turn):
         for plan, _ in turn.state.of_role(Role.MAIN):
             _advance(turn, plan)

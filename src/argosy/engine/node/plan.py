@@ -23,6 +23,8 @@ class Role(StrEnum):
     SIDECAR = "sidecar"
     """An init container with restartPolicy Always: it starts in its turn and stays."""
     MAIN = "main"
+    EPHEMERAL = "ephemeral"
+    """Added to a pod that runs, to look into it (`kubectl debug`); its end means nothing to the pod."""
 
 
 class ProbeKind(StrEnum):
@@ -81,7 +83,10 @@ class ContainerPlan:
 
 @dataclass(frozen=True, slots=True)
 class PodPlan:
-    """A pod as the machine sees it. `containers` holds init containers and sidecars in order, then the main ones."""
+    """A pod as the machine sees it.
+
+    `containers` holds init containers and sidecars in order, then the main ones, then the ephemeral ones.
+    """
 
     uid: str
     namespace: str
@@ -104,6 +109,7 @@ def plan_of(pod: Obj) -> PodPlan:
     policy = str(spec.get("restartPolicy") or "Always")
     containers = [_container(c, _init_role(c), policy) for c in spec.get("initContainers") or ()]
     containers += [_container(c, Role.MAIN, policy) for c in spec.get("containers") or ()]
+    containers += [_container(c, Role.EPHEMERAL, "Never") for c in spec.get("ephemeralContainers") or ()]
     grace = spec.get("terminationGracePeriodSeconds")
     deadline = spec.get("activeDeadlineSeconds")
     return PodPlan(

@@ -32,6 +32,7 @@ def render(state: PodState, pod: Obj, where: Where, now: float) -> Obj:
     old: Obj = pod.get("status") or {}
     inits = [_container(state, pod, p, s) for p, s in state.of_role(Role.INIT, Role.SIDECAR)]
     mains = [_container(state, pod, p, s) for p, s in state.of_role(Role.MAIN)]
+    guests = [_container(state, pod, p, s) for p, s in state.of_role(Role.EPHEMERAL)]
     status: Obj = {key: value for key, value in old.items() if key not in _OWNED}
     status["observedGeneration"] = state.plan.generation
     status["phase"] = phase(state)
@@ -48,12 +49,14 @@ def render(state: PodState, pod: Obj, where: Where, now: float) -> Obj:
     if inits:
         status["initContainerStatuses"] = inits
     status["containerStatuses"] = mains
+    if guests:
+        status["ephemeralContainerStatuses"] = guests
     return status
 
 
 _OWNED = frozenset(
     {
-        "conditions", "containerStatuses", "hostIP", "hostIPs", "initContainerStatuses", "message", "observedGeneration",
+        "conditions", "containerStatuses", "ephemeralContainerStatuses", "hostIP", "hostIPs", "initContainerStatuses", "message", "observedGeneration",
         "phase", "podIP", "podIPs", "reason", "startTime",
     }
 )  # fmt: skip
@@ -114,9 +117,14 @@ def _restarts(container: ContainerState) -> int:
     return container.attempt - 1 if waits else container.attempt
 
 
+_GROUPS = {
+    Role.INIT: "initContainers", Role.SIDECAR: "initContainers", Role.MAIN: "containers",
+    Role.EPHEMERAL: "ephemeralContainers",
+}  # fmt: skip
+
+
 def _spec_of(pod: Obj, plan: ContainerPlan) -> Obj:
-    group = "containers" if plan.role is Role.MAIN else "initContainers"
-    for spec in pod["spec"].get(group) or ():
+    for spec in pod["spec"].get(_GROUPS[plan.role]) or ():
         if spec.get("name") == plan.name:
             return dict(spec)
     return {}
@@ -124,7 +132,7 @@ def _spec_of(pod: Obj, plan: ContainerPlan) -> Obj:
 
 def _current(state: PodState, plan: ContainerPlan, container: ContainerState) -> tuple[Obj, bool]:
     if container.stage is Stage.RUNNING:
-        ready = container.ready if plan.role is not Role.INIT else False
+        ready = container.ready if plan.role in {Role.MAIN, Role.SIDECAR} else False
         return {"running": {"startedAt": _time(container.started_at)}}, ready
     if container.stage is Stage.EXITED and container.exit is not None:
         done = plan.role is Role.INIT and container.exit.exit_code == 0
@@ -140,7 +148,7 @@ def _current(state: PodState, plan: ContainerPlan, container: ContainerState) ->
 
 
 def _default_wait(state: PodState) -> str:
-    has_inits = any(c.role is not Role.MAIN for c in state.plan.containers)
+    has_inits = any(c.role in {Role.INIT, Role.SIDECAR} for c in state.plan.containers)
     return "PodInitializing" if has_inits else "ContainerCreating"
 
 
@@ -234,6 +242,7 @@ def _gates(pod: Obj, conditions: dict[str, Obj]) -> tuple[str, str]:
     return ("ReadinessGatesNotReady", ", ".join(messages)) if messages else ("", "")
 
 
+_NEW = ContainerState()
 AT_ONCE, IN_A_FLOOD_SECONDS, ANNOUNCEMENT_SECONDS = 0.0, 0.15, 1.0
 
 
@@ -248,7 +257,7 @@ def patience(before: PodState, after: PodState, *, flood: bool) -> float:
         return AT_ONCE
     began = False
     for name, container in after.containers.items():
-        old = before.containers[name]
+        old = before.containers.get(name, _NEW)
         if container is old:
             continue
         if container.stage is Stage.RUNNING and old.stage is not Stage.RUNNING:

@@ -74,7 +74,7 @@ def end_pod(turn: Turn) -> None:
     assert stop_by is not None, "a pod that ends has a deadline"
     left = stop_by - turn.now
     blocked = False
-    for plan, state in turn.state.of_role(Role.INIT, Role.MAIN):
+    for plan, state in turn.state.of_role(Role.INIT, Role.MAIN, Role.EPHEMERAL):
         if state.alive:
             blocked = True
             stop(turn, plan, left, f"Stopping container {plan.name}")

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from argosy import kinds
 from argosy.clock import parse_time
 from argosy.engine.node import actions, launch, machine, status, volumes
+from argosy.engine.node.images.builder import REQUIREMENTS
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.logs import last_words
 from argosy.engine.node.nodes import refusal
-from argosy.engine.node.plan import plan_of
+from argosy.engine.node.plan import Role, plan_of
 from argosy.engine.node.preparation import RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS, Preparation
 from argosy.engine.node.runtime.spec import Exit, Image, Level, Run
 from argosy.engine.node.shared import Shared
@@ -53,15 +53,11 @@ from argosy.engine.node.state import (
 from argosy.errors import ApiError, ArgosyError, NotFound
 from argosy.intent import Reason
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import key_of, namespace_of, uid_of, version_of
+from argosy.meta.objects import annotations_of, key_of, namespace_of, uid_of, version_of
 
 _log = logging.getLogger(__name__)
 
 _MESSAGE_MAX = 4096
-_NAMES_SECONDS = 20.0
-_NOT_FOUND = "executable file not found"
-
-__MESSAGE_MAX = 4096
 _NAMES_SECONDS = 20.0
 _NOT_FOUND = "executable file not found"
 
@@ -82,6 +78,7 @@ class PodWorker:
         self._preparing: asyncio.Task[None] | None = None
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._guests = len(self.state.of_role(Role.EPHEMERAL))
         self._stops: list[Callable[[], None]] = []
 
     # -- what comes in
@@ -116,9 +113,15 @@ class PodWorker:
             return  # the echo of something older than our own last write
         self.pod = self._ground.pod = pod
         meta = pod["metadata"]
-        if int(meta.get("generation") or 0) != self.state.plan.generation:
-            self.state = replace(self.state, plan=replace(self.state.plan, generation=int(meta["generation"])))
+        guests = len(pod["spec"].get("ephemeralContainers") or ())
+        if int(meta.get("generation") or 0) != self.state.plan.generation or guests != self._guests:
+            self._guests = guests
+            self.state = machine.joined(self.state, plan_of(pod))
             self.shared.statuses.changed(self, status.ANNOUNCEMENT_SECONDS)
+            if guests:
+                self.post(Tick())
+        if pod["spec"].get("readinessGates"):  # others write the conditions that they are about
+            self.shared.statuses.changed(self, status.AT_ONCE)
         if meta.get("deletionTimestamp") and not self.state.deleting:
             self.post(DeleteRequested(self._grace_left(meta)))
         elif meta.get("deletionTimestamp"):
@@ -254,15 +257,16 @@ class PodWorker:
     async def _image(self, container: Obj) -> Image:
         reference = str(container.get("image") or "")
         policy = str(container.get("imagePullPolicy") or "")
+        requirements = annotations_of(self.pod).get(REQUIREMENTS, "")
         images = self.shared.images
-        pulled = images.present(reference)
+        pulled = images.present(reference, requirements)
         if pulled is None:
             if policy == "Never":
                 raise ImageError(
                     f'Container image "{reference}" is not present with pull policy of Never', "ErrImageNeverPull"
                 )
             self._say(Reason("Pulling", f'Pulling image "{reference}"'))
-            pulled = await images.get(reference)
+            pulled = await images.get(reference, requirements=requirements)
             self._say(
                 Reason(
                     "Pulled",

@@ -423,3 +423,21 @@ def test_the_interpreter_of_the_tests_runs_inside(bench):
     pod = bench.pod()
     output = bench.run(lambda runtime: bench.play(runtime, bench.python(pod, "import sys; print(sys.version)")))
     assert output.replace("\n", " ").strip() == sys.version.replace("\n", " ")
+
+
+def test_a_volume_can_lie_where_the_host_has_nothing(apart, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page").write_text("hello from a volume")
+    (tmp_path / "one").write_text("a single file")
+    mounts = (
+        Mount(tmp_path / "site", "/usr/share/argosy-test/html", read_only=True),
+        Mount(tmp_path / "one", "/usr/src/argosy-test/conf/one.conf"),
+    )
+    program = (
+        "cat /usr/share/argosy-test/html/page /usr/src/argosy-test/conf/one.conf; ls /usr/bin/env; touch /usr/x || echo no"
+    )
+
+    async def scenario(runtime):
+        return await apart.play(runtime, apart.container(apart.pod(), "sh", "-c", program, mounts=mounts))
+
+    assert apart.run(scenario) == "hello from a volumea single file/usr/bin/env\nno\n"

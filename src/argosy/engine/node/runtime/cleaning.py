@@ -57,6 +57,12 @@ def remove_root(root: Path) -> None:
     remove_tree(root.with_name(f"{root.name}.work"))
 
 
+def remake(root: Path) -> None:
+    """An empty writable layer in the place of whatever an interrupted start has left."""
+    remove_root(root)
+    root.mkdir()
+
+
 def remove_tree(path: Path) -> None:
     """Delete a directory whatever modes its owner has put on what is in it; symlinks are never followed."""
     try:

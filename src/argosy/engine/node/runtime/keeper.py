@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused, Line
 from argosy.engine.node.runtime.holder import wire
 from argosy.engine.node.runtime.holder.server import KEPT
 from argosy.errors import ArgosyError
 from argosy.meta.json import Obj
+
+_END_SECONDS = 5
+"""How long a holder may take to end; it has nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Keeper:
         self._pidfd = -1
         self._namespaces: list[int] = []
         self._restarting: asyncio.Task[None] | None = None
+        self.generation = 0
+        """Counts the holders: whatever was under way when it changed may stand in namespaces of the former one."""
 
     async def ask(self, request: Obj) -> Obj:
         """Ask the holder, starting it first if it is not there. Raises HolderGone, HolderRefused, UserError."""
@@ -72,8 +78,7 @@ class Keeper:
     async def ensure(self) -> None:
         """A holder that answers and has the pods' sandboxes. Raises UserError, ArgosyError."""
         async with self._starting:
-            sandboxes = self._sandboxes()
-            alive = [sandbox.pid for sandbox in sandboxes.values() if sandbox.pid]
+            alive = [sandbox.pid for sandbox in self._sandboxes().values() if sandbox.pid]
             with contextlib.suppress(HolderGone):
                 answer = await self._greet()
                 if answer["protocol"] == wire.PROTOCOL and answer["level"] == self.connection.level:
@@ -85,11 +90,22 @@ class Keeper:
                 if answer["level"] != self.connection.level:
                     self._let_go()
                 await self.connection.ask({"op": "end"})  # an idle one, or one of an earlier version
-            await asyncio.to_thread(self._start, alive)
+            self.generation += 1
+            sandboxes = self._sandboxes()
+            await asyncio.to_thread(self._start, [sandbox.pid for sandbox in sandboxes.values() if sandbox.pid])
             for uid, sandbox in sandboxes.items():
-                await self.connection.ask(sandbox.request(uid))
+                await self._restore(uid, sandbox)
+            for uid in sandboxes.keys() - self._sandboxes().keys():  # removed meanwhile, in vain
+                await self.connection.ask({"op": "unpod", "uid": uid})
             await self._greet()
             await asyncio.to_thread(self._renewed)
+
+    async def _restore(self, uid: str, sandbox: Sandbox) -> None:
+        """Give the holder a pod's sandbox again. One that fails is made when the next container of it is started."""
+        for attempt in (sandbox, replace(sandbox, pid=0)):  # the shim may have ended just now
+            with contextlib.suppress(HolderRefused):
+                await self.connection.ask(attempt.request(uid))
+                return
 
     async def _greet(self) -> Obj:
         """Say hello: whose pid to watch, and the namespaces to hold open lest they go with the holder."""
@@ -131,7 +147,8 @@ class Keeper:
             os.close(self._namespaces.pop())
 
     async def close(self, *, kill: bool) -> None:
-        """Stop caring; with `kill` end the holder and delete its directory."""
+        """Stop caring; with `kill` end the holder, see it gone, and delete its directory."""
+        held = os.dup(self._pidfd) if kill and self._pidfd >= 0 else -1
         self._let_go()
         if self._restarting is not None:
             self._restarting.cancel()
@@ -140,4 +157,14 @@ class Keeper:
         if kill:
             with contextlib.suppress(HolderGone, HolderRefused):
                 await self.connection.ask({"op": "end"})
+            await asyncio.to_thread(_see_gone, held)
             await asyncio.to_thread(shutil.rmtree, self.connection.directory, ignore_errors=True)
+
+
+def _see_gone(pidfd: int) -> None:
+    """Wait a moment for a process that was told to end, blocking; nothing happens without one (-1)."""
+    if pidfd >= 0:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll(_END_SECONDS * 1000)
+        os.close(pidfd)

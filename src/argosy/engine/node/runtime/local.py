@@ -19,9 +19,10 @@ from pathlib import Path
 import msgspec
 
 from argosy.engine.node.runtime import executing, limits, orders, runs
-from argosy.engine.node.runtime.cleaning import Cleaner, remove_root, remove_tree
-from argosy.engine.node.runtime.connection import Connection, HolderGone
+from argosy.engine.node.runtime.cleaning import Cleaner, remake, remove_tree
+from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
 from argosy.engine.node.runtime.holder import processes
+from argosy.engine.node.runtime.holder.order import StartOrder
 from argosy.engine.node.runtime.keeper import Keeper, Sandbox
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
 from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
@@ -57,6 +58,8 @@ class LocalRuntime:
         self.network: HolderNetwork | HostNetwork = HolderNetwork(main) if level is Level.L2 else HostNetwork(level)
         self._boot = processes.boot_id()
         self._pods: dict[str, PodRecord] = {}
+        self._leaving: set[str] = set()
+        """Pods that are being removed: no new holder needs to have them."""
         self._runs: dict[str, runs.Followed] = {}
         self._main = Keeper(main, lambda: self._sandboxes(self._main), self.network.restore)
         self._on_host = Keeper(on_host, lambda: self._sandboxes(self._on_host), lambda: None)
@@ -108,11 +111,11 @@ class LocalRuntime:
         orders.runtime_directory(spec).mkdir(parents=True, exist_ok=True, mode=0o700)
         record = PodRecord(spec.uid, str(spec.directory), spec.hostname, spec.address, spec.host_network)
         path = self._index / f"{spec.uid}.json"
+        path.write_bytes(msgspec.json.encode(record))  # first: whoever comes after a crash must know what to remove
+        self._pods[spec.uid] = record
         await self._keeper(record).ask(
             {"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address}
         )
-        path.write_bytes(msgspec.json.encode(record))
-        self._pods[spec.uid] = record
 
     async def remove_pod(self, uid: str) -> None:
         """End its runs, drop its namespaces, delete its runtime directory."""
@@ -121,6 +124,7 @@ class LocalRuntime:
             return
         mine = [followed for followed in self._runs.values() if followed.state.pod == uid]
         await asyncio.gather(*(self._kill(followed) for followed in mine))
+        self._leaving.add(uid)
         with contextlib.suppress(HolderGone):
             await self._keeper(record).connection.ask({"op": "unpod", "uid": uid})
         for followed in mine:
@@ -131,6 +135,7 @@ class LocalRuntime:
             self._runs.pop(followed.state.id, None)
         (self._index / f"{uid}.json").unlink(missing_ok=True)
         self._pods.pop(uid, None)
+        self._leaving.discard(uid)
 
     # -- containers
 
@@ -143,12 +148,11 @@ class LocalRuntime:
         if record is None:
             raise NotFound(f"pod {spec.pod.uid} has no sandbox; create it first")
         level = Level.L1 if record.host_network and self.level is Level.L2 else self.level
-        state_path, root, termination = orders.run_paths(spec)
+        _, root, termination = orders.run_paths(spec)
         try:
             root.mkdir()
         except FileExistsError:  # an engine died between making it and the start
-            await asyncio.to_thread(remove_root, root)
-            root.mkdir()
+            await asyncio.to_thread(remake, root)
         termination.touch(mode=0o666)
         termination.chmod(0o666)
         if spec.stdin and not (stdin := orders.stdin_path(spec)).exists():
@@ -157,10 +161,31 @@ class LocalRuntime:
         watch = 0 if "memory" in self.enforces else spec.limits.memory_bytes or 0
         cpus = [] if "cpu" in self.enforces else limits.choose_cpus(spec.id, spec.limits.cpu_millis)
         how = orders.confinement(spec, level, entries, cpus)
-        answer = await self._keeper(record).ask({**orders.start_order(spec, level, how, oom, watch)})
-        followed = runs.Followed(runs.state_of(answer), state_path, self._boot)
+        followed = await self._order(record, orders.start_order(spec, level, how, oom, watch))
         self._follow(followed)
         return followed.run()
+
+    async def _order(self, record: PodRecord, order: StartOrder) -> runs.Followed:
+        """Have the holder start a run, whatever becomes of the holder meanwhile. Raises HolderRefused, HolderGone."""
+        keeper = self._keeper(record)
+        root, state_path = Path(order["root"]), Path(order["state"])
+        while True:
+            generation = keeper.generation
+            try:
+                answer = await keeper.ask({**order})
+            except HolderRefused:
+                # Perhaps this holder is new and could not have the pod's sandbox: a second refusal counts.
+                await keeper.ask(self._sandboxes(keeper)[record.uid].request(record.uid))
+                await asyncio.to_thread(remake, root)
+                answer = await keeper.ask({**order})
+            followed = runs.Followed(runs.state_of(answer), state_path, self._boot)
+            if keeper.generation == generation:
+                return followed
+            # The holder died while its child was at work: the next one may have made the pod's namespaces anew.
+            followed.kill()
+            await asyncio.to_thread(followed.gone)
+            state_path.unlink(missing_ok=True)
+            await asyncio.to_thread(remake, root)
 
     async def wait(self, run_id: str) -> Exit:
         """How it ended, once it has. Raises NotFound."""
@@ -278,7 +303,7 @@ class LocalRuntime:
         return {
             uid: Sandbox(record.hostname, record.address, pids.get(uid, 0))
             for uid, record in self._pods.items()
-            if self._keeper(record) is keeper
+            if self._keeper(record) is keeper and uid not in self._leaving
         }
 
 

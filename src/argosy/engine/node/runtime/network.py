@@ -38,7 +38,9 @@ class HostNetwork:
 
     async def load_rules(self, script: str) -> None:
         """The host's network is not ours to rule. Raises RulesRefused."""
-        raise RulesRefused(f"at isolation {self.level} pods share the host's network; run where isolation L2 is possible")
+        raise RulesRefused(
+            f"at isolation {self.level} pods share the host's network; run where isolation L2 is possible"
+        )
 
     def restore(self) -> None:
         """Nothing is lost with a holder."""

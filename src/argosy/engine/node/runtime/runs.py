@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -135,6 +136,15 @@ class Followed:
         if self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def gone(self) -> None:
+        """Block until the shim has ended, and let go. Only for a run that is not being followed."""
+        if self._pidfd >= 0:
+            select.select([self._pidfd], [], [])
+        for fd in (self._pidfd, self._command_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._pidfd = self._command_fd = -1
 
     def run(self) -> Run:
         """The run as the agent sees it."""

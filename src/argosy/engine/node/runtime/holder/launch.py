@@ -85,12 +85,15 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
         except OSError as error:
             _fail(supervisor, line, confine.explain(error))
             return
-    failure = _start_command(place, supervisor)
+    failure = _start_command(place, supervisor, line)
     if failure:
         os.waitpid(supervisor.command, 0)
         _fail(supervisor, line, failure)
         return
-    wire.send(line, state)
+    try:
+        wire.send(line, state)
+    except OSError:
+        pass  # the engine has just ended: the next one finds the state file
     line.close()
     supervisor.run()
 
@@ -102,8 +105,11 @@ def _fail(supervisor: shim.Shim, line: socket.socket, failure: bytes) -> None:
     wire.send(line, supervisor.state)
 
 
-def _start_command(place: Place, supervisor: shim.Shim) -> bytes:
-    """Fork the command and wait until it has been executed, which closes its pipe, or has said why not."""
+def _start_command(place: Place, supervisor: shim.Shim, line: socket.socket) -> bytes:
+    """Fork the command and wait until it has been executed, which closes its pipe, or has said why not.
+
+    As long as nothing is written down, no other engine can know of this run: without the one that ordered it, it must not be.
+    """
     order, state = supervisor.order, supervisor.state
     out, err, report = os.pipe(), os.pipe(), os.pipe()
     ours, theirs = socket.socketpair()
@@ -118,6 +124,8 @@ def _start_command(place: Place, supervisor: shim.Shim) -> bytes:
     with open(report[0], "rb") as reading:
         state["command_pid"] = int(reading.readline() or 0)
         state["command_start_time"] = processes.start_time(state["command_pid"])
+        if wire.hung_up(line):
+            os._exit(1)
         statefile.append(order["state"], state)
         if order["tty"]:
             supervisor.attach_terminal(terminal.receive(ours))

@@ -69,6 +69,7 @@ def enter(host: Host, layout: Layout) -> None:
     os.umask(0o022)
     binds = host.binds + layout.binds
     trees = [_open_source(source) for source, _, _ in binds]
+    wanting = _wanting(binds, trees, len(host.binds))
     _mount_layers(host.layer, layout)
     _mount_kernel_file_systems(host, own_network=layout.own_network)
     syscalls.pivot_root(".", ".")
@@ -76,8 +77,41 @@ def enter(host: Host, layout: Layout) -> None:
     os.chdir("/")
     for (source, target, read_only), (tree, is_directory) in zip(binds, trees, strict=True):
         _attach(source, tree, target, is_directory=is_directory, read_only=read_only)
+        if target in wanting:
+            _make_room(target, wanting[target])
     if layout.read_only:
         syscalls.mount_setattr("/", syscalls.MOUNT_ATTR_RDONLY, recursive=False)
+
+
+def _wanting(binds: list[skeleton.Bind], trees: list[tuple[int, bool]], own: int) -> dict[str, list[tuple[str, bool]]]:
+    """Places to mount at that lie within the host's read-only directories (the first `own` binds) and are not there.
+
+    By directory: each path within it, and whether a directory is to be mounted there.
+    """
+    found: dict[str, list[tuple[str, bool]]] = {}
+    for (_, target, _), (_, is_directory) in zip(binds[own:], trees[own:], strict=True):
+        if os.path.exists(target):
+            continue
+        real = os.path.realpath(target)
+        for _, base, _ in binds[:own]:
+            if real.startswith(f"{base}/"):
+                found.setdefault(base, []).append((real[len(base) + 1 :], is_directory))
+    return found
+
+
+def _make_room(base: str, places: list[tuple[str, bool]]) -> None:
+    """Lay a layer that holds nothing but mount points over a read-only directory, so `/usr/share/x` can be one."""
+    syscalls.mount("tmpfs", "/tmp", "tmpfs", _QUIET, "mode=755")
+    for path, is_directory in places:
+        os.makedirs(f"/tmp/{path if is_directory else os.path.dirname(path)}", exist_ok=True)
+        if not is_directory:
+            skeleton.write(f"/tmp/{path}", "")
+    try:
+        syscalls.mount("overlay", base, "overlay", syscalls.MS_RDONLY | syscalls.MS_NODEV, f"lowerdir=/tmp:{base}")
+    except OSError as error:
+        if error.errno not in _NO_OVERLAY:
+            raise
+    syscalls.unmount("/tmp")
 
 
 def _mount_layers(layer: str, layout: Layout) -> None:
