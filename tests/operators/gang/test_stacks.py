@@ -57,7 +57,8 @@ def test_who_stands_apart(dumps: tuple[str, ...], steps: tuple[str, ...], name: 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are read from /proc")
 def test_the_command_tells_of_processes_of_its_own_address() -> None:
-    mine, other = {"POD_IP": "10.9.8.7", "PATH": "/usr/bin:/bin"}, {"POD_IP": "10.9.8.8", "PATH": "/usr/bin:/bin"}
+    mine = {"ARGOSY_ROOT": "/x", "POD_IP": "10.9.8.7", "PATH": "/usr/bin:/bin"}
+    other = {**mine, "POD_IP": "10.9.8.8"}
     with (
         subprocess.Popen(["sleep", "61"], env=mine) as one,
         subprocess.Popen(["sleep", "62"], env=other) as two,

@@ -10,7 +10,7 @@ from argosy.clock import parse_time
 from argosy.intent import Plan, Reason
 from argosy.meta.json import dig
 from argosy.meta.objects import created_of, name_of
-from argosy.operators.gang import census, ending, failure, restart
+from argosy.operators.gang import census, ending, failure, hang, restart
 from argosy.operators.gang.conditions import RESTARTING
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.failure import Failure
@@ -25,6 +25,10 @@ def whole_gang(draft: Draft) -> Plan | None:
     job, counted, memory = draft.job, draft.census, draft.memory
     lost = counted.lost(job) if memory.has_formed(job) else []
     failures = [*counted.failures(job), *lost]
+    hung = hang.found(draft)
+    if hung is not None:
+        hang.keep(draft)
+        failures.append(hung)
     survived = [one for one in failures if job.framework.survives(job, one, counted)]
     cause = failure.first(one for one in failures if one not in survived)
     if cause is None:

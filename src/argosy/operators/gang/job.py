@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, name_of, namespace_of
+from argosy.operators.gang import progress
 from argosy.operators.gang.framework import WORKER, Framework
 from argosy.operators.gang.labels import LABEL_JOB, LABEL_OPERATOR, LABEL_TYPE
 from argosy.operators.settings import PREFIX
@@ -55,6 +56,8 @@ class Job:
     whole_gang: bool
     """Whether a failure restarts every pod; the annotation `argosy.dev/restart-scope: pod` chooses otherwise."""
     checkpoint_dir: str
+    unreadable: str
+    """What in the annotations cannot be read; empty where all can."""
 
     @property
     def total(self) -> int:
@@ -130,7 +133,16 @@ def read(framework: Framework, subject: Obj) -> Job:
         scheduling=policy.get("schedulingPolicy") or {},
         whole_gang=annotations.get(RESTART_SCOPE) != "pod",
         checkpoint_dir=annotations.get(CHECKPOINT_DIR, ""),
+        unreadable=_unreadable(subject),
     )
+
+
+def _unreadable(subject: Obj) -> str:
+    try:
+        progress.policy(subject)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _typed(framework: Framework, given: Mapping[str, Obj]) -> dict[str, Obj]:

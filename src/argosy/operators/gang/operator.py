@@ -5,18 +5,22 @@ from __future__ import annotations
 from functools import partial
 
 from argosy import kinds
+from argosy.clock import Clock, SystemClock
 from argosy.intent import Operator
 from argosy.operators.gang import podgroup
 from argosy.operators.gang.framework import Framework
 from argosy.operators.gang.plan import plan
+from argosy.operators.gang.watch import EVERY_SECONDS, Watch
 from argosy.operators.settings import OperatorSettings
 
 
-def operator(framework: Framework, settings: OperatorSettings) -> Operator:
-    """The operator under these settings."""
+def operator(framework: Framework, settings: OperatorSettings, clock: Clock | None = None) -> Operator:
+    """The operator under these settings; `clock` dates what its watch over hung jobs sees."""
     return Operator(
         kind=framework.kind,
         plan=partial(plan, framework=framework, settings=settings),
         owns=(kinds.POD, kinds.SERVICE, *framework.owns, *podgroup.KINDS),
         name=framework.component,
+        probe=Watch(framework.container, clock or SystemClock()),
+        probe_every_seconds=EVERY_SECONDS,
     )

@@ -35,6 +35,7 @@ def problems(job: Job) -> list[str]:
         found += _replica_problems(job, replica, f"{where}.{replica.type}")
     if job.clean_pods not in ("", *_CLEAN):
         found.append(f"spec.runPolicy.cleanPodPolicy {job.clean_pods!r} is none of {', '.join(_CLEAN)}")
+    found += [job.unreadable] if job.unreadable else []
     return [*found, *job.framework.problems(job)]
 
 
