@@ -104,6 +104,14 @@ def test_a_node_that_falls_silent() -> None:
     assert taints(world) == []
 
 
+def test_a_node_counts_as_dead_when_its_own_lease_has_run_out() -> None:
+    world = node_world()
+    world.change(LEASE, world.get(LEASE, "n", "kube-node-lease"), {"spec": {"leaseDurationSeconds": 3}})
+    assert world.step(N, "n").again_in_seconds == 3
+    world.later(3.5)
+    assert [r.code for r in world.step(N, "n").reasons] == ["NodeNotReady"]
+
+
 def test_pretended_nodes_never_fall_silent() -> None:
     world = node_world(annotations={"kwok.x-k8s.io/node": "fake"})
     world.later(1000)

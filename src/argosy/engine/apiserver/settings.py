@@ -32,6 +32,8 @@ class ApiSettings:
     """`host:port`, as /api reports it."""
     api_port: int = 6443
     """The port on which the server listens: the target of the Service `kubernetes`."""
+    toleration_seconds: int = 300
+    """How long pods stay on a node that is not ready or cannot be reached, unless they say it themselves."""
     platform: str = "linux/amd64"
     untracked: frozenset[str] = frozenset({"system:argosy-engine"})
     """Users whose creates leave no record of who owns which field: the engine's own components, whose objects nobody

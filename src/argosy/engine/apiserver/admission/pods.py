@@ -18,7 +18,6 @@ _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3607
 _MIRROR = "kubernetes.io/config.mirror"
 _DYING = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-_DYING_SECONDS = 300
 _BUILT_IN_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
@@ -35,7 +34,7 @@ def admit(call: Call, obj: Obj) -> None:
     _service_account(call, obj, spec)
     _runtime_class(call, obj, spec)
     _priority(call, obj, spec)
-    _tolerations(spec)
+    _tolerations(spec, call.api.settings.toleration_seconds)
 
 
 def _service_account(call: Call, obj: Obj, spec: Obj) -> None:
@@ -141,11 +140,11 @@ def _default_class(call: Call) -> Obj | None:
     return None
 
 
-def _tolerations(spec: Obj) -> None:
+def _tolerations(spec: Obj, seconds: int) -> None:
     given = spec.get("tolerations") or []
     for key in _DYING:
         if not any(_tolerates(toleration, key) for toleration in given):
-            missing = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _DYING_SECONDS}
+            missing = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
             given = [*given, missing]
     spec["tolerations"] = given
 

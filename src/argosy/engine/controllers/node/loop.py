@@ -17,7 +17,7 @@ from argosy.control.cache import Change
 from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.control.queue import WorkQueue
-from argosy.engine.controllers.node.plan import evictions
+from argosy.engine.controllers.node.plan import UNREACHABLE, evictions
 from argosy.engine.controllers.pods import is_finished
 from argosy.errors import ApiError, NotFound
 from argosy.intent import Reason
@@ -31,6 +31,10 @@ _log = logging.getLogger(__name__)
 INDEX = "node"
 _ORPHAN_SECONDS = 2.0
 """How long a pod may name a node that is not seen before the server is asked about that node."""
+
+
+_SURE_SECONDS = 1.2
+"""How long a node must be found silent before its pods are given up; more than a living one takes to renew its lease."""
 
 
 def node_name(pod: Obj) -> Sequence[str]:
@@ -49,6 +53,8 @@ class Evictor:
         self._pods = informers.of(POD)
         self._pods.index(INDEX, node_name)
         self._queue: WorkQueue[str] = WorkQueue()
+        self._silent_since: dict[str, float] = {}
+        """By the event loop's clock."""
         self._recorder = EventRecorder(client, "taint-eviction-controller", clock)
 
     async def run(self) -> None:
@@ -78,6 +84,8 @@ class Evictor:
 
     def _hear_nodes(self, changes: Sequence[Change]) -> None:
         for change in changes:
+            if change.type == "DELETED" or not _is_silent(change.obj):
+                self._silent_since.pop(name_of(change.obj), None)
             if change.type == "DELETED" or _turns_out(change.obj):
                 self._queue.add(name_of(change.obj))
 
@@ -103,6 +111,9 @@ class Evictor:
             return
         if (find(node, "Ready") or {}).get("status") == "Unknown":
             await asyncio.gather(*[self._mark_not_ready(pod) for pod in pods])
+        if not self._is_sure(node):
+            self._queue.add_after(name, _SURE_SECONDS)
+            return
         for eviction in evictions(node, pods, self._clock.now()):
             if eviction.in_seconds > 0:
                 self._queue.add_after(name, eviction.in_seconds)
@@ -110,6 +121,13 @@ class Evictor:
             message = f"Marking for deletion Pod {key_of(eviction.pod)}"
             self._recorder.emit(POD, eviction.pod, Reason("TaintManagerEviction", message))
             await self._remove(eviction.pod, grace_seconds=None)
+
+    def _is_sure(self, node: Obj) -> bool:
+        """Whether a silent node has been so for some of our own time: a machine that wakes up finds all leases run out."""
+        if not _is_silent(node):
+            return True
+        now = asyncio.get_running_loop().time()
+        return now - self._silent_since.setdefault(name_of(node), now) >= _SURE_SECONDS
 
     async def _is_gone(self, name: str) -> bool:
         try:
@@ -137,6 +155,10 @@ class Evictor:
             await self._client.patch(POD, key_of(pod), {"status": {"conditions": conditions}}, subresource="status")
         except NotFound:
             return
+
+
+def _is_silent(node: Obj) -> bool:
+    return any(taint.get("key") == UNREACHABLE for taint in dig(node, "spec", "taints", default=()))
 
 
 def _turns_out(node: Obj) -> bool:

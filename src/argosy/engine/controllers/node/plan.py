@@ -1,6 +1,6 @@
 """Whether a node is alive, and the taints that say so. Pure.
 
-A node that gives no sign of life for forty seconds becomes `Ready: Unknown` and is tainted; what tolerates neither leaves it
+A node that gives no sign of life for as long as its lease lasts, forty seconds by default, becomes `Ready: Unknown` and is tainted; what tolerates neither leaves it
 (`evictions`). A node annotated `kwok.x-k8s.io/node: fake` is only pretended and left alone.
 """
 
@@ -19,9 +19,9 @@ from argosy.meta.conditions import find
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, uid_of
 
-GRACE_SECONDS = 40.0
+GRACE_SECONDS = 40
 FAKE = "kwok.x-k8s.io/node"
-_UNREACHABLE = "node.kubernetes.io/unreachable"
+UNREACHABLE = "node.kubernetes.io/unreachable"
 _NOT_READY = "node.kubernetes.io/not-ready"
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 _PRESSURE = {
@@ -30,7 +30,7 @@ _PRESSURE = {
     "PIDPressure": "node.kubernetes.io/pid-pressure",
     "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
 }
-_OURS = frozenset({_UNREACHABLE, _NOT_READY, _UNSCHEDULABLE, *_PRESSURE.values()})
+_OURS = frozenset({UNREACHABLE, _NOT_READY, _UNSCHEDULABLE, *_PRESSURE.values()})
 
 
 def plan(seen: Observed) -> Plan:
@@ -43,7 +43,7 @@ def plan(seen: Observed) -> Plan:
     wait: float | None = None
     reasons: tuple[Reason, ...] = ()
     if annotations_of(node).get(FAKE) != "fake":
-        left = (_last_sign(node, leases, seen.now) + timedelta(seconds=GRACE_SECONDS) - seen.now).total_seconds()
+        left = (_last_sign(node, leases, seen.now) + timedelta(seconds=_grace(leases)) - seen.now).total_seconds()
         if left > 0:
             wait = left
         elif (find(node, "Ready") or {}).get("status") != "Unknown":
@@ -52,6 +52,13 @@ def plan(seen: Observed) -> Plan:
             reasons = (Reason("NodeNotReady", message),)
     told = {**node, "status": status} if status else node
     return Plan(tuple(_taints(node, told, seen.now)), status, reasons, wait)
+
+
+def _grace(leases: Sequence[Obj]) -> int:
+    return min(
+        (int(dig(lease, "spec", "leaseDurationSeconds", default=GRACE_SECONDS)) for lease in leases),
+        default=GRACE_SECONDS,
+    )
 
 
 def _last_sign(node: Obj, leases: Sequence[Obj], now: datetime) -> datetime:
@@ -100,7 +107,7 @@ def _taints(node: Obj, told: Obj, now: datetime) -> list[Action]:
 
 def _wanted(node: Obj) -> Iterable[Obj]:
     ready = (find(node, "Ready") or {}).get("status", "Unknown" if find(node, "Ready") else None)
-    key = {"Unknown": _UNREACHABLE, "False": _NOT_READY}.get(str(ready))
+    key = {"Unknown": UNREACHABLE, "False": _NOT_READY}.get(str(ready))
     if key:
         yield {"key": key, "effect": "NoSchedule"}
         yield {"key": key, "effect": "NoExecute"}
