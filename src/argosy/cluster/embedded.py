@@ -70,6 +70,8 @@ class Engine:
             signing_key_pem=signing_key(layout.pki),
             server_address=f"127.0.0.1:{port}",
             api_port=port,
+            # On one machine a pod can move only where there are other nodes, and then it need not wait.
+            toleration_seconds=300 if settings.nodes == 1 else 0,
             clock=self._clock,
         )
         self._app = App(self._store, api_settings)

@@ -10,6 +10,7 @@ from argosy import kinds
 from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.spec import ExecResult, Level
 from argosy.errors import BadRequest
+from argosy.meta.conditions import is_true
 from argosy.meta.objects import Key
 from argosy.testing.sim_runtime import Life
 from argosy.testing.simloop import run
@@ -41,6 +42,38 @@ def test_the_machine_is_a_node_with_a_lease(home):
             await asyncio.sleep(25)
             second = await world.client.get(kinds.LEASE, "argosy-1", "kube-node-lease")
             assert second["spec"]["renewTime"] > first["spec"]["renewTime"]
+
+    run(scenario())
+
+
+def test_a_node_among_others_is_silent_when_told_and_comes_back(home):
+    async def scenario():
+        async with node(home) as world:
+            await world.down()
+            await world.up(nodes=2)
+
+            async def renewed(name):
+                lease = await world.client.get(kinds.LEASE, name, "kube-node-lease")
+                assert lease["spec"]["leaseDurationSeconds"] == 3
+                return lease["spec"]["renewTime"]
+
+            async def annotate(value):
+                patch = {"metadata": {"annotations": {"argosy.dev/silent": value}}}
+                await world.client.patch(kinds.NODE, Key("", "argosy-2"), patch)
+
+            await annotate("true")
+            await asyncio.sleep(2)
+            before = [await renewed(name) for name in ("argosy-1", "argosy-2")]
+            await asyncio.sleep(5)
+            after = [await renewed(name) for name in ("argosy-1", "argosy-2")]
+            assert after[0] > before[0]
+            assert after[1] == before[1]
+            lost = [{"type": "Ready", "status": "Unknown"}]  # as the lifecycle controller says of it
+            patch = {"status": {"conditions": lost}}
+            await world.client.patch(kinds.NODE, Key("", "argosy-2"), patch, subresource="status")
+            await annotate(None)
+            await asyncio.sleep(3)
+            assert is_true(await world.client.get(kinds.NODE, "argosy-2"), "Ready")
 
     run(scenario())
 

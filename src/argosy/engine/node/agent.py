@@ -98,7 +98,7 @@ class NodeAgent:
                 if self._is_ours(pod):
                     self._meet(pod)
             ready()
-            await self._nodes.run()
+            await self._nodes.run(pool.of(kinds.NODE))
 
     @property
     def images(self) -> Images:

@@ -13,17 +13,19 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from argosy import __version__, kinds
 from argosy.client.client import Client
 from argosy.client.requests import STRATEGIC_PATCH
 from argosy.clock import Clock, rfc3339, rfc3339_micro
+from argosy.control.informer import Informer
 from argosy.engine.node.runtime.spec import Level
 from argosy.engine.node.settings import NodeSettings
 from argosy.errors import AlreadyExists, ApiError, Conflict, NotFound
 from argosy.meta.json import Obj, dig, thaw
-from argosy.meta.objects import Key, name_of, uid_of
+from argosy.meta.objects import Key, annotations_of, name_of, uid_of
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +34,9 @@ ISOLATION = "argosy.dev/isolation"
 MANAGED = "argosy.dev/machine"
 KUBELET_VERSION = "v1.36.0"
 LEASE_NAMESPACE = "kube-node-lease"
-LEASE_SECONDS = 40
-RENEW_SECONDS = 10.0
+SILENT = "argosy.dev/silent"
+"""Annotation of a Node, `"true"`: it gives no sign of life, as if it had lost power or the network."""
+_RENEWALS_A_LEASE = 3
 STATUS_SECONDS = 300.0
 _DISK_FREE_MIN = 0.03
 
@@ -201,13 +204,13 @@ class Nodes:
                 except ApiError as error:
                     _log.warning("cannot remove the former node %s: %s", name_of(node), error)
 
-    async def run(self) -> None:
-        """Renew leases and statuses until cancelled."""
+    async def run(self, nodes: Informer) -> None:
+        """Renew leases and statuses until cancelled; `nodes` tells which of them should be silent."""
         loop = asyncio.get_running_loop()
         written = loop.time()
         while True:
             try:
-                await asyncio.gather(*(self._renew(name) for name in self._settings.node_names))
+                await asyncio.gather(*(self._heartbeat(name, nodes) for name in self._settings.node_names))
                 full = disk_is_full(self._settings.home)
                 if full != self._disk_full or loop.time() - written >= STATUS_SECONDS:
                     self._disk_full = full
@@ -215,8 +218,19 @@ class Nodes:
                     written = loop.time()
             except (ApiError, ConnectionError, OSError) as error:
                 _log.warning("heartbeat failed, trying again: %s", error)
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(self._settings.lease_seconds / _RENEWALS_A_LEASE)
 
+    async def _heartbeat(self, name: str, nodes: Informer) -> None:
+        if annotations_of(nodes.get(Key("", name)) or {"metadata": {}}).get(SILENT) == "true":
+            return
+        await self._renew(name)
+        now = self._clock.now()
+        last = self._renewed.get(name, now)
+        self._renewed[name] = now
+        if (now - last).total_seconds() > self._settings.lease_seconds:
+            await self._write_status(name)  # it was given up for dead meanwhile: the machine slept, say
+
+        self._renewed: dict[str, datetime] = {}
     async def _register(self, name: str) -> None:
         wanted = node_object(name, self.machine, self._settings, self._level)
         try:
@@ -242,7 +256,7 @@ class Nodes:
     async def _renew(self, name: str) -> None:
         now = rfc3339_micro(self._clock.now())
         known = self._leases.get(name)
-        spec: Obj = {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        spec: Obj = {"holderIdentity": name, "leaseDurationSeconds": self._settings.lease_seconds, "renewTime": now}
         try:
             if known is not None:
                 lease = thaw(known)

@@ -30,6 +30,15 @@ class NodeSettings:
     node_labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Obj, ...] = ()
     pods_max: int = 1000
+    allowed: frozenset[str] = frozenset()
+    """What pods may demand beyond the ordinary, see `demands.ALLOWABLE`."""
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a node may be silent before it counts as dead. Kubernetes' forty, unless there are other nodes here
+        to take its pods: then a dead one is noticed quickly.
+        """
+        return 40 if self.nodes == 1 else 3
 
     @property
     def node_names(self) -> tuple[str, ...]:
