@@ -11,8 +11,10 @@ group, for DDP and FSDP, and reads a checkpoint into another number of ranks tha
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +22,9 @@ from typing import Any
 
 from argosy.programs import checkpoints
 
-_MODEL, _OPTIMIZER, _PROGRESS = "model", "optimizer", "progress"
+_MODEL, _OPTIMIZER = "model", "optimizer"
+PROGRESS = "progress.json"
+"""The step and the plain values, for whoever wants to read them without PyTorch."""
 
 
 class Checkpointer:
@@ -37,7 +41,7 @@ class Checkpointer:
         values: Mapping[str, Any] | None = None,
     ) -> None:
         """`directory`: default `$CHECKPOINT_DIR`; where there is neither, nothing is saved. `every`: steps. `values`: more
-        state, plain Python; `values` of this object holds it after a restore. Raises FileNotFoundError as `to_resume` does.
+        state, as JSON has it; `values` of this object holds it after a restore. Raises FileNotFoundError as `to_resume` does.
         """
         import torch.distributed as dist  # noqa: PLC0415 - heavy, and optional
 
@@ -74,7 +78,8 @@ class Checkpointer:
         if self.step and checkpoints.is_complete(checkpoints.place_of(self._directory, self.step)):
             return
         _copy_into(self._copy, self._state())
-        self._writing = self._thread.submit(self._write, self._directory, self.step)
+        progress = json.dumps({"step": self.step, **self.values})
+        self._writing = self._thread.submit(self._write, self._directory, self.step, progress)
 
     def wait(self) -> None:
         """Wait until nothing is being written any more. Raises what the write raised."""
@@ -82,7 +87,7 @@ class Checkpointer:
         if writing is not None:
             writing.result()
 
-    def _write(self, directory: Path, step: int) -> None:
+    def _write(self, directory: Path, step: int, progress: str) -> None:
         import torch.distributed as dist  # noqa: PLC0415
         import torch.distributed.checkpoint as dcp  # noqa: PLC0415
 
@@ -92,11 +97,13 @@ class Checkpointer:
         place = Path(unfinished[0])
         try:
             writer = dcp.FileSystemWriter(place, sync_files=False)
-            dcp.save(self._copy, storage_writer=writer, process_group=self._group, no_dist=self._group is None)
+            with warnings.catch_warnings(action="ignore"):  # that a single process is single
+                dcp.save(self._copy, storage_writer=writer, process_group=self._group, no_dist=self._group is None)
             _flush_own(place, dist.get_rank() if self._group is not None else 0)
             if self._group is not None:
                 dist.barrier(self._group)
             if self._leads:
+                (place / PROGRESS).write_text(progress)
                 checkpoints.finish(place, step, self._keep)
         except BaseException as error:
             if self._leads:
@@ -117,19 +124,20 @@ class Checkpointer:
         if found[0] is None:
             return
         state = self._state()
-        dcp.load(state, checkpoint_id=found[0], process_group=self._group, no_dist=self._group is None)
+        with warnings.catch_warnings(action="ignore"):
+            dcp.load(state, checkpoint_id=found[0], process_group=self._group, no_dist=self._group is None)
         set_state_dict(
             self._model, self._optimizers(), model_state_dict=state[_MODEL], optim_state_dict=state.get(_OPTIMIZER, {})
         )
-        self.step = int(state[_PROGRESS]["step"])
-        self.values |= {name: value for name, value in state[_PROGRESS].items() if name != "step"}
+        progress = json.loads((found[0] / PROGRESS).read_text())
+        self.step = int(progress.pop("step"))
+        self.values |= progress
 
     def _state(self) -> dict[str, Any]:
         from torch.distributed.checkpoint.state_dict import get_state_dict  # noqa: PLC0415
 
         model, optimizer = get_state_dict(self._model, self._optimizers())
-        state = {_MODEL: model, _PROGRESS: {"step": self.step, **self.values}}
-        return state | ({_OPTIMIZER: optimizer} if self._optimizers() else {})
+        return {_MODEL: model} | ({_OPTIMIZER: optimizer} if self._optimizers() else {})
 
     def _optimizers(self) -> Sequence[Any]:
         if self._optimizer is None:

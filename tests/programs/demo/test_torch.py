@@ -17,7 +17,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 pytest.importorskip("safetensors")
 
-from argosy.programs.demo import checkpoints, corpus, llama, pretrain, tokenizer, tracking  # noqa: E402
+from argosy.programs import checkpoints  # noqa: E402
+from argosy.programs.demo import corpus, llama, pretrain, tokenizer, tracking  # noqa: E402
 from argosy.programs.demo.gang import LOST_PEER, Gang  # noqa: E402
 
 TEXT = "The function returns a value. If there is none, it returns nothing.\n\n" * 800

@@ -22,8 +22,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from argosy.programs import pod
-from argosy.programs.demo import checkpoints, corpus, tokenizer, tracking
+from argosy.programs import checkpoints, pod
+from argosy.programs.demo import corpus, tokenizer, tracking
 from argosy.programs.demo.variants import VARIANTS, Variant
 
 _IGNORED = -100

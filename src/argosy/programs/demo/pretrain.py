@@ -27,8 +27,8 @@ import torch
 import torch.distributed as dist
 from tokenizers import Tokenizer
 
-from argosy.programs import pod
-from argosy.programs.demo import checkpoints, corpus, gang, llama, tokenizer, tracking
+from argosy.programs import checkpoints, pod
+from argosy.programs.demo import corpus, gang, llama, tokenizer, tracking
 
 TERMINATED = 143
 _EXCHANGE_SHARE = 0.25

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from argosy.programs.demo import checkpoints
+from argosy.programs import checkpoints
 
 
 def save(directory: Path, step: int) -> Path:
@@ -37,7 +38,7 @@ def test_a_failed_write_leaves_the_earlier_ones(tmp_path: Path) -> None:
         (where / checkpoints.STATE).write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="is full"):
         checkpoints.save(tmp_path, 2, fail)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
 
@@ -76,3 +77,49 @@ def test_publishing_replaces_a_whole_directory(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert (tmp_path / "model" / "file").read_text() == "new"
     assert (tmp_path / "model" / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_half_a_checkpoint_is_never_resumed_from(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+    newest = tmp_path / "step-00000002"
+    (newest / checkpoints.STATE).write_text("")
+    assert checkpoints.fault_of(newest) == "is cut: state.pt has 0 bytes of 1"
+    assert checkpoints.to_resume(tmp_path, {}) == tmp_path / "step-00000001"
+    (newest / checkpoints.STATE).unlink()
+    assert checkpoints.fault_of(newest) == "lacks state.pt"
+    with pytest.raises(FileNotFoundError, match=r"\(step-00000002 lacks state.pt\); unset it"):
+        checkpoints.to_resume(tmp_path, {"RESUME_FROM": str(newest)})
+
+
+def test_a_marker_of_any_program_is_taken_at_its_word(tmp_path: Path) -> None:
+    (tmp_path / "step-7").mkdir()
+    assert checkpoints.complete(tmp_path) == []
+    (tmp_path / "step-7" / checkpoints.COMPLETE).touch()
+    (tmp_path / "step-10").mkdir()
+    (tmp_path / "step-10" / checkpoints.COMPLETE).touch()
+    assert [checkpoints.step_of(path) for path in checkpoints.complete(tmp_path)] == [7, 10]
+
+
+def test_a_restarted_job_goes_on_from_its_own(tmp_path: Path) -> None:
+    other, own = save(tmp_path / "other", 100), save(tmp_path / "own", 3)
+    asked = {"RESUME_FROM": str(other), "ARGOSY_RESTART_EPOCH": "0"}
+    assert checkpoints.to_resume(tmp_path / "own", asked) == other
+    assert checkpoints.to_resume(tmp_path / "own", asked | {"ARGOSY_RESTART_EPOCH": "1"}) == own
+    assert checkpoints.to_resume(tmp_path / "none", asked | {"ARGOSY_RESTART_EPOCH": "1"}) == other
+
+
+def test_a_full_volume_is_one_sentence(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"the checkpoint volume at .* is full \(\d+ MB are free\); enlarge it") as caught:
+        checkpoints.save(tmp_path, 2, fail)
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_environment_says() -> None:
+    assert checkpoints.directory_of({"CHECKPOINT_DIR": "/data/c"}) == Path("/data/c")
+    assert checkpoints.directory_of({}) is None
+    assert [checkpoints.epoch_of({"ARGOSY_RESTART_EPOCH": text}) for text in ("", "2", "x")] == [0, 2, 0]
