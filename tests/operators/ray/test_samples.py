@@ -41,12 +41,11 @@ ENV = {
 
 
 def documents() -> list[tuple[str, Obj]]:
-    found = []
-    for path in sorted(SAMPLES.rglob("*.yaml")):
-        for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader):
-            if document and document.get("kind") in KINDS:
-                found.append((path.name, document))
-    return found
+    read = (
+        (path.name, yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))
+        for path in sorted(SAMPLES.rglob("*.yaml"))
+    )
+    return [(name, document) for name, all_ in read for document in all_ if document and document["kind"] in KINDS]
 
 
 FOUND = documents()
