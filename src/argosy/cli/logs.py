@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,95 +13,171 @@ import typer
 
 from argosy import kinds
 from argosy.cli.connection import Connection, ContextOption, KubeconfigOption, NamespaceOption, connect
-from argosy.cli.terminal import Format, Output, print_json
-from argosy.client.discovery import discover, resolve
+from argosy.cli.terminal import Format, Output, note, print_json
 from argosy.errors import ApiError, UserError
-from argosy.meta.json import Obj
-from argosy.meta.objects import Key, key_of
-from argosy.sdk.ownership import family_of, split_target
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import key_of, name_of
+from argosy.sdk import lines
+from argosy.sdk.following import prefix_of
+from argosy.sdk.ownership import family_of, find_target
+from argosy.sdk.ranks import ranks_of
+
+_PARALLEL = 16
+"""Logs that are read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of the logs is wanted."""
+
+    container: str
+    query: dict[str, str]
+    rank: int | None
 
 
 def command(
-    target: Annotated[str, typer.Argument(help="A pod's name, or KIND/NAME.")],
+    target: Annotated[str, typer.Argument(help="A pod's name, or KIND/NAME; job/NAME is a job of any kind.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    rank: Annotated[int | None, typer.Option(min=0, help="Only this rank of a job.")] = None,
+    first_error: Annotated[bool, typer.Option("--first-error", help="Only the error that began it.")] = False,
     container: Annotated[str, typer.Option("--container", "-c", help="One container; default: the first.")] = "",
     tail: Annotated[int, typer.Option(help="Only the last lines of each pod; -1: all.")] = -1,
     previous: Annotated[bool, typer.Option("--previous", "-p", help="Of the run before the last restart.")] = False,
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Each line's time before it.")] = False,
     namespace: NamespaceOption = "",
     context: ContextOption = "",
     kubeconfig: KubeconfigOption = None,
     output: Output = Format.text,
 ) -> None:
-    """Show logs; of several pods together, each line after its pod's name. With -o json, one object of pod → text.
+    """Show logs; of several pods together, in order of time, each line after its rank. With -o json: pod → text.
 
     Example: argosy logs pytorchjob/pretrain -f
     """
     query = {"tailLines": str(tail)} if tail >= 0 else {}
     if previous:
         query["previous"] = "true"
-    asyncio.run(
-        _logs(target, container, follow and output is Format.text, query, (namespace, context, kubeconfig), output)
-    )
+    asked = Asked(container, query, rank)
+    asyncio.run(_logs(target, asked, (follow, first_error, timestamps), (namespace, context, kubeconfig), output))
 
 
 async def _logs(
     target: str,
-    container: str,
-    follow: bool,
-    query: dict[str, str],
+    asked: Asked,
+    how: tuple[bool, bool, bool],
     where: tuple[str, str, Path | None],
     output: Format,
 ) -> None:
+    follow, first_error, timestamps = how
     namespace, context, kubeconfig = where
     async with connect(context, kubeconfig, namespace) as connection:
-        pods = await _pods(connection, target)
-        if not pods:
+        kind, name = await find_target(connection.client, target, connection.namespace)
+        family = await family_of(connection.client, kind, name, connection.namespace)
+        everyone = family.pods()
+        if not everyone:
             raise UserError(f"{target} has no pods yet", f"see: argosy why {target}")
-        if output is Format.json:
-            texts = [await _text(connection, pod, container, query) for pod in pods]
-            print_json({key_of(pod).name: text for pod, text in zip(pods, texts, strict=True)})
-            return
-        prefixed = len(pods) > 1
-        await asyncio.gather(*(_show(connection, pod, container, follow, query, prefixed) for pod in pods))
+        ranks = ranks_of(everyone)
+        pods = [pod for pod in everyone if asked.rank is None or ranks[name_of(pod)] == asked.rank]
+        if not pods:
+            raise UserError(f"{target} has no rank {asked.rank}", f"choose one of 0 to {max(ranks.values())}")
+        if first_error:
+            await _show_first_error(connection, target, pods, asked, output)
+        elif output is Format.json:
+            texts = await _read_all(connection, pods, asked, timestamps=timestamps)
+            print_json({name: text.decode(errors="replace") for name, text in texts.items()})
+        elif follow or len(pods) == 1:
+            prefixes = {name: prefix_of(number, len(pods)) for name, number in ranks.items()}
+            query = asked.query | ({"timestamps": "true"} if timestamps else {})
+            await asyncio.gather(
+                *(_stream(connection, pod, asked.container, query, prefixes[name_of(pod)], follow) for pod in pods)
+            )
+        else:
+            texts = await _read_all(connection, pods, asked, timestamps=True)
+            _print_merged(texts, ranks, timestamps)
 
 
-async def _pods(connection: Connection, target: str) -> list[Obj]:
-    word, name = split_target(target)
-    if word in ("pod", "pods", "po"):
-        return [await connection.client.get(kinds.POD, name, connection.namespace)]
-    kind = resolve(await discover(connection.client), word)
-    return (await family_of(connection.client, kind, name, connection.namespace)).pods()
+def _print_merged(texts: dict[str, bytes], ranks: dict[str, int], timestamps: bool) -> None:
+    ordered = sorted(texts, key=lambda name: ranks[name])
+    out = sys.stdout.buffer
+    for line in lines.merged({name: lines.stamped(name, texts[name]) for name in ordered}):
+        stamp = f"{line.time}Z ".encode() if timestamps and line.time else b""
+        out.write(prefix_of(ranks[line.source], len(ranks)) + stamp + line.text + b"\n")
+    out.flush()
 
 
-async def _text(connection: Connection, pod: Obj, container: str, query: dict[str, str]) -> str:
-    chosen = container or _first_container(pod)
-    chunks = connection.client.logs(kinds.POD, key_of(pod), container=chosen, query=query)
-    return b"".join([chunk async for chunk in chunks]).decode(errors="replace")
-
-
-async def _show(
-    connection: Connection, pod: Obj, container: str, follow: bool, query: dict[str, str], prefixed: bool
+async def _show_first_error(
+    connection: Connection, target: str, pods: Sequence[Obj], asked: Asked, output: Format
 ) -> None:
-    key = key_of(pod)
-    prefix = f"{key.name} | ".encode() if prefixed else b""
+    ranks = ranks_of(pods)
+    texts = await _read_all(connection, pods, asked, timestamps=True)
+    found = lines.first_error({name: list(lines.stamped(name, text)) for name, text in texts.items()})
+    if found is None or found.consequence:
+        ended = _first_end(pods)
+        if ended and output is Format.text:
+            note(f"rank {ranks[ended[1]]} (pod {ended[1]}) ended first, at {ended[0]}: {ended[2]}")
+    if output is Format.json:
+        print_json(
+            found and {"pod": found.source, "rank": ranks[found.source], "time": found.time, "lines": found.lines}
+        )
+    elif found is None:
+        raise UserError(f"no line of {target} speaks of an error", f"see: argosy why {target}")
+    else:
+        note(f"rank {ranks[found.source]} (pod {found.source}) at {found.time[:23]}Z:")
+        sys.stdout.write("\n".join(found.lines) + "\n")
+
+
+def _first_end(pods: Iterable[Obj]) -> tuple[str, str, str] | None:
+    """When, where and how the first container ended badly."""
+    ends = [
+        (str(ended.get("finishedAt") or ""), name_of(pod), f"exit code {ended['exitCode']} ({ended.get('reason')})")
+        for pod in pods
+        for status in dig(pod, "status", "containerStatuses", default=())
+        if (ended := dig(status, "state", "terminated") or dig(status, "lastState", "terminated"))
+        and ended.get("exitCode")
+    ]
+    return min(ends, default=None)
+
+
+async def _read_all(connection: Connection, pods: Sequence[Obj], asked: Asked, *, timestamps: bool) -> dict[str, bytes]:
+    """Each pod's log by its name; a pod that cannot be read is told, and left out."""
+    query = asked.query | ({"timestamps": "true"} if timestamps else {})
+    at_once = asyncio.Semaphore(_PARALLEL)
+
+    async def one(pod: Obj) -> bytes | None:
+        async with at_once:
+            try:
+                return b"".join([chunk async for chunk in _chunks(connection, pod, asked.container, query, False)])
+            except ApiError as error:
+                if len(pods) == 1:
+                    raise
+                note(f"{name_of(pod)}: {error.message}")
+                return None
+
+    texts = await asyncio.gather(*(one(pod) for pod in pods))
+    return {name_of(pod): text for pod, text in zip(pods, texts, strict=True) if text is not None}
+
+
+async def _stream(
+    connection: Connection, pod: Obj, container: str, query: dict[str, str], prefix: bytes, follow: bool
+) -> None:
     pending = b""
+    out = sys.stdout.buffer
     try:
-        async for chunk in connection.client.logs(
-            kinds.POD, Key(key.namespace, key.name), container=container or _first_container(pod), follow=follow,
-            query=query,
-        ):  # fmt: skip
-            *lines, pending = (pending + chunk).split(b"\n")
-            if lines:
-                sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
-                sys.stdout.buffer.flush()
+        async for chunk in _chunks(connection, pod, container, query, follow):
+            *whole, pending = (pending + chunk).split(b"\n")
+            if whole:
+                out.write(b"".join(prefix + line + b"\n" for line in whole))
+                out.flush()
     except ApiError as error:
-        if not prefixed:
+        if not prefix:
             raise
-        sys.stderr.write(f"{key.name}: {error.message}\n")
+        note(f"{name_of(pod)}: {error.message}")
     if pending:
-        sys.stdout.buffer.write(prefix + pending + b"\n")
-        sys.stdout.buffer.flush()
+        out.write(prefix + pending + b"\n")
+        out.flush()
 
 
-def _first_container(pod: Obj) -> str:
-    return str(pod["spec"]["containers"][0]["name"])
+def _chunks(
+    connection: Connection, pod: Obj, container: str, query: dict[str, str], follow: bool
+) -> AsyncGenerator[bytes, None]:
+    chosen = container or str(pod["spec"]["containers"][0]["name"])
+    return connection.client.logs(kinds.POD, key_of(pod), container=chosen, follow=follow, query=query)

@@ -12,10 +12,9 @@ import typer
 from argosy import kinds
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, print_json, say
-from argosy.client.discovery import discover, resolve
 from argosy.meta.json import Obj, dig
 from argosy.sdk import why
-from argosy.sdk.ownership import family_of, split_target
+from argosy.sdk.ownership import family_of, find_target
 
 
 def command(
@@ -42,8 +41,7 @@ def command(
 
 async def _investigate(target: str, namespace: str, context: str, kubeconfig: Path | None) -> why.Finding:
     async with connect(context, kubeconfig, namespace) as connection:
-        word, name = split_target(target)
-        kind = resolve(await discover(connection.client), word)
+        kind, name = await find_target(connection.client, target, connection.namespace)
         family = await family_of(connection.client, kind, name, connection.namespace)
         listed = await connection.client.list(kinds.EVENT, connection.namespace if kind.namespaced else "default")
     by_uid: dict[str, list[Obj]] = {}

@@ -19,7 +19,7 @@ _RAISED = re.compile(
 )
 _SAID = re.compile(
     r"^(?:.*\b)?(?:fatal(?: python)?(?: error)?|error|critical|panic|segmentation fault|bus error|core dumped)\b\s*[:\]|(]"
-    r"|^Segmentation fault|^Killed$|\bOutOfMemoryError\b|\bCUDA error\b|^terminate called after",
+    r"|(?<![=\w.])(?-i:ERROR|CRITICAL|FATAL)\b(?!=)|^Segmentation fault|^Killed$|\bOutOfMemoryError\b|\bCUDA error\b|^terminate called after",
     re.IGNORECASE,
 )
 _NOT_SAID = re.compile(r"\b(?:no|0|without) errors?\b|\berrors?[:=]\s*(?:0|none)\b", re.IGNORECASE)

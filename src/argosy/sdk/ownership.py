@@ -1,17 +1,19 @@
 """Who made what: the objects that descend from one by ownerReferences.
 
 `argosy logs`, `argosy why` and the demo follow a job down to its pods with it, whatever kinds lie between. It reads the
-kinds that controllers put between a person's object and its pods, one list each, and never more.
+kinds that controllers put between a person's object and its pods, Kubernetes' own and the ecosystem's, one list each.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argosy import kinds
 from argosy.client.client import Client
-from argosy.errors import ApiError, UserError
+from argosy.client.discovery import discover, resolve
+from argosy.errors import ApiError, NotFound, UserError
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import labels_of, name_of, uid_of
@@ -20,6 +22,8 @@ DESCENDANTS: tuple[Kind, ...] = (
     kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.POD, kinds.SERVICE,
     kinds.HORIZONTAL_POD_AUTOSCALER, kinds.PERSISTENT_VOLUME_CLAIM,
 )  # fmt: skip
+_PLAIN_GROUPS = ("", "apps", "batch", "autoscaling")
+"""Groups whose objects own none of the ecosystem's kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +59,42 @@ async def family_of(client: Client, kind: Kind, name: str, namespace: str) -> Fa
     obj = await client.get(kind, name, namespace if kind.namespaced else "")
     if not kind.namespaced or kind.kind == "Pod":
         return Family(kind, obj)
-    candidates: dict[Kind, Sequence[Obj]] = {}
-    for candidate in DESCENDANTS:
+    makers = DESCENDANTS if kind.group in _PLAIN_GROUPS else (*DESCENDANTS, *ecosystem_kinds())
+    lists = await asyncio.gather(*(_listed(client, candidate, namespace) for candidate in makers))
+    return assemble(kind, obj, dict(zip(makers, lists, strict=True)))
+
+
+def ecosystem_kinds() -> tuple[Kind, ...]:
+    """The kinds of the operators that Argosy brings, of which one may own another: a TrainJob owns a JobSet."""
+    from argosy.operators import ALL  # noqa: PLC0415 - a Deployment's family does without
+
+    return tuple(kind for offer in ALL for kind in offer.kinds)
+
+
+async def find_target(client: Client, target: str, namespace: str) -> tuple[Kind, str]:
+    """The kind and name that `KIND/NAME` or a pod's bare name mean. `job/NAME` is a Job of any kind: Kubernetes' own, else
+    the PyTorchJob, TrainJob, RayJob, … of that name. Raises UserError and ApiError.
+    """
+    word, name = split_target(target)
+    kind = resolve(await discover(client), word)
+    if kind == kinds.JOB or (kind.kind, kind.group) == ("Job", "batch"):
         try:
-            candidates[candidate] = (await client.list(candidate, namespace)).items
-        except ApiError:
-            continue  # not served, or not ours to read: the rest still tells most
-    return assemble(kind, obj, candidates)
+            await client.get(kind, name, namespace)
+        except NotFound:
+            jobs = [other for other in ecosystem_kinds() if other.kind.endswith("Job") or other.kind == "JobSet"]
+            lists = await asyncio.gather(*(_listed(client, other, namespace) for other in jobs))
+            for other, items in zip(jobs, lists, strict=True):
+                if any(name_of(item) == name for item in items):
+                    return other, name
+            raise
+    return kind, name
+
+
+async def _listed(client: Client, kind: Kind, namespace: str) -> Sequence[Obj]:
+    try:
+        return (await client.list(kind, namespace)).items
+    except ApiError:
+        return ()  # not served, or not ours to read: the rest still tells most
 
 
 def split_target(target: str) -> tuple[str, str]:
