@@ -89,6 +89,17 @@ def is_ours(ingress: Obj, classes: frozenset[str]) -> bool:
     return not name or name in classes
 
 
+def tls_secrets(ingresses: Iterable[Obj], classes: frozenset[str]) -> dict[str, Key]:
+    """The Secret with the certificate of each host (`*.x` for all below x, empty for every host); the older Ingress wins."""
+    found: dict[str, Key] = {}
+    for ingress in sorted((i for i in ingresses if is_ours(i, classes)), key=_age):
+        for entry in dig(ingress, "spec", "tls", default=()):
+            if entry.get("secretName"):
+                for host in entry.get("hosts") or [""]:
+                    found.setdefault(host.lower(), Key(namespace_of(ingress), entry["secretName"]))
+    return found
+
+
 def _target(backend: Obj | None, namespace: str, ingress: Key) -> Target | None:
     service = dig(backend, "service", "name")
     port = dig(backend, "service", "port", default={})

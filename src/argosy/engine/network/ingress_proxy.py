@@ -19,18 +19,22 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from argosy.client.client import Client
-from argosy.control.informer import Informer
+from argosy.control.events import EventRecorder
+from argosy.control.pool import Informers
 from argosy.engine.network.balance import Balancer
 from argosy.engine.network.ingress import Router, Target, is_ours
+from argosy.engine.network.ingress_tls import Certificates, accept
+from argosy.engine.network.reach import Reach
 from argosy.engine.network.service_proxies import BY_SERVICE
 from argosy.engine.network.services import Backend, backends, is_external, port_name_of, why_nobody_answers
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.websocket import splice_websocket
 from argosy.engine.node.runtime.spec import Network
 from argosy.errors import ApiError
-from argosy.kinds import INGRESS
+from argosy.intent import Reason
+from argosy.kinds import ENDPOINT_SLICE, INGRESS, SERVICE
 from argosy.meta.json import dig
-from argosy.meta.objects import key_of
+from argosy.meta.objects import Key, key_of
 
 _log = logging.getLogger(__name__)
 
@@ -62,16 +66,17 @@ class IngressProxy:
     def __init__(
         self,
         network: Network,
-        ingresses: Informer,
-        services: Informer,
-        slices: Informer,
+        informers: Informers,
         *,
         client: Client,
+        recorder: EventRecorder,
         settings: NetworkSettings,
     ) -> None:
-        self._network = network
-        self._ingresses, self._services, self._slices = ingresses, services, slices
-        self._client, self._settings = client, settings
+        self._reach = Reach(network, settings.pod_cidr)
+        self._ingresses = informers.of(INGRESS)
+        self._services, self._slices = informers.of(SERVICE), informers.of(ENDPOINT_SLICE)
+        self._certificates = Certificates(informers, self._ingresses, settings.ingress_classes)
+        self._client, self._recorder, self._settings = client, recorder, settings
         self._router: Router | None = None
         self._balancers: dict[Target, Balancer] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -92,7 +97,7 @@ class IngressProxy:
         )
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         connector = aiohttp.TCPConnector(
-            socket_factory=lambda info: self._network.socket(int(info[0]), int(info[1])), limit=0, keepalive_timeout=30
+            socket_factory=lambda info: self._reach.socket(str(info[4][0]), int(info[1])), limit=0, keepalive_timeout=30
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         try:
@@ -106,16 +111,20 @@ class IngressProxy:
             ) as session:
                 self._session = session
                 await runner.setup()
-                await web.SockSite(runner, listener).start()
-                await self._keep_status()
+                assert runner.server is not None, "just set up"
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(accept(listener, runner.server, self._certificates), name="Ingress connections")
+                    group.create_task(self._keep_status(), name="Ingress status")
         finally:
             stop()
             self._session = None
+            listener.close()
             await runner.cleanup()
         raise AssertionError("runs until cancelled")
 
     def _changed(self, changes: Sequence[object]) -> None:
         self._router = None
+        self._certificates.changed()
 
     # -- requests
 
@@ -259,6 +268,7 @@ class IngressProxy:
         """Say in every Ingress of ours where it is served."""
         await self._ingresses.synced()
         changes = self._ingresses.subscribe()
+        troubles: dict[Key, str] = {}
         pending = [key_of(ingress) for ingress in self._ingresses.items()]
         try:
             while True:
@@ -266,6 +276,10 @@ class IngressProxy:
                     ingress = self._ingresses.get(key)
                     if ingress is None or not is_ours(ingress, self._settings.ingress_classes):
                         continue
+                    trouble = await self._certificates.trouble(ingress)
+                    if trouble and troubles.get(key) != trouble:
+                        self._recorder.emit(INGRESS, ingress, Reason("NoCertificate", trouble, warning=True))
+                    troubles[key] = trouble
                     served = [{"ip": self._settings.host_address, "ports": [{"port": self._port, "protocol": "TCP"}]}]
                     if dig(ingress, "status", "loadBalancer", "ingress") != served:
                         with contextlib.suppress(ApiError, ConnectionError):

@@ -21,7 +21,7 @@ from argosy.engine.network.service_proxies import BY_SERVICE, ServiceProxies, in
 from argosy.engine.network.service_rules import TABLE as SERVICES
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.node.runtime.spec import Level, Network
-from argosy.kinds import ENDPOINT_SLICE, INGRESS, NETWORK_POLICY, NODE, SERVICE
+from argosy.kinds import ENDPOINT_SLICE, NETWORK_POLICY, NODE, SERVICE
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +72,7 @@ async def run(
                 server = DnsServer(names, Forwarder(settings.resolv_conf))
                 group.create_task(_keep_answering(server, network, settings.dns_address), name="DNS")
             if settings.ingress_socket is not None:
-                ingress = IngressProxy(
-                    network, informers.of(INGRESS), services, slices, client=client, settings=settings
-                )
+                ingress = IngressProxy(network, informers, client=client, recorder=recorder, settings=settings)
                 group.create_task(ingress.run(settings.ingress_socket), name="Ingress")
     finally:
         await recorder.close(timeout=0.5)

@@ -12,10 +12,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Network, ip_address
 from typing import NoReturn, TypeAlias
 
 from argosy.client.client import Client
@@ -25,12 +23,13 @@ from argosy.control.informer import Informer
 from argosy.control.queue import WorkQueue
 from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.proxy import TcpPort
+from argosy.engine.network.reach import Reach, host_socket
 from argosy.engine.network.ruleset import Ruleset, union
 from argosy.engine.network.service_rules import FRAME, TABLE, kernel_serves, service_rules
 from argosy.engine.network.services import Frontend, Listen, Place, frontends, service_of
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.udp import UdpPort
-from argosy.engine.node.runtime.spec import Level, Network
+from argosy.engine.node.runtime.spec import Network
 from argosy.errors import ApiError, ArgosyError
 from argosy.intent import Reason
 from argosy.kinds import SERVICE
@@ -71,7 +70,7 @@ class ServiceProxies:
         self._services, self._slices = services, slices
         self._client, self._recorder, self._settings = client, recorder, settings
         self._kernel = kernel
-        self._pods = IPv4Network(settings.pod_cidr)
+        self._reach = Reach(network, settings.pod_cidr)
         self._rules: dict[Key, Ruleset] = {}
         """What the kernel does for each Service."""
         self._rules_changed = asyncio.Event()
@@ -154,7 +153,7 @@ class ServiceProxies:
         """Leave to the kernel what it can serve; returns the rest."""
         if self._kernel is None:
             return wanted
-        served = [each for each in wanted.values() if kernel_serves(each, self._pods)]
+        served = [each for each in wanted.values() if kernel_serves(each, self._reach.pods)]
         for each in served:
             self._network.add_local_address(each.listen.address)
         rules = service_rules(key, served)
@@ -186,14 +185,9 @@ class ServiceProxies:
         return ""
 
     def _open(self, listen: Listen) -> _Port:
-        listener = self._network.socket if listen.place is Place.CLUSTER else _host_socket
+        listener = self._network.socket if listen.place is Place.CLUSTER else host_socket
         proxy = UdpPort if listen.protocol == "UDP" else TcpPort
-        return proxy(listen, listener, self._upstream)
-
-    def _upstream(self, address: str, type: int) -> socket.socket:
-        """Pods are in the cluster's network; anything else that a Service leads to is reached from the host."""
-        inside = self._network.level is not Level.L2 or ip_address(address) in self._pods
-        return self._network.socket(socket.AF_INET, type) if inside else _host_socket(socket.AF_INET, type)
+        return proxy(listen, listener, self._reach.socket)
 
     def _close(self, key: Key, listens: Iterable[Listen]) -> None:
         for listen in list(listens):
@@ -226,12 +220,6 @@ class ServiceProxies:
         with suppress(ApiError, ConnectionError):
             patch = {"status": {"loadBalancer": {"ingress": ingress or None}}}
             await self._client.patch(SERVICE, key_of(service), patch, subresource="status")
-
-
-def _host_socket(family: int, type: int) -> socket.socket:
-    made = socket.socket(family, type)
-    made.setblocking(False)
-    return made
 
 
 def _explain(listen: Listen, error: OSError) -> str:
