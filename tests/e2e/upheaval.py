@@ -46,7 +46,7 @@ class Upheaval:
         self.client = client
         self.engine = 0
         self.lots = random.Random(seed)
-        self.wanted = {"web": 4, "db": 2}
+        self.wanted = {"web": 3, "db": 2}
         self.story: list[str] = []
         self.acknowledged = 0
         self._jobs = 0
@@ -103,7 +103,7 @@ class Upheaval:
             os.kill(pid, signal.SIGKILL)
 
     async def _scale(self) -> None:
-        self.wanted["web"] = replicas = self.lots.randint(2, 6)
+        self.wanted["web"] = replicas = self.lots.randint(2, 5)
         await self.client.patch(kinds.DEPLOYMENT, Key(_PLACE, "web"), {"spec": {"replicas": replicas}})
 
     async def _delete(self) -> None:
@@ -179,7 +179,7 @@ class Upheaval:
         pods = {uid_of(pod): pod for pod in await self._pods()}
         runs = list(self._runs())
         found = [*self._files(set(pods)), *self._processes(pods, runs)]
-        addresses = Counter(str(dig(pod, "status", "podIP")) for pod in pods.values())
+        addresses = Counter(str(a) for pod in pods.values() if (a := dig(pod, "status", "podIP")))
         found += self._namespaces(addresses)
         found += [f"{n} pods have the address {a}" for a, n in addresses.items() if n > 1]
         found += [
@@ -201,7 +201,8 @@ class Upheaval:
             yield from (f"a {what} of the pod {uid}, which is gone" for uid in there - uids)
             yield from (f"no {what} of the pod {uid}" for uid in uids - there)
         for uid in uids:
-            for root in (self.home.path / "pods" / uid / "runtime").glob("*.root"):
+            runtime = self.home.path / "pods" / uid / "runtime"
+            for root in runtime.glob("*.root") if runtime.exists() else ():
                 with suppress(FileNotFoundError):
                     told = root.with_suffix(".json")
                     run = read_state(told)
@@ -246,7 +247,11 @@ class Upheaval:
 
     def _runs(self) -> Iterator[StateFile]:
         """Runs whose shims are alive."""
-        for path in (self.home.path / "pods").glob("*/runtime/*.json"):
+        found: list[Path] = []
+        for place in (self.home.path / "pods").iterdir():
+            with suppress(FileNotFoundError):  # the pod is going just now
+                found += (place / "runtime").glob("*.json")
+        for path in found:
             run = read_state(path)
             if run is not None and not run.finished_at and processes.is_alive(run.pid, run.start_time):
                 yield run
@@ -270,7 +275,7 @@ class Upheaval:
         return list(Path("/sys/fs/cgroup").glob(f"*/{name}"))
 
 
-_BLOWS = {"command": 5, "shim": 4, "holder": 3, "engine": 2, "delete": 2, "scale": 2, "job": 1}
+_BLOWS = {"command": 5, "shim": 4, "holder": 3, "engine": 1, "delete": 2, "scale": 2, "job": 1}
 
 
 def _links(directory: Path) -> Iterator[str]:

@@ -26,7 +26,7 @@ from argosy.cluster import bootstrap, credentials
 from argosy.cluster.ground import Ground
 from argosy.cluster.process import EngineState
 from argosy.cluster.services import Ready, Service
-from argosy.cluster.settings import CLUSTER_DOMAIN, Layout, Settings, addresses
+from argosy.cluster.settings import CLUSTER_DOMAIN, Layout, Settings, addresses, allowed_demands
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
@@ -181,6 +181,7 @@ class Engine:
             cluster_domain=CLUSTER_DOMAIN,
             api_host=self._addresses.api_service if inside else "127.0.0.1",
             api_port=443 if inside else self._ground.api_port,
+            allowed=allowed_demands(),
         )
         agent = NodeAgent(self._client, self._runtime, Images(self._layout.home), settings, self._clock)
 

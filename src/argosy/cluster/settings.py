@@ -125,6 +125,11 @@ def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".argosy"
 
 
+def allowed_demands(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """What pods may demand of this machine beyond the ordinary: `$ARGOSY_ALLOW`, `hostNetwork,privileged`."""
+    return frozenset(filter(None, environ.get("ARGOSY_ALLOW", "").replace(" ", "").split(",")))
+
+
 def prepare(settings: Settings) -> Layout:
     """Make the home's directories. Raises UserError when that is impossible."""
     layout = Layout(settings.home)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -24,10 +25,11 @@ from argosy.engine.apiserver.backends import LogOptions, Opener, PodUsage, Proce
 from argosy.engine.node import consoles, launch
 from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.adoption import adopted
+from argosy.engine.node.demands import Abilities
 from argosy.engine.node.images.builder import Images
 from argosy.engine.node.logs import Reader, Selection, since_of
 from argosy.engine.node.names import HostNames
-from argosy.engine.node.nodes import Nodes
+from argosy.engine.node.nodes import Nodes, Strength
 from argosy.engine.node.plan import plan_of
 from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
@@ -63,7 +65,7 @@ class NodeAgent:
         self._addresses = Addresses(settings.pod_cidr)
         self._events = EventRecorder(self._client, "kubelet", clock, host=settings.node_names[0])
         self._usage = UsageMeter(runtime)
-        self._nodes = Nodes(self._client, settings, runtime.level, clock)
+        self._nodes = Nodes(self._client, settings, Strength(runtime.level, runtime.enforces), clock)
         self._shared: Shared | None = None
         self._names: HostNames | None = None
         self._fed: set[str] = set()
@@ -235,6 +237,7 @@ class NodeAgent:
             records=self._records,
             statuses=Statuses(self._client),
             events=self._events,
+            abilities=Abilities(self._runtime.level, os.geteuid() == 0, self._settings.allowed),
             allocatable=self._nodes.allocatable,
             names=self._names,
             admit=admit,

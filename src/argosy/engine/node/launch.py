@@ -57,6 +57,13 @@ def container_of(pod: Obj, name: str) -> Obj:
     raise Missing(f"the pod has no container {name}")
 
 
+def groups_of(pod: Obj) -> tuple[int, ...]:
+    """The supplementary groups of a pod's processes: those that it names, and the one that owns its volumes."""
+    context = pod["spec"].get("securityContext") or {}
+    groups = [*(context.get("supplementalGroups") or ()), context.get("fsGroup")]
+    return tuple(dict.fromkeys(int(group) for group in groups if group is not None))
+
+
 def log_path(directory: Path, container: str, attempt: int) -> Path:
     """Where a run's log lies."""
     return directory / f"{container}-{attempt}.log"
@@ -105,6 +112,7 @@ def container_spec(
         limits=_limits(container),
         run_as_user=None if user is None else int(user),
         run_as_group=None if group is None else int(group),
+        groups=groups_of(pod),
         read_only_root=bool(context.get("readOnlyRootFilesystem")),
         add_capabilities=tuple(str(c) for c in dig(context, "capabilities", "add", default=())),
         tty=bool(container.get("tty")),

@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 ISOLATION = "argosy.dev/isolation"
 """Label and annotation: the isolation level of a node's pods (on a pod: the level that it demands)."""
+ENFORCES = "argosy.dev/enforces"
+"""Annotation: the limits that the kernel enforces for a node's pods, `cpu,memory,pids`; the rest is watched or approximated."""
+LIMITS_ENFORCED = "LimitsEnforced"
 MANAGED = "argosy.dev/machine"
 KUBELET_VERSION = "v1.36.0"
 LEASE_NAMESPACE = "kube-node-lease"
@@ -113,8 +116,33 @@ def resources(machine: Machine, settings: NodeSettings) -> dict[str, str]:
     }
 
 
-def node_object(name: str, machine: Machine, settings: NodeSettings, level: Level) -> Obj:
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How strongly this machine sets pods apart, and which of their limits the kernel enforces."""
+
+    level: Level
+    enforces: frozenset[str] = frozenset()
+
+    def limits(self) -> tuple[str, str, str, str]:
+        """What is told about limits, as a condition: type, status, reason, message."""
+        lacking = [name for name in _INSTEAD if name not in self.enforces]
+        if not lacking:
+            return LIMITS_ENFORCED, "True", "ControlGroups", "the kernel enforces limits on memory, CPU and processes"
+        told = "; ".join(f"{name}: {_INSTEAD[name]}" for name in lacking)
+        advice = "an administrator can delegate a control group to this user"
+        return LIMITS_ENFORCED, "False", "NoControlGroups", f"{told} ({advice})"
+
+
+_INSTEAD = {
+    "memory": "a watchdog looks every half second and kills what exceeds its limit, so a quick one may overshoot",
+    "cpu": "a container's processes are kept to as many processors as its limit rounds up to",
+    "pids": "not limited",
+}
+
+
+def node_object(name: str, machine: Machine, settings: NodeSettings, strength: Strength) -> Obj:
     """A Node without its status."""
+    level = strength.level
     labels = {
         "beta.kubernetes.io/arch": machine.info["architecture"],
         "beta.kubernetes.io/os": "linux",
@@ -128,7 +156,11 @@ def node_object(name: str, machine: Machine, settings: NodeSettings, level: Leve
     node: Obj = {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": {ISOLATION: level.value}},
+        "metadata": {
+            "name": name,
+            "labels": labels,
+            "annotations": {ISOLATION: level.value, ENFORCES: ",".join(sorted(strength.enforces))},
+        },
         "spec": {"podCIDR": settings.pod_cidr, "podCIDRs": [settings.pod_cidr], "providerID": f"argosy://{name}"},
     }
     if settings.taints:
@@ -136,7 +168,9 @@ def node_object(name: str, machine: Machine, settings: NodeSettings, level: Leve
     return node
 
 
-def node_status(machine: Machine, settings: NodeSettings, node: Obj, now: str, *, disk_full: bool) -> Obj:
+def node_status(
+    machine: Machine, settings: NodeSettings, node: Obj, now: str, strength: Strength, *, disk_full: bool
+) -> Obj:
     """A Node's status; transition times of conditions that have not changed are kept."""
     before = {c.get("type"): c for c in dig(node, "status", "conditions", default=[])}
     told = (
@@ -145,6 +179,7 @@ def node_status(machine: Machine, settings: NodeSettings, node: Obj, now: str, *
         if disk_full
         else ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        strength.limits(),
         ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
     )
     conditions = [
@@ -177,14 +212,15 @@ def node_status(machine: Machine, settings: NodeSettings, node: Obj, now: str, *
 class Nodes:
     """Registers the nodes and keeps them alive."""
 
-    def __init__(self, client: Client, settings: NodeSettings, level: Level, clock: Clock) -> None:
+    def __init__(self, client: Client, settings: NodeSettings, strength: Strength, clock: Clock) -> None:
         self._client = client
         self._settings = settings
-        self._level = level
+        self._strength = strength
         self._clock = clock
         self.machine = measure(settings.home)
         self._nodes: dict[str, Obj] = {}
         self._leases: dict[str, Obj] = {}
+        self._renewed: dict[str, datetime] = {}
         self._disk_full = False
 
     @property
@@ -230,9 +266,8 @@ class Nodes:
         if (now - last).total_seconds() > self._settings.lease_seconds:
             await self._write_status(name)  # it was given up for dead meanwhile: the machine slept, say
 
-        self._renewed: dict[str, datetime] = {}
     async def _register(self, name: str) -> None:
-        wanted = node_object(name, self.machine, self._settings, self._level)
+        wanted = node_object(name, self.machine, self._settings, self._strength)
         try:
             node = await self._client.create(kinds.NODE, wanted)
         except AlreadyExists:
@@ -243,14 +278,15 @@ class Nodes:
 
     async def _write_status(self, name: str) -> None:
         now = rfc3339(self._clock.now())
-        status = node_status(self.machine, self._settings, self._nodes[name], now, disk_full=self._disk_full)
+        node, full = self._nodes[name], self._disk_full
+        status = node_status(self.machine, self._settings, node, now, self._strength, disk_full=full)
         try:
             self._nodes[name] = await self._client.patch(
                 kinds.NODE, Key("", name), {"status": status}, subresource="status", content_type=STRATEGIC_PATCH
             )
         except NotFound:  # somebody deleted the node: it is still here
             self._nodes[name] = await self._client.create(
-                kinds.NODE, node_object(name, self.machine, self._settings, self._level)
+                kinds.NODE, node_object(name, self.machine, self._settings, self._strength)
             )
 
     async def _renew(self, name: str) -> None:

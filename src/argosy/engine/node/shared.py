@@ -10,6 +10,7 @@ from argosy.client.client import Client
 from argosy.clock import Clock
 from argosy.control.events import EventRecorder
 from argosy.engine.node.addresses import Addresses
+from argosy.engine.node.demands import Abilities
 from argosy.engine.node.images.builder import Images
 from argosy.engine.node.names import HostNames
 from argosy.engine.node.records import Records
@@ -39,6 +40,7 @@ class Shared:
     records: Records
     statuses: Statuses
     events: EventRecorder
+    abilities: Abilities
     allocatable: Mapping[str, str]
     names: HostNames | None
     """The cluster's host names, for levels without DNS."""

@@ -118,12 +118,12 @@ async def _project(pod: Obj, volume: Obj, target: Path, sources: Sources, token:
         tokens[wanted] = text
         renewal = expires_at - 0.2 * wanted.expiration_seconds
         renew_at = renewal if renew_at is None else min(renew_at, renewal)
-    write_files(target, files_of(pod, volume, sources, tokens))
+    write_files(target, files_of(pod, volume, sources, tokens), group=_group_of(pod))
     return renew_at
 
 
-def write_files(target: Path, files: Mapping[str, File]) -> bool:
-    """Make a directory hold exactly these files, all at once. Returns whether anything changed."""
+def write_files(target: Path, files: Mapping[str, File], *, group: int | None = None) -> bool:
+    """Make a directory hold exactly these files, all at once, readable by a group. Returns whether anything changed."""
     place = str(target)  # plain text from here: every pod comes by, and a Path costs more than its file
     try:
         old = str(os.readlink(f"{place}/..data"))  # noqa: PTH115
@@ -138,7 +138,7 @@ def write_files(target: Path, files: Mapping[str, File]) -> bool:
         shutil.rmtree(f"{place}/{fresh}")
         os.mkdir(f"{place}/{fresh}")  # noqa: PTH102
     for path, file in files.items():
-        _write_file(f"{place}/{fresh}/{path}", file)
+        _write_file(f"{place}/{fresh}/{path}", file, group)
     if old:
         (target / "..data_tmp").unlink(missing_ok=True)
         os.symlink(fresh, f"{place}/..data_tmp")  # noqa: PTH211
@@ -151,7 +151,7 @@ def write_files(target: Path, files: Mapping[str, File]) -> bool:
     return True
 
 
-def _write_file(place: str, file: File) -> None:
+def _write_file(place: str, file: File, group: int | None) -> None:
     try:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
     except FileNotFoundError:
@@ -159,7 +159,12 @@ def _write_file(place: str, file: File) -> None:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
     try:
         os.write(descriptor, file.content)
-        os.fchmod(descriptor, file.mode)
+        mode = file.mode
+        if group is not None:
+            with suppress(OSError):  # of an engine with a single user, whose files are the pod's own
+                os.fchown(descriptor, -1, group)
+                mode |= 0o440
+        os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
 
@@ -250,8 +255,13 @@ def _is_read_only(volume: Obj) -> bool:
 
 def _give_group(pod: Obj, path: Path) -> None:
     """Give the volume to `fsGroup`, where we may."""
-    group = dig(pod, "spec", "securityContext", "fsGroup")
+    group = _group_of(pod)
     if group is not None:
         with suppress(OSError):
-            os.chown(path, -1, int(group))
+            os.chown(path, -1, group)
             path.chmod(0o2777)
+
+
+def _group_of(pod: Obj) -> int | None:
+    group = dig(pod, "spec", "securityContext", "fsGroup")
+    return None if group is None else int(group)

@@ -14,7 +14,7 @@ from typing import Any
 
 from argosy import kinds
 from argosy.clock import parse_time
-from argosy.engine.node import actions, launch, machine, status, volumes
+from argosy.engine.node import actions, demands, launch, machine, status, volumes
 from argosy.engine.node.images.builder import REQUIREMENTS
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.logs import last_words
@@ -230,6 +230,8 @@ class PodWorker:
         if refused is not None:
             self.post(Rejected(*refused))
         else:
+            for told in demands.shortfalls(self.pod, self.shared.abilities):
+                self._say(Reason("NotAsDemanded", told, warning=True))
             self.post(Prepared(await self._ground.prepare()))
 
     # -- containers
@@ -237,6 +239,8 @@ class PodWorker:
     async def _start(self, name: str, attempt: int) -> None:
         try:
             container = launch.container_of(self.pod, name)
+            if unmet := demands.refusal(self.pod, self.shared.abilities):
+                raise Missing(unmet)
             try:
                 image = await self._image(container)
             finally:

@@ -433,9 +433,7 @@ def test_a_volume_can_lie_where_the_host_has_nothing(apart, tmp_path):
         Mount(tmp_path / "site", "/usr/share/argosy-test/html", read_only=True),
         Mount(tmp_path / "one", "/usr/src/argosy-test/conf/one.conf"),
     )
-    program = (
-        "cat /usr/share/argosy-test/html/page /usr/src/argosy-test/conf/one.conf; ls /usr/bin/env; touch /usr/x || echo no"
-    )
+    program = "cat /usr/share/argosy-test/html/page /usr/src/argosy-test/conf/one.conf; ls /usr/bin/env; touch /usr/x || echo no"
 
     async def scenario(runtime):
         return await apart.play(runtime, apart.container(apart.pod(), "sh", "-c", program, mounts=mounts))

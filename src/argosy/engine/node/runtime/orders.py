@@ -73,6 +73,7 @@ def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus:
         "cwd": working_directory(spec, level, root, table),
         "uid": spec.run_as_user,
         "gid": spec.run_as_group,
+        "groups": list(spec.groups),
         "capabilities": list(spec.add_capabilities),
         "cgroups": list(cgroups),
         "cpus": list(cpus),

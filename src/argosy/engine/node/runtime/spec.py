@@ -88,6 +88,8 @@ class ContainerSpec:
     limits: Limits = Limits()
     run_as_user: int | None = None
     run_as_group: int | None = None
+    groups: tuple[int, ...] = ()
+    """Supplementary groups."""
     read_only_root: bool = False
     add_capabilities: tuple[str, ...] = ()
     tty: bool = False

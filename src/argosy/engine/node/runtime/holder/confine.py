@@ -14,6 +14,7 @@ from argosy.engine.node.runtime.holder import landlock, seccomp, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from argosy.engine.node.runtime.holder.order import Confinement
@@ -53,10 +54,10 @@ def capability_set(names: list[str]) -> int:
     return bits
 
 
-def become(uid: int | None, gid: int | None, *, many_ids: bool) -> None:
-    """Take on a user. Where only one id is mapped (an ordinary user's engine) a nested user namespace renames it."""
+def become(uid: int | None, gid: int | None, groups: Sequence[int], *, many_ids: bool) -> None:
+    """Take on a user and groups. Where only one id is mapped (an ordinary user's engine) a nested user namespace renames it."""
     if many_ids:
-        os.setgroups([])
+        os.setgroups(groups)
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)  # drop_privileges still needs one
         if gid is not None or uid is not None:
             os.setresgid(gid or 0, gid or 0, gid or 0)
@@ -106,7 +107,7 @@ def limit(how: Confinement) -> None:
 def become_command(argv: list[str], how: Confinement, *, many_ids: bool, processes_are_apart: bool) -> NoReturn:
     """Take on the user, go to the working directory, give up every privilege, execute. Raises OSError."""
     os.umask(0o022)
-    become(how["uid"], how["gid"], many_ids=many_ids)
+    become(how["uid"], how["gid"], how.get("groups", ()), many_ids=many_ids)
     try:
         os.chdir(how["cwd"])
     except OSError as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         cwd: str
         uid: int | None
         gid: int | None
+        groups: list[int]
         capabilities: list[str]
         cgroups: list[str]
         """Files to write oneself into."""

@@ -1,0 +1,110 @@
+"""What a pod demands of its node beyond an ordinary process, and whether this one can give it. Pure; `worker` asks.
+
+A demand that cannot be met holds the pod's containers back with the reason; it is never run with less in silence. What is
+merely stricter here than elsewhere (every container runs under a system call filter, without capabilities and unable to
+gain any) is no shortfall. What runs all the same, but not as asked, is told as an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from argosy.engine.node.runtime.holder.confine import CAPABILITIES
+from argosy.engine.node.runtime.spec import Level
+from argosy.meta.json import Obj, dig
+
+HOST_NETWORK, PRIVILEGED = "hostNetwork", "privileged"
+ALLOWABLE = frozenset({HOST_NETWORK, PRIVILEGED})
+"""Demands that whoever runs the engine may allow."""
+GRANTED = frozenset(CAPABILITIES)
+"""Capabilities that stay within a container's own namespaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a node can give."""
+
+    level: Level
+    many_users: bool
+    """The engine may give a container any user: root started it."""
+    allowed: frozenset[str] = frozenset()
+    """Of `ALLOWABLE`."""
+
+
+def refusal(pod: Obj, able: Abilities) -> str:
+    """Why this node may not run the pod, with the next step; empty when it may."""
+    return next(_unmet(pod, able), "")
+
+
+def shortfalls(pod: Obj, able: Abilities) -> list[str]:
+    """What the pod asks for and runs without."""
+    return list(_short(pod, able))
+
+
+def containers_of(pod: Obj) -> Iterator[Obj]:
+    """Every container of a pod."""
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        yield from pod["spec"].get(field) or ()
+
+
+def _unmet(pod: Obj, able: Abilities) -> Iterator[str]:
+    spec = pod["spec"]
+    if spec.get("hostNetwork") and able.level is Level.L2 and HOST_NETWORK not in able.allowed:
+        yield _allow(HOST_NETWORK, "hostNetwork would put the pod into this machine's own network")
+    for field, what in (("hostPID", "processes"), ("hostIPC", "IPC objects")):
+        if spec.get(field) and able.level is not Level.L0:
+            yield f"{field}: a pod here never sees the host's {what}; remove it, or run where isolation is L0"
+    if spec.get("runtimeClassName"):
+        yield f"the RuntimeClass {spec['runtimeClassName']} is not available on this node; remove runtimeClassName"
+    yield from _profiles(spec.get("securityContext") or {}, "the pod")
+    for container in containers_of(pod):
+        context, name = container.get("securityContext") or {}, f"container {container.get('name')}"
+        if context.get("privileged") and PRIVILEGED not in able.allowed:
+            yield _allow(PRIVILEGED, f"{name} is privileged, and no container here is given the host's devices")
+        missing = sorted({_capability(c) for c in dig(context, "capabilities", "add", default=())} - GRANTED)
+        if missing and not context.get("privileged"):
+            yield (
+                f"{name} asks for the capabilities {', '.join(missing)}, which would reach beyond it; "
+                f"this node grants {', '.join(sorted(GRANTED))}"
+            )
+        if context.get("procMount") == "Unmasked":
+            yield f"{name} asks for an unmasked /proc, which no container here is given; remove procMount"
+        yield from _profiles(context, name)
+
+
+def _profiles(context: Obj, whose: str) -> Iterator[str]:
+    for field in ("seccompProfile", "appArmorProfile"):
+        if dig(context, field, "type") == "Localhost":
+            profile = dig(context, field, "localhostProfile")
+            yield f"{whose} asks for the {field} {profile}, and this node has none of its own; use RuntimeDefault"
+    if context.get("sysctls"):
+        names = ", ".join(str(each.get("name")) for each in context["sysctls"])
+        yield f"{whose} asks for the sysctls {names}, which this node does not set; remove them"
+
+
+def _short(pod: Obj, able: Abilities) -> Iterator[str]:
+    spec = pod["spec"]
+    if spec.get("shareProcessNamespace"):
+        yield "shareProcessNamespace: each container sees its own processes only"
+    for container in containers_of(pod):
+        context = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
+        name = f"container {container.get('name')}"
+        if context.get("privileged"):
+            yield f"{name} is allowed to be privileged and runs without the host's devices and capabilities"
+        if container.get("targetContainerName"):
+            yield f"{name} does not see the processes of {container['targetContainerName']}; use kubectl exec for that"
+        if able.level is not Level.L0:
+            continue
+        if context.get("readOnlyRootFilesystem"):
+            yield f"{name} has a directory of its own that it can write to: at isolation L0 there is no root to protect"
+        if not able.many_users and (context.get("runAsUser") is not None or context.get("runAsGroup") is not None):
+            yield f"{name} runs as the engine's own user: at isolation L0 an ordinary user cannot become another"
+
+
+def _capability(name: object) -> str:
+    return str(name).upper().removeprefix("CAP_")
+
+
+def _allow(demand: str, why: str) -> str:
+    return f"{why}; remove it, or allow it by starting the engine with ARGOSY_ALLOW={demand}"

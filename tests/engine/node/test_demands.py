@@ -1,0 +1,67 @@
+"""What a pod may demand: met, refused with a reason, or told; never weaker in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from argosy.engine.node.demands import HOST_NETWORK, PRIVILEGED, Abilities, refusal, shortfalls
+from argosy.engine.node.runtime.spec import Level
+
+ABLE = Abilities(Level.L2, many_users=True)
+
+
+def pod(context: dict | None = None, **spec: object) -> dict:
+    return {"spec": {"containers": [{"name": "c", "securityContext": context or {}}], **spec}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        (pod({"privileged": True}), "ARGOSY_ALLOW=privileged"),
+        (pod(hostNetwork=True), "ARGOSY_ALLOW=hostNetwork"),
+        (pod(hostPID=True), "processes"),
+        (pod(hostIPC=True), "IPC"),
+        (pod(runtimeClassName="kata"), "kata"),
+        (pod({"capabilities": {"add": ["SYS_ADMIN", "CAP_SYS_PTRACE", "NET_ADMIN"]}}), "SYS_ADMIN, SYS_PTRACE, which"),
+        (pod({"capabilities": {"add": ["ALL"]}}), "ALL"),
+        (pod({"seccompProfile": {"type": "Localhost", "localhostProfile": "x.json"}}), "x.json"),
+        (pod({"appArmorProfile": {"type": "Localhost", "localhostProfile": "y"}}), "appArmorProfile y"),
+        (
+            pod(securityContext={"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "1"}]}),
+            "kernel.shm_rmid_forced",
+        ),
+        (pod({"procMount": "Unmasked"}), "/proc"),
+        (pod(initContainers=[{"name": "i", "securityContext": {"privileged": True}}]), "container i is privileged"),
+    ],
+)
+def test_what_cannot_be_given_is_refused(asked, word):
+    assert word in refusal(asked, ABLE)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pod(),
+        pod({"capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}}),
+        pod({"seccompProfile": {"type": "RuntimeDefault"}, "allowPrivilegeEscalation": True}),
+        pod({"runAsUser": 1000, "readOnlyRootFilesystem": True}, securityContext={"fsGroup": 5}),
+    ],
+)
+def test_what_can_be_given_is_not(asked):
+    assert refusal(asked, ABLE) == ""
+    assert shortfalls(asked, ABLE) == []
+
+
+def test_some_demands_can_be_allowed():
+    able = Abilities(Level.L2, many_users=True, allowed=frozenset({HOST_NETWORK, PRIVILEGED}))
+    assert refusal(pod({"privileged": True}, hostNetwork=True), able) == ""
+    assert "without the host's devices" in shortfalls(pod({"privileged": True}), able)[0]
+
+
+def test_the_host_is_shared_anyway_below():
+    assert refusal(pod(hostNetwork=True), Abilities(Level.L1, many_users=False)) == ""
+    plain = Abilities(Level.L0, many_users=False)
+    assert refusal(pod(hostPID=True), plain) == ""
+    told = shortfalls(pod({"runAsUser": 7, "readOnlyRootFilesystem": True}), plain)
+    assert len(told) == 2
+    assert all("L0" in each for each in told)
