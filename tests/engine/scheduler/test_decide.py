@@ -224,6 +224,32 @@ def test_priority_goes_first_and_preempts_the_least() -> None:
     assert cheap.uid in state.places, "a decision leaves the snapshot as it was"
 
 
+def test_a_gang_takes_room_for_all_of_it_or_from_nobody() -> None:
+    def filled() -> Snapshot:
+        state = snapshot(node("a"), node("b"))
+        for name in ("a", "b"):
+            state.assume(info(f"low-{name}", "3", priority=1), name)
+        state.assume(info("equal", "1", priority=9), "a")
+        return state
+
+    state = filled()
+    decision = decide(state, [*gang(5, priority=9), info("later", "3", priority=5)])
+    victims = {v.key.name for p in decision.preemptions for v in p.victims}
+    assert victims == {"low-a", "low-b"}
+    assert decision.bindings == [], "what is set aside for the gang goes to nobody else"
+    assert "2 pod(s) of lower priority leave to make room for the whole gang" in next(
+        said.message for said in decision.unfit.values() if "gang g" in said.message
+    )
+    for victim in (v for p in decision.preemptions for v in p.victims):
+        state.forget(victim.uid)
+    assert len(decide(state, gang(5, priority=9)).bindings) == 5
+
+    too_many = decide(filled(), gang(8, priority=9))
+    assert too_many.preemptions == []
+    assert too_many.bindings == []
+    assert decide(filled(), gang(5, priority=9, preemptionPolicy="Never")).preemptions == []
+
+
 def test_preemption_spares_whom_it_can() -> None:
     state = snapshot(node("a", cpu="4"))
     for name, cpu, priority in (("x", "1", 1), ("y", "1", 2), ("z", "2", 3)):

@@ -2,7 +2,7 @@
 
 Higher priority first, then whoever has waited longest. A gang is tried as one: each member is assumed on its node, and if they
 cannot all be placed the assumptions are taken back. What does not fit comes back with its reason; what may take room from
-lower priorities comes back with its victims.
+lower priorities comes back with its victims, a gang only if that lets all of it in.
 """
 
 from __future__ import annotations
@@ -155,7 +155,36 @@ class _Round:
         self._snapshot.rewind(mark)
         reason = failed[0][1]
         message = f"gang {member.name.group} needs {size} pods placed together, {placed + len(bindings)} fit: {reason.message}"
+        made_room = self._make_room_for(pods, size - placed) if may_preempt(pods[0], self._snapshot) else []
+        if made_room:
+            leaving = sum(len(each.victims) for each in made_room)
+            message = f"{message} {leaving} pod(s) of lower priority leave to make room for the whole gang."
+        self.decision.preemptions += made_room
         self._keep_waiting(pods, Unfit(message, reason.never))
+
+    def _make_room_for(self, pods: Sequence[PodInfo], wanted: int) -> list[Preemption]:
+        """Who has to leave so that `wanted` of a gang's pods fit together; nobody leaves for a part of it."""
+        mark = self._snapshot.mark()
+        found: list[Preemption] = []
+        places: list[Binding] = []
+        for pod in pods:
+            node = self._find(pod, Fit(pod, self._snapshot))
+            if node is None:
+                room = preempt(pod, self._snapshot)
+                if room is None:
+                    continue
+                for victim in room.victims:
+                    self._snapshot.forget(victim.uid)
+                found.append(room)
+                node = room.node
+            self._snapshot.assume(pod, node)
+            places.append(Binding(pod, node))
+        self._snapshot.rewind(mark)
+        if len(places) < wanted:
+            return []
+        for place in places:  # set aside, as for a single pod
+            self._snapshot.assume(place.pod, place.node)
+        return found
 
     def _keep_waiting(self, pods: Iterable[PodInfo], why: Unfit) -> None:
         for pod in pods:
