@@ -18,8 +18,8 @@ from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.schema import Schema
 from argosy.meta.schema import structural as compiled
-from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster.operator import operator as raycluster
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.rayjob.operator import operator as rayjob
 from argosy.operators.rayjob.schema import RAY_JOB
 from argosy.operators.rayservice.operator import operator as rayservice

@@ -9,7 +9,7 @@ from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.meta.json import Obj
 from argosy.meta.objects import Key
-from argosy.operators.ray.schema import RAY_CLUSTER
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.rayjob.operator import operator
 from argosy.operators.rayjob.schema import RAY_JOB
 from argosy.operators.settings import OperatorSettings

@@ -8,7 +8,7 @@ from operator_world import World
 from argosy import kinds
 from argosy.meta.json import Obj
 from argosy.meta.objects import Key
-from argosy.operators.ray.schema import RAY_CLUSTER
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.rayservice.operator import operator
 from argosy.operators.settings import OperatorSettings
 
@@ -124,8 +124,10 @@ def test_a_changed_cluster_is_upgraded_under_traffic():
     old = name(w, "active")
     w.wait(60)
     w.edit({"spec": {"rayClusterConfig": cluster_spec("rayproject/ray:2.60.0")}})
-    w.settle()
+    while w.step():
+        w.wait(1)
     new = name(w, "pending")
+    assert set(w.names(RAY_CLUSTER)) == {old, new}
     assert new not in ("", old)
     assert name(w, "active") == old
     assert ("UpgradeInProgress", "True") in w.conditions()

@@ -1,4 +1,4 @@
-"""The kind `ray.io/v1 RayCluster`, which the two others make and read, and what all three schemas have in common.
+"""What the schemas of the three kinds have in common: the spec of a cluster, its status, and conditions.
 
 The schema is our own writing of the upstream API; what Kubernetes defines is named and not repeated.
 """
@@ -6,8 +6,6 @@ The schema is our own writing of the upstream API; what Kubernetes defines is na
 from __future__ import annotations
 
 from argosy.meta.json import Obj
-from argosy.meta.kind import Column, Kind
-from argosy.operators.ray.names import GROUP, VERSION
 
 INT32: Obj = {"type": "integer", "format": "int32"}
 INT64: Obj = {"type": "integer", "format": "int64"}
@@ -182,26 +180,3 @@ CLUSTER_STATUS: Obj = fields(
 def kind_schema(spec: Obj, status: Obj) -> Obj:
     """The whole schema of a kind."""
     return fields(apiVersion=STRING, kind=STRING, metadata={"type": "object"}, spec=spec, status=status)
-
-
-RAY_CLUSTER = Kind(
-    group=GROUP,
-    version=VERSION,
-    kind="RayCluster",
-    plural="rayclusters",
-    categories=("all",),
-    subresources=frozenset({"status"}),
-    columns=(
-        Column("desired workers", path=".status.desiredWorkerReplicas", type="integer"),
-        Column("available workers", path=".status.availableWorkerReplicas", type="integer"),
-        Column("cpus", path=".status.desiredCPU"),
-        Column("memory", path=".status.desiredMemory"),
-        Column("gpus", path=".status.desiredGPU"),
-        Column("tpus", path=".status.desiredTPU", priority=1),
-        Column("status", path=".status.state"),
-        Column("age", path=".metadata.creationTimestamp", type="date"),
-        Column("head pod IP", path=".status.head.podIP", priority=1),
-        Column("head service IP", path=".status.head.serviceIP", priority=1),
-    ),
-    schema=kind_schema(CLUSTER_SPEC, CLUSTER_STATUS),
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argosy.clock import Clock
 from argosy.intent import Operator
 from argosy.operators.offer import Offer
-from argosy.operators.ray.schema import RAY_CLUSTER
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.settings import OperatorSettings
 
 

@@ -11,8 +11,8 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import owner_reference
 from argosy.operators.ray import names
 from argosy.operators.ray.cluster import Cluster
-from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster.environment import from_field
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 
 CONTAINER = "autoscaler"
 _COMMAND = "ray kuberay-autoscaler --cluster-name $(RAY_CLUSTER_NAME) --cluster-namespace $(RAY_CLUSTER_NAMESPACE)"

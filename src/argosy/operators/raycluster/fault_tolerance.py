@@ -10,8 +10,8 @@ from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
 from argosy.operators.ray import names
 from argosy.operators.ray.cluster import Cluster, env_value
-from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster.environment import append, default
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 
 DELETION_SECONDS = 300
 """How long a deleted cluster waits for Redis to be cleared."""

@@ -7,8 +7,8 @@ from functools import partial
 
 from argosy.intent import Fetch, Operator
 from argosy.meta.json import Obj, dig
-from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster.plan import OWNED, plan
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.settings import OperatorSettings
 
 _A_DAY = 86400.0

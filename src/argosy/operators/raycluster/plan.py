@@ -16,8 +16,8 @@ from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, namespa
 from argosy.operators.ray import names, services
 from argosy.operators.ray.checks import cluster_problem, name_problem
 from argosy.operators.ray.cluster import Cluster, Group, read, spec_hash
-from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster import autoscaler, fault_tolerance, groups, pods, status
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.settings import OperatorSettings
 
 OWNED = (

@@ -8,8 +8,8 @@ from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
 from argosy.operators.ray import names
 from argosy.operators.ray.cluster import Cluster, Group, spec_hash
-from argosy.operators.ray.schema import RAY_CLUSTER
 from argosy.operators.raycluster import autoscaler, environment, fault_tolerance, start
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 
 WAIT = "wait-gcs-ready"
 _WAIT_SCRIPT = """\

@@ -10,7 +10,7 @@ from argosy.intent import Fetch, Operator, Related
 from argosy.meta.json import Obj
 from argosy.meta.objects import labels_of, name_of, namespace_of
 from argosy.operators.ray import dashboard, names
-from argosy.operators.ray.schema import RAY_CLUSTER
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.rayjob.plan import OWNED, plan
 from argosy.operators.rayjob.schema import RAY_JOB, RUNNING
 from argosy.operators.settings import OperatorSettings

@@ -17,7 +17,7 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import is_deleting, key_of, name_of, owner_reference, uid_of
 from argosy.operators.ray import cluster as ray_cluster
 from argosy.operators.ray import dashboard, names, services
-from argosy.operators.ray.schema import RAY_CLUSTER
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.rayjob import deletion, running, submit
 from argosy.operators.rayjob.job import Job, problem, read
 from argosy.operators.rayjob.schema import (

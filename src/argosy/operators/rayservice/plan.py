@@ -21,7 +21,7 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, owner_reference, uid_of
 from argosy.operators.ray import cluster as ray_cluster
 from argosy.operators.ray import dashboard, names, services
-from argosy.operators.ray.schema import RAY_CLUSTER
+from argosy.operators.raycluster.schema import RAY_CLUSTER
 from argosy.operators.rayservice import conditions
 from argosy.operators.rayservice.schema import RAY_SERVICE, READY, SUSPENDED, SUSPENDING
 from argosy.operators.rayservice.service import Service, problem, read
@@ -159,10 +159,10 @@ def _serve(draft: _Draft) -> None:
 
 def _needs_another(draft: _Draft, active: Obj | None, pending: Obj | None) -> bool:
     """Whether a cluster has to be prepared that takes over later."""
-    named = any(dig(draft.status, side, "rayClusterName") for side in (ACTIVE, PENDING))
+    if dig(draft.status, PENDING, "rayClusterName") and pending is None:
+        return False  # it is being made
     if active is None and pending is None:
-        # One that is named and not there yet is being made; an active one that somebody deleted is replaced.
-        return not named or not dig(draft.status, PENDING, "rayClusterName")
+        return True  # nothing yet, or somebody deleted it
     cluster = pending if pending is not None else active
     return cluster is not None and draft.service.upgrades and _has_changed(draft, cluster)
 
