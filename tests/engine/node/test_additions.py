@@ -1,0 +1,83 @@
+"""What is added to a pod that runs: ephemeral containers, and conditions of others that its readiness waits for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from argosy import kinds
+from argosy.engine.node.plan import Role
+from argosy.engine.node.records import remove_memory
+from argosy.meta.conditions import find
+from argosy.meta.json import dig
+from argosy.meta.objects import Key
+from argosy.testing.sim_runtime import Life
+from argosy.testing.simloop import run
+
+from .agent_world import node
+from .pods import World, pod_of
+
+POD = Key("default", "p")
+GUEST = {"name": "look", "image": "busybox", "command": ["sh"]}
+
+
+@pytest.fixture
+def home():
+    with TemporaryDirectory(prefix="argosy-node-") as directory:
+        yield Path(directory)
+        remove_memory(Path(directory))
+
+
+def guest_status(pod):
+    return dig(pod, "status", "ephemeralContainerStatuses", 0, default={})
+
+
+def test_a_guest_comes_and_goes_and_means_nothing_to_the_pod(home):
+    def lives(spec):
+        return Life(seconds=5.0, code=3) if spec.name == "look" else Life()
+
+    async def scenario():
+        async with node(home, lives) as world:
+            await world.create("p")
+            await world.phase("p", "Running")
+            patch = {"spec": {"ephemeralContainers": [GUEST]}}
+            await world.client.patch(kinds.POD, POD, patch, subresource="ephemeralcontainers")
+            await world.until("p", lambda pod: bool(dig(guest_status(pod), "state", "running")))
+            pod = await world.until("p", lambda pod: bool(dig(guest_status(pod), "state", "terminated")))
+            assert guest_status(pod)["state"]["terminated"]["exitCode"] == 3
+            assert pod["status"]["phase"] == "Running"
+            assert find(pod, "Ready")["status"] == "True"
+            await world.down()
+            await world.up()
+            pod = await world.client.get(kinds.POD, "p", "default")
+            assert guest_status(pod)["state"]["terminated"]["exitCode"] == 3
+            await world.client.delete(kinds.POD, POD)
+            await world.gone("p")
+
+    run(scenario())
+
+
+def test_a_guest_ends_with_its_pod():
+    world = World(pod_of([{"name": "c"}], ephemeralContainers=[GUEST]), {"c": [], "look": []})
+    world.run(1)
+    assert [plan.role for plan in world.plan.containers] == [Role.MAIN, Role.EPHEMERAL]
+    assert world.status["phase"] == "Running"
+    world.delete(grace=1).run(10)
+    assert "signal look#0 15" in [what for _, what in world.story]
+    assert world.forgotten
+
+
+def test_readiness_follows_a_gate(home):
+    async def scenario():
+        async with node(home) as world:
+            await world.create("p", readinessGates=[{"conditionType": "example.com/loaded"}])
+            pod = await world.phase("p", "Running")
+            assert find(pod, "Ready")["reason"] == "ReadinessGatesNotReady"
+            gate = {"type": "example.com/loaded", "status": "True"}
+            await world.client.patch(kinds.POD, POD, {"status": {"conditions": [gate]}}, subresource="status",
+                                     content_type="application/strategic-merge-patch+json")  # fmt: skip
+            await world.until("p", lambda pod: find(pod, "Ready")["status"] == "True")
+
+    run(scenario())
