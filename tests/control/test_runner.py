@@ -4,11 +4,12 @@ from contextlib import asynccontextmanager
 import pytest
 from memory_api import KINDS, TOY, pod, settle, toy, world
 
+from argosy.client.requests import Response
 from argosy.control.pool import Informers
 from argosy.control.runner import Runner, run_operators
 from argosy.errors import Conflict, Forbidden, Invalid, Retry, ServiceUnavailable, Terminal, TooManyRequests
-from argosy.intent import Create, Delete, Operator, Patch, Plan, Reason, Related
-from argosy.kinds import EVENT, NODE, POD
+from argosy.intent import Call, Create, Delete, Operator, Patch, Plan, Reason, Related
+from argosy.kinds import EVENT, NODE, POD, SERVICE
 from argosy.meta.objects import Key, is_deleting, key_of, name_of, uid_of
 from argosy.testing.simloop import SimClock, run
 
@@ -343,6 +344,66 @@ def test_related_objects(keys):
             await settle(lambda: api.of(TOY)["t"].get("status") == {"nodes": ["n3"]})
             api.remove(("nodes", "", "n3"))
             await settle(lambda: api.of(TOY)["t"].get("status") == {"nodes": []})
+
+    run(main())
+
+
+class Outside:
+    """A program behind a Service's proxy: it has been told something, or not yet, and may be away for a while."""
+
+    def __init__(self, inner):
+        self.inner, self.told, self.away = inner, [], 0
+
+    async def send(self, request):
+        if "/proxy/" not in request.path:
+            return await self.inner.send(request)
+        if request.method == "GET":
+            return Response(body=b"true" if self.told else b"false")
+        if self.away:
+            self.away -= 1
+            return Response(503, obj=ServiceUnavailable("no endpoints").status())
+        self.told.append((request.path, request.body))
+        return Response(body=b"{}")
+
+    async def close(self):
+        await self.inner.close()
+
+
+@pytest.mark.parametrize("away", [0, 2])
+def test_a_program_outside_is_told_once_and_asked_again_before_the_next_plan(away):
+    async def main():
+        api, _, client = world()
+        outside = None
+
+        def through(transport):
+            nonlocal outside
+            outside = Outside(transport)
+            outside.away = away
+            return outside
+
+        client = client.through(through)
+        seen_by_plan = []
+
+        async def probe(fetch, subject):
+            return {"told": await fetch("/api/v1/namespaces/default/services/s:80/proxy/state") == b"true"}
+
+        def plan(seen):
+            seen_by_plan.append(seen.probed)
+            if seen.probed is None:
+                return Plan()
+            if not seen.probed["told"]:
+                return Plan((Call(SERVICE, Key("default", "s:80"), "PUT", "state", {"a": 1}),), {"told": False})
+            return Plan(status={"told": True})
+
+        operator = Operator(TOY, plan, probe=probe, probe_every_seconds=1.0)
+        async with running(client, operator):
+            await client.create(TOY, toy("t"))
+            await settle(lambda: (api.of(TOY)["t"].get("status") or {}).get("told"))
+        assert [path for path, _ in outside.told] == ["/api/v1/namespaces/default/services/s%3A80/proxy/state"]
+        assert outside.told[0][1] == b'{"a":1}'
+        after = seen_by_plan[seen_by_plan.index({"told": False}) + 1 :]
+        assert {"told": False} not in (after if not away else [])
+        assert seen_by_plan[-1] == {"told": True}
 
     run(main())
 
