@@ -336,67 +336,19 @@ def test_elastic_jobs_scale_without_a_restart():
     assert w.of(kinds.HORIZONTAL_POD_AUTOSCALER) == []
 
 
-def elastic(*, workers: int, least: int, limit: int | None = None) -> World:
-    policy = {"minReplicas": least, "maxReplicas": 4, "maxRestarts": 3}
-    run = {"runPolicy": {"backoffLimit": limit}} if limit is not None else {}
-    return running(master=False, workers=workers, elasticPolicy=policy, **run)
-
-
-def made_of(w: World) -> dict[str, str]:
-    return {name: w.get(kinds.POD, name)["metadata"]["uid"] for name in w.names(kinds.POD)}
-
-
-def test_an_elastic_worker_that_the_others_can_miss_is_replaced_alone():
-    w = elastic(workers=3, least=2)
-    w.slow_deletes = True
-    before = made_of(w)
-    w.exit("ddp-worker-2", 137, signal=9)
+def test_an_elastic_gang_starts_with_its_least_workers_and_restarts_as_a_whole():
+    native = frozenset({"podgroups.v1alpha2.scheduling.k8s.io"})
+    policy = {"minReplicas": 2, "maxReplicas": 4, "maxRestarts": 3}
+    w = world(master=False, workers=3, elasticPolicy=policy)
+    w.capabilities = Capabilities(native)
     w.settle()
-    assert w.conditions()[-1] == ("Running", "True")
-    w.bury()
+    assert w.get(podgroup.NATIVE_ALPHA, "ddp")["spec"] == {"schedulingPolicy": {"gang": {"minCount": 2}}}
+    w.pods("Running", "ddp-worker-0", "ddp-worker-1")
     w.settle()
-    assert {name for name, uid in made_of(w).items() if before[name] != uid} == {"ddp-worker-2"}
-    assert env(w.get(kinds.POD, "ddp-worker-2"))["ARGOSY_RESTART_EPOCH"] == "0"
-    w.pods("Running")
-    w.settle()
+    assert w.conditions()[-1] == ("Running", "True"), "the third may find no node"
     w.exit("ddp-worker-1", 137, signal=9)
     w.settle()
-    w.bury()
-    w.settle()
-    assert w.names(kinds.POD) == ["ddp-worker-0", "ddp-worker-2"], "a second loss waits"
-    assert w.again == 10
-    w.wait(10)
-    w.settle()
-    assert len(w.of(kinds.POD)) == 3
-    assert len(w.told("PyTorchJobRestarting")) == 2
-
-
-def test_a_vanished_elastic_worker_is_lost_once():
-    w = elastic(workers=3, least=1)
-    w.remove(kinds.POD, "ddp-worker-1")
-    w.settle()
-    assert len(w.of(kinds.POD)) == 3
-    assert len(w.told("PyTorchJobRestarting")) == 1
-
-
-@pytest.mark.parametrize(("least", "lost"), [(3, "ddp-worker-2"), (1, "ddp-worker-0")])
-def test_an_elastic_gang_restarts_without_enough_workers_or_its_meeting_point(least, lost):
-    w = elastic(workers=3, least=least)
-    w.exit(lost, 137, signal=9)
-    w.settle()
     assert {env(p)["ARGOSY_RESTART_EPOCH"] for p in w.of(kinds.POD)} == {"1"}
-
-
-def test_replaced_pods_count_towards_the_backoff_limit():
-    w = elastic(workers=3, least=1, limit=1)
-    w.exit("ddp-worker-2", 1)
-    w.settle()
-    w.pods("Running")
-    w.settle()
-    w.exit("ddp-worker-2", 1)
-    w.settle()
-    assert w.conditions()[-1] == ("Failed", "True")
-    assert "backoff limit (1)" in w.status["conditions"][-1]["message"]
 
 
 def test_upstreams_scope_replaces_only_the_pod_that_failed():

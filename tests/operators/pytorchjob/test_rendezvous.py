@@ -57,6 +57,7 @@ def test_elastic_rendezvous_without_a_master():
         "PET_MAX_RESTARTS": "3",
         "PET_RDZV_ID": "x",
         "PET_RDZV_CONF": "a=1,b=2",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }
 
 

@@ -36,7 +36,6 @@ jobs = st.fixed_dictionaries(
         "clean": st.sampled_from(["All", "Running", "None"]),
         "scope": st.sampled_from(["gang", "pod"]),
         "elastic": st.booleans(),
-        "retries": st.sampled_from([0, 3]),
         "slow": st.booleans(),
     }
 )
@@ -48,8 +47,7 @@ def subject(job: Obj) -> Obj:
     policy: Obj = {"cleanPodPolicy": job["clean"]}
     if job["limit"] is not None:
         policy["backoffLimit"] = job["limit"]
-    bounds: Obj = {"minReplicas": 1, "maxReplicas": 3, "maxRestarts": job["retries"]}
-    elastic = {"elasticPolicy": bounds} if job["elastic"] else {}
+    elastic = {"elasticPolicy": {"minReplicas": 1, "maxReplicas": 3}} if job["elastic"] else {}
     return {
         "metadata": {"name": "ddp", "annotations": {"argosy.dev/restart-scope": job["scope"]}},
         "spec": {"pytorchReplicaSpecs": replicas, "runPolicy": policy, **elastic},

@@ -141,3 +141,32 @@ def test_what_no_retry_mends_is_said_at_once(replicas, spec, says):
     assert says in w.status["conditions"][-1]["message"]
     assert w.objects == {}
     assert w.told("TFJobFailedValidation")
+
+
+def test_a_vanished_dynamic_worker_is_lost_once_and_a_second_loss_waits():
+    w = running(TENSORFLOW, {"PS": 1, "Worker": 3}, enableDynamicWorker=True, policy="OnFailure")
+    w.remove(kinds.POD, "job-worker-1")
+    w.settle()
+    assert len(w.of(kinds.POD)) == 4
+    assert len(w.told("TFJobRestarting")) == 1
+    w.pods("Running")
+    w.settle()
+    w.exit("job-worker-2", 1, container="tensorflow")
+    w.settle()
+    assert len(w.of(kinds.POD)) == 3
+    assert w.again == 10
+    w.wait(10)
+    w.settle()
+    assert len(w.of(kinds.POD)) == 4
+
+
+def test_replaced_pods_count_towards_the_backoff_limit():
+    run = {"backoffLimit": 1}
+    w = running(TENSORFLOW, {"PS": 1, "Worker": 3}, enableDynamicWorker=True, policy="OnFailure", runPolicy=run)
+    for _ in range(2):
+        w.exit("job-worker-2", 1, container="tensorflow")
+        w.settle()
+        w.pods("Running")
+        w.settle()
+    assert w.conditions()[-1] == ("Failed", "True")
+    assert "backoff limit (1)" in w.status["conditions"][-1]["message"]

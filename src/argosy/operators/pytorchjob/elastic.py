@@ -1,4 +1,4 @@
-"""Jobs that go on with fewer or more workers than they began with: bounds, the autoscaler, and who may be missed.
+"""Jobs that go on with fewer or more workers than they began with: bounds and the autoscaler.
 
 Pure; the framework value of `framework.py` is made of these.
 """
@@ -12,7 +12,6 @@ from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import owner_reference
 from argosy.operators.gang.census import Census
-from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job
 from argosy.operators.pytorchjob.schema import WORKER
 
@@ -48,16 +47,6 @@ def workers_done(job: Job, counted: Census) -> bool:
 def least(job: Job) -> int:
     """How many pods training needs to start."""
     return bounds(job)[0] + job.total - job.count(WORKER) if is_elastic(job) else job.total
-
-
-def survives(job: Job, failure: Failure, counted: Census) -> bool:
-    """Whether torchrun forms a smaller group without this pod: it was told to try again (`maxRestarts`), enough workers
-    are left, and the pod is not the one where the others meet.
-    """
-    if not policy(job).get("maxRestarts") or failure.type != WORKER:
-        return False
-    left = counted.count(WORKER, "Running")
-    return failure.pod != job.pod_name(WORKER, 0) and left >= bounds(job)[0]
 
 
 def autoscaler(job: Job, owner: Obj) -> Iterable[tuple[Kind, Obj]]:

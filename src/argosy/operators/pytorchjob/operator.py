@@ -69,7 +69,6 @@ PYTORCH = Framework(
     extras=elastic.autoscaler,
     owns=(kinds.HORIZONTAL_POD_AUTOSCALER,),
     init_containers=_init_containers,
-    survives=elastic.survives,
 )
 
 

@@ -12,6 +12,11 @@ from argosy.operators.gang.job import Job, Replica
 from argosy.operators.pytorchjob.elastic import bounds, is_elastic, policy
 from argosy.operators.pytorchjob.schema import MASTER, WORKER
 
+_OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+"""The one name that upstream does not set. Without it an agent of recent PyTorch tells where its group meets in its first
+round only, so that a worker that joins later waits for ever.
+"""
+
 
 def environment(job: Job, replica: Replica, index: int) -> list[Obj]:
     """What upstream sets for this pod, in upstream's order."""
@@ -53,4 +58,5 @@ def _elastic(job: Job, given: Obj) -> dict[str, str]:
         env["PET_RDZV_CONF"] = ",".join(f"{pair.get('key')}={pair.get('value')}" for pair in given["rdzvConf"])
     if given.get("standalone"):
         env["PET_STANDALONE"] = ""
+    env[_OWN_STORE] = "1"
     return env
