@@ -96,9 +96,12 @@ def _take_in(turn: Turn, event: PodEvent) -> None:
         case Prepared():
             turn.change_pod(prepared=True, preparing=False, address=event.address)
         case Rejected() | Evicted():
-            if turn.state.failure is None:
+            if turn.state.failure is None and not turn.state.finished:
                 turn.change_pod(failure=Failure(event.reason, event.message), preparing=False)
                 turn.say(event.reason, event.message, warning=True)
+                if isinstance(event, Evicted):
+                    turn.change_pod(stop_by=turn.now + KILL_MIN_SECONDS)
+                    stopping.hasten(turn, turn.now + KILL_MIN_SECONDS)
         case DeleteRequested():
             stop_by = turn.now + max(event.grace_seconds, KILL_MIN_SECONDS)
             before = turn.state.stop_by

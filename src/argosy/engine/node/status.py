@@ -17,6 +17,7 @@ from argosy.engine.node.state import ContainerState, PodState, Stage, Terminatio
 from argosy.meta.json import Obj, dig
 
 UNKNOWN = "ContainerStatusUnknown"
+_DISRUPTED = "DisruptionTarget"
 LOST = "The container could not be located when the pod was terminated"
 
 
@@ -201,6 +202,9 @@ def _conditions(state: PodState, pod: Obj, mains: Sequence[Obj], now: float) -> 
         if message:
             condition["message"] = message
         conditions.append(condition)
+    if state.failure is not None and state.failure.reason == "Evicted" and _DISRUPTED not in before:
+        told = {"reason": "TerminationByKubelet", "message": state.failure.message, "lastTransitionTime": _time(now)}
+        conditions.append({"type": _DISRUPTED, "status": "True", "lastProbeTime": None, **told})
     return conditions + [c for c in old if c.get("type") not in found]
 
 

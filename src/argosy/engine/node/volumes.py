@@ -45,7 +45,7 @@ class Volumes:
 
 
 async def set_up(pod: Obj, directory: Path, memory: Path, sources: Sources, token: TokenSource) -> Volumes:
-    """Make every volume of a pod: projected ones under `memory`, others under `directory`.
+    """Make every volume of a pod: projected ones and those of medium Memory under `memory`, others under `directory`.
 
     Doing it again brings projected files up to date.
     """
@@ -61,7 +61,8 @@ async def set_up(pod: Obj, directory: Path, memory: Path, sources: Sources, toke
                 renew_at = min(filter(None, (renew_at, renewal)), default=None)
                 read_only.add(name)
             else:
-                paths[name] = _plain(pod, volume, directory, sources)
+                in_memory = dig(volume, "emptyDir", "medium") == "Memory"
+                paths[name] = _plain(pod, volume, memory if in_memory else directory, sources)
                 if _is_read_only(volume):
                     read_only.add(name)
         except MountFailed:
@@ -188,6 +189,9 @@ def _link_names(place: str, names: set[str]) -> None:
 def _plain(pod: Obj, volume: Obj, directory: Path, sources: Sources) -> Path:
     name = str(volume["name"])
     if volume.get("emptyDir") is not None:
+        medium = str(volume["emptyDir"].get("medium") or "")
+        if medium not in {"", "Memory"}:
+            raise Missing(f"the medium {medium} of an emptyDir is not served here; use Memory, or none")
         path = directory / "volumes" / name
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o777)

@@ -14,7 +14,7 @@ from typing import Any
 
 from argosy import kinds
 from argosy.clock import parse_time
-from argosy.engine.node import actions, demands, launch, machine, status, volumes
+from argosy.engine.node import actions, demands, launch, machine, status, storage, volumes
 from argosy.engine.node.images.builder import REQUIREMENTS
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.logs import last_words
@@ -27,6 +27,7 @@ from argosy.engine.node.sources import Missing, Reference
 from argosy.engine.node.state import (
     Abandon,
     DeleteRequested,
+    Evicted,
     Exited,
     Forget,
     HookDone,
@@ -76,6 +77,7 @@ class PodWorker:
         self._directory = self._ground.directory
         self._tasks: set[asyncio.Task[None]] = set()
         self._preparing: asyncio.Task[None] | None = None
+        self._storage: asyncio.Task[None] | None = None
         self._pulling: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._guests = len(self.state.of_role(Role.EPHEMERAL))
@@ -233,6 +235,15 @@ class PodWorker:
             for told in demands.shortfalls(self.pod, self.shared.abilities):
                 self._say(Reason("NotAsDemanded", told, warning=True))
             self.post(Prepared(await self._ground.prepare()))
+            limits = storage.limits_of(self.pod)
+            if limits is not None:
+                self._storage = self._spawn(self._watch_storage(limits))
+
+    async def _watch_storage(self, limits: storage.StorageLimits) -> None:
+        mounted = self._ground.mounted
+        assert mounted is not None, "what a pod writes is watched when it is prepared"
+        exceeded = await storage.watch(self.pod, limits, self._directory, mounted.paths)
+        self.post(Evicted("Evicted", exceeded))
 
     # -- containers
 
@@ -411,6 +422,8 @@ class PodWorker:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_LAST_SECONDS)
         self._ground.close()
+        if self._storage is not None:
+            self._storage.cancel()
         self.shared.addresses.take_back(self.uid)
         self.post(Removed())
 
