@@ -23,7 +23,9 @@ def hostname_of(pod: Obj) -> str:
 
 
 def hosts(pod: Obj, address: str, domain: str, table: Mapping[str, str]) -> str:
-    """/etc/hosts: the pod itself, its hostAliases and, where there is no DNS, the cluster's names (name to address)."""
+    """/etc/hosts: the pod itself, its hostAliases and, where there is no DNS, the cluster's names (name to address), those
+    within a search domain of its `dnsConfig` by their short name too.
+    """
     own = [hostname_of(pod)]
     subdomain = pod["spec"].get("subdomain")
     if subdomain:
@@ -34,9 +36,12 @@ def hosts(pod: Obj, address: str, domain: str, table: Mapping[str, str]) -> str:
         lines.append("\n# Entries added by HostAliases.\n")
         lines += [f"{alias.get('ip')}\t" + "\t".join(alias.get("hostnames") or ()) + "\n" for alias in aliases]
     by_address: dict[str, list[str]] = {}
+    searches = [f".{search}" for search in dig(pod, "spec", "dnsConfig", "searches", default=[])]
     for name, place in table.items():
-        if name not in own:
-            by_address.setdefault(place, []).append(name)
+        short = [name.removesuffix(search) for search in searches if name.endswith(search)]
+        names = [name, *(one for one in short if one not in table)]
+        by_address.setdefault(place, []).extend(one for one in names if one not in own)
+    by_address = {place: names for place, names in by_address.items() if names}
     if by_address:
         lines.append("\n# The cluster's names: this isolation level has no DNS.\n")
         lines += [f"{place}\t{' '.join(names)}\n" for place, names in by_address.items()]
