@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from argosy.engine.node.runtime.holder.order import StartOrder, State
+    from argosy.engine.node.runtime.holder.order import Confinement, StartOrder, State
 
 
 class Place:
@@ -147,6 +147,18 @@ def close_others(keep: list[int]) -> None:
     syscalls.close_range(below)
 
 
+def _give_home(how: Confinement) -> None:
+    """The home that an image's environment names is its user's, also where a mount below it had it made."""
+    home, uid, gid = how["env"].get("HOME", ""), how["uid"], how["gid"]
+    if uid and home.startswith("/home/"):
+        os.makedirs(home, exist_ok=True)
+        try:
+            if os.stat(home).st_uid == 0:
+                os.chown(home, uid, -1 if gid is None else gid)
+        except OSError:  # a namespace may know of one user only, and then everything is that user's
+            pass
+
+
 def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int], carrier: socket.socket) -> NoReturn:
     """In the last child: build the root, give everything up, and execute. Never returns."""
     out, err, report = pipes
@@ -167,6 +179,7 @@ def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int]
             layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
             layout.uid, layout.gid, layout.read_only = how["uid"], how["gid"], order["ro_root"]
             rootfs.enter(place.host, layout)
+            _give_home(how)
         os.makedirs(how["cwd"], exist_ok=True)
         if order["tty"]:
             terminal.take(carrier)
