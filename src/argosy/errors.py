@@ -74,7 +74,7 @@ class ApiError(ArgosyError):
         details: dict[str, Any] = dict(self.details)
         if self.causes:
             details["causes"] = [
-                {"reason": c.reason, "message": c.message, **({"field": c.field} if c.field else {})}
+                {key: value for key in ("reason", "message", "field") if (value := getattr(c, key))}
                 for c in self.causes
             ]
         if self.retry_after_seconds is not None:

@@ -17,7 +17,12 @@ def shown(value: Any) -> str:
     """A value as it stands in a message: quoted text, or compact JSON."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, dict | list):
+        # Go's JSON is safe to stand in a page.
+        for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+            text = text.replace(sign, code)
+    return text
 
 
 def _ordered(value: Any) -> Any:

@@ -61,6 +61,7 @@ class Schema:
         "preserve",
         "raw",
         "required",
+        "rules",
         "values",
         "zero",
     )
@@ -73,6 +74,8 @@ class Schema:
     """Of a LIST."""
     checks: Any
     """What `validation` compiled for it, None before."""
+    rules: Any
+    """What `cel.rules` compiled for it, None before."""
     values: Schema | None
     """Of a MAP (or a STRUCT with additionalProperties)."""
 
@@ -82,6 +85,7 @@ class Schema:
         self._resolve = resolve
         self._structural = resolve is None
         self.checks = None
+        self.rules = None
         self.own: Final = own
         """The property's own keywords, which stand over those of the definition it refers to."""
         self.raw: Final = raw

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 from argosy.errors import Cause
-from argosy.meta import causes, formats
+from argosy.meta import causes, formats, re2
 from argosy.meta.json import Obj
 from argosy.meta.schema import INT_OR_STRING, LIST, MAP, STRUCT, Schema
 
@@ -48,12 +47,18 @@ _BLOCKING = (
 )  # fmt: skip
 
 
-def validate_object(obj: Obj, schema: Schema) -> list[Cause]:
-    """Everything that is wrong with a whole custom object."""
+def validate_object(obj: Obj, schema: Schema, old: Obj | None = None) -> list[Cause]:
+    """Everything that is wrong with a whole custom object: by its schema and, where that finds nothing that stands in
+    their way, by the schema's rules. `old` is what the object was before.
+    """
     found = validate(obj, schema)
-    if any(cause.reason in _BLOCKING for cause in found) and has_rules(schema.raw):
-        found.append(causes.invalid(_NO_NAME, None, _UNCHECKED))
-    return found
+    if not has_rules(schema.raw):
+        return found
+    if any(cause.reason in _BLOCKING for cause in found):
+        return [*found, causes.invalid(_NO_NAME, None, _UNCHECKED)]
+    from argosy.meta.cel.rules import broken  # noqa: PLC0415 (many clusters never see a rule)
+
+    return [*found, *broken(obj, schema, old)]
 
 
 def type_name(value: Any) -> str:
@@ -206,15 +211,11 @@ def _text(raw: Obj) -> Check:
     return check
 
 
-@lru_cache(maxsize=4096)
 def _regex(pattern: str) -> re.Pattern[str] | None:
-    """Go's RE2 in Python's dialect; None for what cannot be said in it."""
-    translated = pattern.replace(r"\z", r"\Z").replace("[[:alnum:]]", "[0-9A-Za-z]").replace("[[:alpha:]]", "[A-Za-z]")
-    if translated.endswith("$") and not translated.endswith(r"\$"):
-        translated = translated[:-1] + r"\Z"
+    """The expression; None for what cannot be said in Python, which then is not checked."""
     try:
-        return re.compile(translated)
-    except re.error:
+        return re2.compiled(pattern)
+    except re2.Unsupported:
         return None
 
 

@@ -37,10 +37,12 @@ class Schemas:
         status = schema.fields.get("status") if schema is not None else None
         return None if status is None else dict(blank(status))
 
-    def validate(self, served: Served, obj: Obj) -> list[Cause]:
-        """What is wrong with a complete custom object. Built-in ones were held against theirs when they were decoded."""
+    def validate(self, served: Served, obj: Obj, old: Obj | None) -> list[Cause]:
+        """What is wrong with a complete custom object; `old` is what it was before. Built-in ones were held against
+        theirs when they were decoded.
+        """
         schema = self.of(served)
-        return [] if schema is None else validation.validate(obj, schema)
+        return [] if schema is None else validation.validate_object(obj, schema, old)
 
     def forget(self, crd: str) -> None:
         """A CustomResourceDefinition changed: what was made of its schemas is void."""

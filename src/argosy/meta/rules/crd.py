@@ -9,7 +9,7 @@ from argosy.meta.json import Obj, thaw
 from argosy.meta.rules.fields import Found, one_of, required, say
 from argosy.meta.schema import structural
 from argosy.meta.structural import prune
-from argosy.meta.validation import validate
+from argosy.meta.validation import has_rules, validate
 
 _APPROVED = "api-approved.kubernetes.io"
 _PROTECTED = ("k8s.io", "kubernetes.io")
@@ -93,9 +93,9 @@ def _versions(found: Found, spec: Obj) -> None:
         if raw is None:
             found.append(causes.required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
         elif not same:
-            _root(found, f"{path}.schema.openAPIV3Schema", raw)
+            _schema(found, f"{path}.schema.openAPIV3Schema", raw)
     if same and schemas[0] is not None:
-        _root(found, "spec.validation.openAPIV3Schema", schemas[0])
+        _schema(found, "spec.validation.openAPIV3Schema", schemas[0])
 
 
 def _columns(found: Found, path: str, columns: list[Obj] | None) -> None:
@@ -148,6 +148,15 @@ def _update(found: Found, spec: Obj, old: Obj) -> None:
         if stored not in served:
             message = f"missing from spec.versions; {stored} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {stored} and removes {stored} from status.storedVersions"
             found.append(causes.invalid(f"status.storedVersions[{index}]", stored, message))
+
+
+def _schema(found: Found, path: str, raw: Obj) -> None:
+    """A whole schema: that it is structural, then that its rules make sense."""
+    _root(found, path, raw)
+    if has_rules(raw):
+        from argosy.meta.cel.definitions import complaints  # noqa: PLC0415 (many clusters never see a rule)
+
+        found.extend(complaints(raw, path))
 
 
 def _root(found: Found, path: str, raw: Obj) -> None:

@@ -12,6 +12,7 @@ from argosy.engine.apiserver.admission import (
     limits,
     pods,
     podsecurity,
+    policies,
     quotas,
     storage,
     warnings,
@@ -35,5 +36,6 @@ def review(call: Call, obj: Obj, old: Obj | None) -> None:
     escalation.review(call, obj, old)
     podsecurity.review(call, obj, old)
     limits.review(call, obj, old)
+    policies.review(call, obj, old)
     quotas.review(call, obj, old)
     warnings.review(call, obj, old)

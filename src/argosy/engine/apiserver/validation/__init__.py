@@ -28,5 +28,5 @@ def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Ca
 
 def _validate(call: Call, obj: Obj, old: Obj | None) -> list[Cause]:
     if call.served.custom:
-        return call.api.schemas.validate(call.served, obj)
+        return call.api.schemas.validate(call.served, obj, old)
     return rules.check(call.kind, obj, old)

@@ -1,0 +1,92 @@
+"""The expressions of a ValidatingAdmissionPolicy: whether they make sense, and programs of them.
+
+`meta.rules.cluster` asks `complaints` of a policy, the API server's admission runs `program_of`. Everything that such an
+expression speaks of is known only when a request is there, so its types are dynamic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from argosy.errors import Cause
+from argosy.meta import causes, names
+from argosy.meta.cel.check import compiled
+from argosy.meta.cel.evaluate import program
+from argosy.meta.cel.syntax import RESERVED, Issues
+from argosy.meta.cel.types import DYN, Type
+from argosy.meta.json import Obj
+
+REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
+_ALWAYS = ("object", "oldObject", "request", "namespaceObject", "authorizer")
+
+
+def _types(variables: tuple[str, ...], params: bool) -> dict[str, Type]:
+    known = {name: (name, DYN) for name in variables}
+    found = dict.fromkeys(_ALWAYS, DYN) | {"variables": Type("object", fields=known)}
+    return found | ({"params": DYN} if params else {})
+
+
+@lru_cache(maxsize=1024)
+def program_of(text: str, variables: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """What evaluates an expression that may use those variables of its policy. Raises Issues."""
+    return program(compiled(text, _types(variables, True)))
+
+
+def complaints(spec: Obj) -> list[Cause]:
+    """What is wrong with a policy's expressions."""
+    found: list[Cause] = []
+    params = bool(spec.get("paramKind"))
+    for index, each in enumerate(spec.get("matchConditions") or ()):
+        path = f"spec.matchConditions[{index}]"
+        _expression(found, f"{path}.expression", each.get("expression"), _types((), params), "bool")
+        name = each.get("name") or ""
+        if not name:
+            found.append(causes.required(f"{path}.name"))
+        else:
+            found += [causes.invalid(f"{path}.name", name, problem) for problem in names.qualified(name)]
+    known: tuple[str, ...] = ()
+    for index, each in enumerate(spec.get("variables") or ()):
+        path, name = f"spec.variables[{index}]", each.get("name") or ""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in RESERVED:
+            found.append(causes.invalid(f"{path}.name", name, "must be a valid CEL identifier"))
+        if name in known:
+            found.append(causes.duplicate(f"{path}.name", name))
+        _expression(found, f"{path}.expression", each.get("expression"), _types(known, params), "")
+        known = (*known, name)
+    for index, each in enumerate(spec.get("validations") or ()):
+        _validation(found, f"spec.validations[{index}]", each, _types(known, params))
+    for index, each in enumerate(spec.get("auditAnnotations") or ()):
+        path = f"spec.auditAnnotations[{index}].valueExpression"
+        _expression(found, path, each.get("valueExpression"), _types(known, params), "string", "null_type")
+    return found
+
+
+def _validation(found: list[Cause], path: str, each: Obj, types: Mapping[str, Type]) -> None:
+    text = each.get("expression") or ""
+    if not text.strip():
+        found.append(causes.required(f"{path}.expression", "expression is not specified"))
+    else:
+        _expression(found, f"{path}.expression", text, types, "bool")
+    message = each.get("messageExpression")
+    if message:
+        _expression(found, f"{path}.messageExpression", message, types, "string")
+    reason = each.get("reason")
+    if reason and reason not in REASONS:
+        found.append(causes.unsupported(f"{path}.reason", reason, REASONS))
+
+
+def _expression(found: list[Cause], path: str, text: str | None, types: Mapping[str, Type], *wanted: str) -> None:
+    if not (text or "").strip():
+        found.append(causes.required(path))
+        return
+    assert text is not None, "just looked at"
+    try:
+        checked = compiled(text, types)
+    except Issues as issues:
+        found.append(causes.invalid(path, text, f"compilation failed: {issues}"))
+        return
+    if wanted[0] and checked.type.name not in (*wanted, "dyn"):
+        found.append(causes.invalid(path, text, f"must evaluate to {wanted[0]} but got {checked.type}"))
