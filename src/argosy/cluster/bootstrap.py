@@ -8,6 +8,7 @@ import contextlib
 
 from argosy import kinds
 from argosy.client.client import Client
+from argosy.client.metadata import MetadataOnly
 from argosy.cluster.settings import SYSTEM_NAMESPACE
 from argosy.errors import AlreadyExists, NotFound
 from argosy.meta.crd import crd_for, fingerprint
@@ -51,7 +52,7 @@ async def _make(client: Client, kind: Kind, obj: Obj) -> None:
 async def _ensure(client: Client, name: str, versions: tuple[Kind, ...]) -> None:
     made_from = fingerprint(*versions)
     try:
-        present = await client.get(kinds.CUSTOM_RESOURCE_DEFINITION, name)
+        present = await client.through(MetadataOnly).get(kinds.CUSTOM_RESOURCE_DEFINITION, name)
     except NotFound:
         await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, _marked(crd_for(*versions), made_from))
         return

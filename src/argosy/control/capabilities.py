@@ -88,7 +88,7 @@ class CapabilityTracker:
                     _log.warning("cannot ask the API server what it serves, trying again: %s", error)
             if not definitions_followed and self.current.serves(CUSTOM_RESOURCE_DEFINITION):
                 definitions_followed = True
-                self._informers.of(CUSTOM_RESOURCE_DEFINITION).listen(lambda _: news.set())
+                self._informers.of(CUSTOM_RESOURCE_DEFINITION, metadata_only=True).listen(lambda _: news.set())
             wait = min(_LAST_BACKOFF_SECONDS, 0.1 * 2**failures) if failures else _AGAIN_SECONDS
             try:
                 async with asyncio.timeout(wait):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from argosy.client.client import Client
+from argosy.client.metadata import MetadataOnly
 from argosy.control.informer import Informer
 from argosy.meta.kind import Kind
 
@@ -19,7 +20,7 @@ class Informers:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._informers: dict[tuple[str, str, str, str, str, str], Informer] = {}
+        self._informers: dict[tuple[str, str, str, str, str, str, bool], Informer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Informers:
@@ -30,12 +31,15 @@ class Informers:
     ) -> None:
         await self.close()
 
-    def of(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Informer:
+    def of(
+        self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "", metadata_only: bool = False
+    ) -> Informer:
         """The informer of a kind and selector; the same one for everybody who asks for the same."""
-        place = (kind.group, kind.version, kind.plural, namespace, labels, fields)
+        place = (kind.group, kind.version, kind.plural, namespace, labels, fields, metadata_only)
         informer = self._informers.get(place)
         if informer is None:
-            informer = Informer(self._client, kind, namespace=namespace, labels=labels, fields=fields)
+            client = self._client.through(MetadataOnly) if metadata_only else self._client
+            informer = Informer(client, kind, namespace=namespace, labels=labels, fields=fields)
             self._informers[place] = informer
             self._tasks.append(asyncio.create_task(_keep_running(informer), name=f"informer of {kind.resource}"))
         return informer

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from argosy.meta import pack
-from argosy.meta.json import Obj, encode
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
+from argosy.meta.raw_schema import text, whole
 
 _PLACE = "#/components/schemas/"
 _SPECIAL: dict[str, Obj] = {
@@ -66,7 +67,7 @@ def digest(kinds: Iterable[Kind]) -> str:
     for kind in kinds:
         sha.update(f"{kind.api_version}/{kind.kind}/{kind.plural}".encode())
         if kind.schema is not None:
-            sha.update(encode(kind.schema))
+            sha.update(text(kind.schema))
     return sha.hexdigest().upper()
 
 
@@ -124,7 +125,7 @@ def _head(meta: str) -> Obj:
 
 
 def _custom(kind: Kind) -> Obj:
-    raw: Obj = dict(kind.schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    raw: Obj = whole(kind.schema) or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     properties = {**(raw.get("properties") or {}), **_head(pack.OBJECT_META)}
     return {**raw, "type": "object", "properties": properties, "x-kubernetes-group-version-kind": _gvk(kind, kind.kind)}
 

@@ -16,6 +16,7 @@ import msgspec
 
 from argosy.meta.json import Obj, decode
 from argosy.meta.kind import Kind
+from argosy.meta.raw_schema import whole
 from argosy.meta.schema import Schema, structural
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -91,7 +92,7 @@ def _structural(identity: int, kind: Kind) -> Schema:
     if found is None or found[0] is not kind.schema:
         if len(_compiled) > 1000:
             _compiled.clear()
-        found = _compiled[identity] = (kind.schema, structural(dict(kind.schema or {})))
+        found = _compiled[identity] = (kind.schema, structural(whole(kind.schema)))
     return found[1]
 
 

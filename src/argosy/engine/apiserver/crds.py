@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.apiserver.api import Api
 from argosy.engine.apiserver.served import served_by
 from argosy.engine.store import Op, Put, Remove
 from argosy.meta.conditions import is_true, with_condition
-from argosy.meta.json import Obj, thaw
+from argosy.meta.json import Obj, decode, thaw
 from argosy.meta.objects import Key, is_deleting
+from argosy.meta.raw_schema import RawSchema
 
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _CRD = kinds.CUSTOM_RESOURCE_DEFINITION
@@ -53,10 +56,9 @@ def _condition(type: str, status: str, reason: str, message: str, stamp: str) ->
 def _clash(api: Api, crd: Obj) -> str:
     """What another definition of the same group has already, empty when the names are free."""
     names, group = crd["spec"]["names"], crd["spec"]["group"]
-    for record in api.store.list(_CRD.resource):
-        other = record.obj["spec"]
-        mine = record.key.name == crd["metadata"]["name"]
-        if not mine and other["group"] == group and other["names"]["kind"] == names["kind"]:
+    for served in api.registry.all():
+        mine = f"{served.kind.plural}.{served.kind.group}" == crd["metadata"]["name"]
+        if served.custom and not mine and served.kind.group == group and served.kind.kind == names["kind"]:
             return f'"{names["kind"]}" is already in use'
     return ""
 
@@ -103,7 +105,31 @@ def settled(api: Api, new: Obj | None, old: Obj | None) -> None:
 def load(api: Api) -> None:
     """Serve what the stored definitions say, when the server starts."""
     for record in api.store.list(_CRD.resource):
-        settled(api, record.obj, None)
+        settled(api, outline(record.raw), None)
+
+
+def outline(raw: bytes) -> Obj:
+    """A stored definition with its schemas left as bytes."""
+    crd: Obj = {name: decode(bytes(part)) for name, part in _parts(raw).items() if name != "spec"}
+    spec = _parts(_parts(raw)["spec"])
+    crd["spec"] = {name: decode(bytes(part)) for name, part in spec.items() if name != "versions"}
+    crd["spec"]["versions"] = [
+        _version(version) for version in msgspec.json.decode(spec["versions"], type=list[msgspec.Raw])
+    ]
+    return crd
+
+
+def _version(raw: msgspec.Raw) -> Obj:
+    parts = _parts(raw)
+    version: Obj = {name: decode(bytes(part)) for name, part in parts.items() if name != "schema"}
+    schema = _parts(parts["schema"]) if "schema" in parts else {}
+    if "openAPIV3Schema" in schema:
+        version["schema"] = {"openAPIV3Schema": RawSchema(bytes(schema["openAPIV3Schema"]))}
+    return version
+
+
+def _parts(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
 
 
 def dying(api: Api) -> list[Obj]:
@@ -111,7 +137,7 @@ def dying(api: Api) -> list[Obj]:
     return [
         record.obj
         for record in api.store.list(_CRD.resource)
-        if is_deleting(record.obj) and FINALIZER in (record.obj["metadata"].get("finalizers") or ())
+        if is_deleting({"metadata": record.metadata}) and FINALIZER in (record.metadata.get("finalizers") or ())
     ]
 
 

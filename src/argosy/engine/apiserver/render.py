@@ -96,27 +96,29 @@ class Renderer:
     def _object(self, answer: Answer, form: Form) -> Obj:
         if answer.records is not None:
             return self._list(answer.records, answer.meta, form)
+        if form.name == "Partial" and answer.record is not None:
+            return tables.partial(answer.record.metadata, form.version)
         # A plain object is already in the version that was asked for.
         obj = self._shown(answer.record.obj) if answer.record is not None else answer.obj or {}
         if self._served is None or "metadata" not in obj or obj.get("kind") == "Status":
             return obj
         if form.name == "Partial":
-            return tables.partial(obj, form.version)
+            return tables.partial(obj["metadata"], form.version)
         return self._table([obj], _table_meta(obj), form) if form.name == "Table" else obj
 
     def _list(self, records: Sequence[Record], meta: Obj, form: Form) -> Obj:
         assert self._served is not None, "lists are of a kind"
         kind = self._served.kind
-        objs = [self._shown(record.obj) for record in records]
-        if form.name == "Table":
-            return self._table(objs, {k: v for k, v in meta.items() if v}, form)
         if form.name == "Partial":
             return {
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": f"meta.k8s.io/{form.version}",
                 "metadata": {k: v for k, v in meta.items() if v},
-                "items": [tables.partial(obj, form.version) for obj in objs],
+                "items": [tables.partial(record.metadata, form.version) for record in records],
             }
+        objs = [self._shown(record.obj) for record in records]
+        if form.name == "Table":
+            return self._table(objs, {k: v for k, v in meta.items() if v}, form)
         return {
             "kind": self._served.listed_as,
             "apiVersion": kind.api_version,
@@ -169,6 +171,8 @@ class Renderer:
         first = [True]
 
         def show(event: Seen) -> Obj:
+            if form.name == "Partial" and event.change is not None and event.type not in ("BOOKMARK", "ERROR"):
+                return tables.partial(event.change.record.metadata, form.version)
             obj = event.change.record.obj if event.change is not None else event.obj or {}
             if event.type in ("BOOKMARK", "ERROR"):
                 if form.name == "Table" and event.type == "BOOKMARK":
@@ -176,7 +180,7 @@ class Renderer:
                 return obj
             obj = self._shown(obj)
             if form.name == "Partial":
-                return tables.partial(obj, form.version)
+                return tables.partial(obj["metadata"], form.version)
             if form.name != "Table":
                 return obj
             made = self._table([obj], _table_meta(obj), form, columns=first[0])

@@ -63,9 +63,9 @@ def _printed(value: Any) -> str:
     return encode(value).decode() if isinstance(value, dict | list) else str(value)
 
 
-def partial(obj: Obj, version: str = "v1") -> Obj:
+def partial(metadata: Obj, version: str = "v1") -> Obj:
     """PartialObjectMetadata."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
 
 
 def definitions(kind: Kind, describe: Describe | None = None) -> list[Obj]:
@@ -88,7 +88,7 @@ def rows(kind: Kind, objs: Iterable[Obj], now: datetime, include: str, version: 
     return [
         {
             "cells": [cell(column, obj, now) for column in columns],
-            "object": None if include == "None" else obj if include == "Object" else partial(obj, version),
+            "object": None if include == "None" else obj if include == "Object" else partial(obj["metadata"], version),
         }
         for obj in objs
     ]

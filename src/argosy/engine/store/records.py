@@ -7,13 +7,25 @@ apart from `mvcc` so that whoever only reads needs nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import msgspec
 
 from argosy.errors import ArgosyError
 from argosy.meta.json import Obj, decode
 from argosy.meta.objects import Key
 
 ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+_KEPT_BYTES_MAX = 1 << 16
+"""Larger objects (definitions, archives in Secrets) are few and rarely looked at, and decoded take several times their
+size: they are decoded each time.
+"""
+
+
+class _Head(msgspec.Struct):
+    metadata: dict[str, Any]
 
 
 class Record:
@@ -30,14 +42,25 @@ class Record:
         self.revision = revision
         self.raw = raw
         """The object as JSON, with `metadata.resourceVersion`."""
-        self._obj = obj
+        self._obj = obj if len(raw) <= _KEPT_BYTES_MAX else None
 
     @property
     def obj(self) -> Obj:
         """The decoded object; shared, so `thaw` it before changing anything."""
-        if self._obj is None:
-            self._obj = decode(self.raw)
-        return self._obj
+        if self._obj is not None:
+            return self._obj
+        obj: Obj = decode(self.raw)
+        if len(self.raw) <= _KEPT_BYTES_MAX:
+            self._obj = obj
+        return obj
+
+    @property
+    def metadata(self) -> Obj:
+        """The object's metadata; of a large object nothing else is decoded."""
+        if self._obj is not None or len(self.raw) <= _KEPT_BYTES_MAX:
+            metadata: Obj = self.obj["metadata"]
+            return metadata
+        return msgspec.json.decode(self.raw, type=_Head).metadata
 
     def __repr__(self) -> str:
         return f"<Record {self.resource} {self.key} @{self.revision}>"

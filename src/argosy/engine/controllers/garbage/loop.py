@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NoReturn
 
 from argosy.client.client import Client
 from argosy.client.discovery import discover, find
-from argosy.client.requests import JSON, Request, Response
-from argosy.client.transport import Transport
+from argosy.client.metadata import MetadataOnly
 from argosy.control.cache import Change
 from argosy.control.pool import Informers
 from argosy.control.queue import WorkQueue
@@ -30,25 +28,6 @@ _UNOWNED = frozenset(
     {"events", "events.events.k8s.io", "leases.coordination.k8s.io", CUSTOM_RESOURCE_DEFINITION.resource}
 )
 """Kinds that own nothing and are owned by nothing, and definitions, which are large; an owner among them is asked for by name."""
-_METADATA = (
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-)
-
-
-class _MetadataOnly:
-    """A transport that asks for metadata instead of whole objects."""
-
-    def __init__(self, inner: Transport) -> None:
-        self._inner = inner
-
-    async def send(self, request: Request) -> Response:
-        if request.method == "GET" and request.headers.get("accept", JSON) == JSON:
-            request = replace(request, headers={**request.headers, "accept": _METADATA})
-        return await self._inner.send(request)
-
-    async def close(self) -> None:
-        """The connection is another's."""
 
 
 class Collector:
@@ -56,8 +35,8 @@ class Collector:
 
     def __init__(self, client: Client, informers: Informers) -> None:
         self._client = client
-        self._metadata = client.through(_MetadataOnly)
-        self._definitions = informers.of(CUSTOM_RESOURCE_DEFINITION)
+        self._metadata = client.through(MetadataOnly)
+        self._definitions = informers.of(CUSTOM_RESOURCE_DEFINITION, metadata_only=True)
         self._graph = Graph()
         self._queue: WorkQueue[str] = WorkQueue()
         self._kinds: dict[tuple[str, str], Kind] = {}
