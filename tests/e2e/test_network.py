@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -292,12 +293,48 @@ def test_egress_is_denied_and_allowed(kubeconfig):
     play(kubeconfig, scene)
 
 
+def test_the_way_out_of_the_cluster_is_governed_too(kubeconfig):
+    async def scene(town):
+        here = _own_address()
+
+        async def answer(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"name": "outside"}')
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(answer, here, 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            await town.pod("client")
+            assert (await town.ask("client", here, port))["name"] == "outside"
+            everything_else = {"ipBlock": {"cidr": "0.0.0.0/0", "except": [f"{here}/32"]}}
+            governed = {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"]}
+            await town.policy("out", **governed, egress=[{"to": [everything_else]}])
+            await town.until(False, "client", here, port)
+            allowed = {"to": [{"ipBlock": {"cidr": f"{here}/32"}}], "ports": [{"port": port}]}
+            await town.policy("here", **governed, egress=[allowed])
+            await town.until(True, "client", here, port)
+
+    play(kubeconfig, scene)
+
+
 def test_the_nodes_say_that_policies_are_enforced(kubeconfig):
     async def scene(town):
         nodes = (await town.client.list(kinds.NODE)).items
         assert {labels_of(node).get("argosy.dev/network-policy") for node in nodes} == {"enforced"}
 
     play(kubeconfig, scene)
+
+
+def _own_address() -> str:
+    """An address of this machine that is not its loopback's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no address but its loopback's")
+        return str(probe.getsockname()[0])
 
 
 async def _pod(town: Town, name: str) -> Obj:

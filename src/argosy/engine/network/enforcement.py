@@ -61,8 +61,9 @@ class PodGate:
 class Enforcement:
     """The table of policies, kept true."""
 
-    def __init__(self, kernel: Kernel, informers: Informers, dns_address: str) -> None:
+    def __init__(self, kernel: Kernel, informers: Informers, dns_address: str, inside: Sequence[str]) -> None:
         self._kernel = kernel
+        self._inside = inside
         self._policies = informers.of(NETWORK_POLICY)
         self._namespaces = informers.of(NAMESPACE)
         self._pods = informers.of(POD)
@@ -99,7 +100,7 @@ class Enforcement:
     async def _put(self) -> None:
         try:
             resolved = resolve(self._policies.items(), self._namespaces.items(), self._endpoints())
-            await self._kernel.put(TABLE, policy_rules(resolved))
+            await self._kernel.put(TABLE, policy_rules(resolved, self._inside))
         except ArgosyError:
             _log.exception("NetworkPolicies are not in force as they stand")
 

@@ -21,8 +21,8 @@ _ISOLATED_IN, _ISOLATED_OUT, _SELVES = "isolated-in", "isolated-out", "selves"
 _REFUSE = "reject with icmp admin-prohibited"
 
 
-def policy_rules(policies: Sequence[Resolved]) -> Ruleset:
-    """The whole table; an empty one without policies."""
+def policy_rules(policies: Sequence[Resolved], inside: Sequence[str] = ()) -> Ruleset:
+    """The whole table; an empty one without policies. What lies not `inside` leaves by the door of `egress`."""
     if not policies:
         return Ruleset()
     receivers = frozenset(a for policy in policies if policy.ingress is not None for a in policy.selected)
@@ -37,8 +37,12 @@ def policy_rules(policies: Sequence[Resolved]) -> Ruleset:
     chains = {
         # Nobody can be kept from itself.
         "forward": Chain((known, f"ip saddr . ip daddr @{_SELVES} accept", leaving, "goto ingress"), _hook("forward")),
-        "input": Chain((known, leaving), _hook("input")),
+        # What comes to the node by a detour is on its way out, and has been asked about on the way in.
+        "input": Chain((known, "ct status dnat accept", leaving), _hook("input")),
     }
+    if inside:
+        outward = f"ip saddr @{_ISOLATED_OUT} ip daddr != {{ {', '.join(inside)} }} goto egress"
+        chains["outward"] = Chain((known, outward), "type filter hook prerouting priority -150;")
     egress: list[str] = []
     ingress = [f"ip daddr != @{_ISOLATED_IN} accept"]
     for policy in policies:

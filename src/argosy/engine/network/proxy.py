@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from typing import cast
 
@@ -59,7 +60,7 @@ class TcpPort:
             self._held = None
             try:
                 self._server = await asyncio.get_running_loop().create_server(
-                    lambda: _Downstream(self), sock=held, backlog=_BACKLOG
+                    lambda: Downstream(self.accepted), sock=held, backlog=_BACKLOG
                 )
             except OSError:
                 held.close()
@@ -81,13 +82,13 @@ class TcpPort:
             self._server.close()
             self._server = None
 
-    def accepted(self, downstream: _Downstream) -> None:
+    def accepted(self, downstream: Downstream) -> None:
         """Somebody connected: find a backend in the background."""
         task = asyncio.get_running_loop().create_task(self._connect(downstream))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, downstream: _Downstream) -> None:
+    async def _connect(self, downstream: Downstream) -> None:
         loop = asyncio.get_running_loop()
         client = downstream.client()
         for backend in self._balancer.candidates(client, loop.time()):
@@ -107,7 +108,7 @@ class TcpPort:
                 upstream.close()
                 raise
             self._balancer.chosen(client, backend, loop.time())
-            await loop.connect_accepted_socket(lambda: _Upstream(downstream), upstream)
+            await splice(downstream, upstream)
             return
         downstream.abort()
 
@@ -168,30 +169,43 @@ class _Half(asyncio.Protocol):
             self.transport.abort()
 
 
-class _Downstream(_Half):
-    """The client's side; reads nothing until there is somewhere to put it."""
+class Downstream(_Half):
+    """The client's side, for whoever listens; reads nothing until there is somewhere to put it.
 
-    def __init__(self, port: TcpPort) -> None:
+    `accepted` is called with it once a client is there, and may `splice` it.
+    """
+
+    def __init__(self, accepted: Callable[[Downstream], None]) -> None:
         super().__init__()
-        self._port = port
+        self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio: the client is there."""
         super().connection_made(transport)
         assert self.transport is not None, "just set"
         # Not at once: the first releases of Python 3.11 start to read after this call, whatever is said in it.
         asyncio.get_running_loop().call_soon(self.transport.pause_reading)
-        self._port.accepted(self)
+        self._accepted(self)
 
     def client(self) -> str:
         """The client's address."""
         name = self.transport.get_extra_info("peername") if self.transport is not None else None
         return str(name[0]) if name else ""
 
+    def socket(self) -> TransportSocket | None:
+        """The client's socket; None when it has gone."""
+        return self.transport.get_extra_info("socket") if self.transport is not None else None
+
+
+async def splice(downstream: Downstream, upstream: socket.socket) -> None:
+    """From now on the client and a connected socket are one connection."""
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: _Upstream(downstream), upstream)
+
 
 class _Upstream(_Half):
     """The backend's side."""
 
-    def __init__(self, downstream: _Downstream) -> None:
+    def __init__(self, downstream: Downstream) -> None:
         super().__init__()
         self._downstream = downstream
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NoReturn
 
 from argosy.client.client import Client
@@ -12,6 +14,8 @@ from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.engine.network.dns import DnsServer
 from argosy.engine.network.dns_forward import Forwarder
+from argosy.engine.network.egress import TABLE as EGRESS
+from argosy.engine.network.egress import Egress, egress_rules, inside
 from argosy.engine.network.enforcement import Enforcement, PodGate, everybody, label_nodes, say_not_enforced
 from argosy.engine.network.ingress_proxy import IngressProxy
 from argosy.engine.network.kernel import Kernel
@@ -48,7 +52,7 @@ async def run(
     index_slices(slices)
     gate = gate or PodGate()
     kernel = Kernel(network)
-    refusal = await kernel.open(SERVICES, POLICIES)
+    refusal = await kernel.open(SERVICES, POLICIES, EGRESS)
     if refusal and settings.level is Level.L2:
         _log.info("Services go through a proxy, and NetworkPolicies are not enforced: %s", refusal)
     ruling = None if refusal else kernel
@@ -62,7 +66,10 @@ async def run(
                 telling = say_not_enforced(informers.of(NETWORK_POLICY), recorder, refusal)
                 group.create_task(telling, name="NetworkPolicies without effect")
             else:
-                enforcement = Enforcement(kernel, informers, settings.dns_address)
+                ranges = inside(settings.pod_cidr, settings.service_cidr)
+                await kernel.put(EGRESS, egress_rules(settings.pod_cidr, ranges))
+                group.create_task(_insist(Egress(network).run, "the way out of the cluster"), name="way out")
+                enforcement = Enforcement(kernel, informers, settings.dns_address, ranges)
                 group.create_task(enforcement.run(gate), name="NetworkPolicies")
             nodes = informers.of(NODE)
             group.create_task(label_nodes(client, nodes, enforced=not refusal), name="what the nodes enforce")
@@ -70,7 +77,8 @@ async def run(
             if settings.level is Level.L2 and settings.dns_address:
                 names = Names(settings.cluster_domain, services.get, lambda key: slices.indexed(BY_SERVICE, str(key)))
                 server = DnsServer(names, Forwarder(settings.resolv_conf))
-                group.create_task(_keep_answering(server, network, settings.dns_address), name="DNS")
+                serving = _insist(partial(server.run, network, settings.dns_address), "the cluster's DNS")
+                group.create_task(serving, name="DNS")
             if settings.ingress_socket is not None:
                 ingress = IngressProxy(network, informers, client=client, recorder=recorder, settings=settings)
                 group.create_task(ingress.run(settings.ingress_socket), name="Ingress")
@@ -79,13 +87,14 @@ async def run(
     raise AssertionError("the network ends only when cancelled")
 
 
-async def _keep_answering(server: DnsServer, network: Network, address: str) -> NoReturn:
+async def _insist(serve: Callable[[], Awaitable[None]], what: str) -> NoReturn:
+    """Serve; what cannot listen now tries again."""
     complaint = ""
     while True:
         try:
-            await server.run(network, address)
+            await serve()
         except OSError as error:
             if str(error) != complaint:
                 complaint = str(error)
-                _log.warning("the cluster's DNS cannot listen on %s, trying again: %s", address, error)
+                _log.warning("%s cannot listen, trying again: %s", what, error)
             await asyncio.sleep(_AGAIN_SECONDS)

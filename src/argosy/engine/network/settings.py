@@ -16,6 +16,7 @@ class NetworkSettings:
     level: Level
     pod_cidr: str = "10.64.0.0/16"
     """Where pods have their addresses (L2); what lies outside is reached from the host."""
+    service_cidr: str = "10.96.0.0/16"
     dns_address: str = ""
     """Where the cluster's DNS answers, port 53 (L2; below that, names stand in hosts files)."""
     cluster_domain: str = "cluster.local"
