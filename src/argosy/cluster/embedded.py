@@ -205,6 +205,7 @@ class Engine:
         settings = network.NetworkSettings(
             level=self._runtime.level,
             pod_cidr=self._addresses.pod_cidr,
+            service_cidr=self._addresses.service_cidr,
             dns_address=self._addresses.dns,
             cluster_domain=CLUSTER_DOMAIN,
             ingress_socket=self._ground.ingress_socket.dup(),
