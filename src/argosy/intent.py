@@ -170,3 +170,15 @@ class Operator:
     def component(self) -> str:
         """The name under which it acts."""
         return self.name or f"{self.kind.singular}-controller"
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """Operators that nobody needs before the first object of a kind exists: until then only that kind is watched.
+
+    An operator is code, a queue, and a copy of every kind that it looks at; most clusters use few of the kinds they know.
+    """
+
+    kind: Kind
+    wake: Callable[[], Sequence[Operator]]
+    """Makes them; called once, in a thread, since it imports their code."""

@@ -27,7 +27,7 @@ from argosy.control.observe import View
 from argosy.control.pool import Informers
 from argosy.control.queue import QueueClosed, WorkQueue
 from argosy.errors import ApiError, Conflict, NotFound, Retry, ServiceUnavailable, Terminal, TooManyRequests
-from argosy.intent import Capabilities, Observed, Operator, Plan, Reason
+from argosy.intent import Asleep, Capabilities, Observed, Operator, Plan, Reason
 from argosy.meta.json import Obj, encode
 from argosy.meta.objects import Key, is_deleting, key_of, uid_of
 
@@ -284,7 +284,7 @@ class _Outside:
 
 async def run_operators(
     client: Client,
-    operators: Sequence[Operator],
+    operators: Sequence[Operator | Asleep],
     *,
     clock: Clock | None = None,
     workers: int = 8,
@@ -297,8 +297,13 @@ async def run_operators(
             await run_operators(client, operators, clock=clock, workers=workers, namespace=namespace, informers=own)
     tracker = CapabilityTracker(client, informers)
 
-    async def run_one(operator: Operator) -> None:
+    async def run_one(operator: Operator | Asleep) -> None:
         await tracker.serves(operator.kind)
+        if isinstance(operator, Asleep):
+            informer = informers.of(operator.kind, namespace=namespace)
+            await informer.until(lambda: bool(informer.items()))
+            start(await asyncio.to_thread(operator.wake))
+            return
         runner = Runner(
             client,
             operator,
@@ -311,8 +316,12 @@ async def run_operators(
         tracker.listen(runner.plan_all)
         await runner.run()
 
+    def start(some: Sequence[Operator | Asleep]) -> None:
+        for operator in some:
+            name = operator.component if isinstance(operator, Operator) else f"operators of {operator.kind.resource}"
+            group.create_task(run_one(operator), name=name)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(tracker.run(), name="capabilities")
-        for operator in operators:
-            group.create_task(run_one(operator), name=operator.component)
+        start(operators)
     raise AssertionError("operators end only when cancelled")

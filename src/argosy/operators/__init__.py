@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from argosy.clock import Clock
-from argosy.intent import Operator
+from argosy.intent import Asleep
 from argosy.operators import (
     inferenceservice,
     jaxjob,
@@ -42,6 +43,6 @@ ALL: tuple[Offer, ...] = (
 """Every kind that Argosy brings."""
 
 
-def build(settings: OperatorSettings, clock: Clock, offers: Sequence[Offer] = ALL) -> tuple[Operator, ...]:
-    """The operators of these offers under an administrator's settings."""
-    return tuple(operator for offer in offers for operator in offer.operators(settings, clock))
+def build(settings: OperatorSettings, clock: Clock, offers: Sequence[Offer] = ALL) -> tuple[Asleep, ...]:
+    """The operators of these offers under an administrator's settings, each to be woken by the first object of its kind."""
+    return tuple(Asleep(offer.kinds[0], partial(offer.operators, settings, clock)) for offer in offers)
