@@ -41,6 +41,8 @@ class Node:
         self.runtime = runtime
         self.patience_seconds = 3600.0 if isinstance(clock, SimClock) else 20.0
         self.agent: NodeAgent | None = None
+        self.extra = GPUS
+        """Resources that every node pretends to have."""
         self._running: asyncio.Task[None] | None = None
         self._informers: Informers | None = None
 
@@ -49,7 +51,7 @@ class Node:
         own_network = self.runtime.level is Level.L2
         pods = "10.64.0.0/16" if own_network else "127.79.0.0/17"
         settings = NodeSettings(
-            self.home, pods, "10.96.0.1", 443, nodes=nodes, dns_address="10.96.0.10", extra_resources=GPUS
+            self.home, pods, "10.96.0.1", 443, nodes=nodes, dns_address="10.96.0.10", extra_resources=self.extra
         )
         self._informers = Informers(self.client)
         self.agent = NodeAgent(self.client, self.runtime, Images(self.home), settings, self.clock)
@@ -86,16 +88,19 @@ class Node:
         }
         return await self.client.create(kinds.POD, pod)
 
-    async def until(self, name: str, holds: Callable[[Obj], bool], kind: Kind = kinds.POD) -> Obj:
-        """Wait until something holds of a pod (or another object of the default namespace)."""
+    async def until(
+        self, name: str, holds: Callable[[Obj], bool], kind: Kind = kinds.POD, namespace: str = "default"
+    ) -> Obj:
+        """Wait until something holds of a pod (or another object)."""
         informer = self._informers.of(kind)
+        key = Key(namespace, name)
 
         def found() -> bool:
-            obj = informer.get(Key("default", name))
+            obj = informer.get(key)
             return obj is not None and holds(obj)
 
-        assert await informer.until(found, self.patience_seconds), f"{name}: {informer.get(Key('default', name))}"
-        return informer.get(Key("default", name))
+        assert await informer.until(found, self.patience_seconds), f"{name}: {informer.get(key)}"
+        return informer.get(key)
 
     async def phase(self, name: str, phase: str) -> Obj:
         """Wait for a phase."""

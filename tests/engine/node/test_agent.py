@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -12,6 +13,7 @@ from argosy.engine.node.runtime.spec import ExecResult, Level
 from argosy.errors import BadRequest
 from argosy.meta.conditions import is_true
 from argosy.meta.objects import Key
+from argosy.meta.quantity import parse
 from argosy.testing.sim_runtime import Life
 from argosy.testing.simloop import run
 
@@ -87,6 +89,8 @@ def test_one_machine_as_several_nodes(home):
             assert names == ["argosy-1", "argosy-2", "argosy-3"]
             third = await world.client.get(kinds.NODE, "argosy-3")
             assert third["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+            milli = parse(third["status"]["capacity"]["cpu"]).millis
+            assert milli == len(os.sched_getaffinity(0)) * 1000 // 3, "each has its share of the machine"
             await world.create("p", node="argosy-3")
             await world.phase("p", "Running")
             await world.create("q", node="elsewhere")

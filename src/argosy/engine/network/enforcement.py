@@ -21,7 +21,7 @@ from argosy.control.pool import Informers
 from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.policies import Endpoint, endpoint_of, resolve
 from argosy.engine.network.policy_rules import TABLE, policy_rules
-from argosy.engine.node.nodes import MANAGED
+from argosy.engine.node.node_objects import MANAGED
 from argosy.errors import ArgosyError
 from argosy.intent import Reason
 from argosy.kinds import NAMESPACE, NETWORK_POLICY, NODE, POD

@@ -29,7 +29,8 @@ from argosy.engine.node.demands import Abilities
 from argosy.engine.node.images.builder import Images
 from argosy.engine.node.logs import Reader, Selection, since_of
 from argosy.engine.node.names import HostNames
-from argosy.engine.node.nodes import Nodes, Strength
+from argosy.engine.node.node_objects import Strength
+from argosy.engine.node.nodes import Nodes
 from argosy.engine.node.plan import plan_of
 from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
@@ -239,6 +240,7 @@ class NodeAgent:
             events=self._events,
             abilities=Abilities(self._runtime.level, os.geteuid() == 0, self._settings.allowed),
             allocatable=self._nodes.allocatable,
+            accelerators=self._nodes.accelerators,
             names=self._names,
             admit=admit,
             gone=self._gone,
@@ -257,6 +259,8 @@ class NodeAgent:
             address = record.address if record else str(dig(pod, "status", "podIP", default=""))
             if address and not dig(pod, "spec", "hostNetwork"):
                 self._addresses.claim(uid, address)
+            for container, ids in (record.devices if record else {}).items():
+                self._nodes.accelerators.claim(uid, container, ids)
         for uid in (runs.keys() | records.keys()) - ours.keys():
             await self._end_orphan(uid)
         for uid, pod in ours.items():

@@ -14,6 +14,8 @@ from argosy.engine.node.runtime.holder.confine import CAPABILITIES
 from argosy.engine.node.runtime.spec import Level
 from argosy.meta.json import Obj, dig
 
+ISOLATION = "argosy.dev/isolation"
+"""Label and annotation of a node: the isolation level of its pods; annotation of a pod: the level that it demands."""
 HOST_NETWORK, PRIVILEGED = "hostNetwork", "privileged"
 ALLOWABLE = frozenset({HOST_NETWORK, PRIVILEGED})
 """Demands that whoever runs the engine may allow."""
@@ -40,6 +42,18 @@ def refusal(pod: Obj, able: Abilities) -> str:
 def shortfalls(pod: Obj, able: Abilities) -> list[str]:
     """What the pod asks for and runs without."""
     return list(_short(pod, able))
+
+
+def isolation_refusal(pod: Obj, level: Level) -> tuple[str, str] | None:
+    """Why this node may not run a pod: a demand for isolation that it cannot meet is refused, never run without it."""
+    wanted = (pod["metadata"].get("annotations") or {}).get(ISOLATION)
+    if wanted and wanted > level.value:
+        message = (
+            f"the pod demands isolation {wanted} by its annotation {ISOLATION} and this machine gives {level.value}; "
+            "lower the demand, or run it on a machine that gives more"
+        )
+        return "IsolationUnavailable", message
+    return None
 
 
 def containers_of(pod: Obj) -> Iterator[Obj]:

@@ -7,7 +7,7 @@ was mounted is kept up to date while the pod runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ class Preparation:
         self.kubeconfig: Path | None = None
         """At L0, where the service account's volume is not at its usual place."""
         self._shared = shared
+        self._devices: dict[str, Sequence[str]] = {}
         self._stops: list[Callable[[], None]] = []
         self._renewing: asyncio.Task[None] | None = None
 
@@ -55,7 +56,7 @@ class Preparation:
         self.address = settings.host_address if host_network else shared.addresses.give(uid_of(pod))
         if shared.names is not None:
             shared.names.touch()
-        shared.records.write(PodRecord(uid_of(pod), namespace_of(pod), name_of(pod), self.address))
+        self._record()
         self.write_hosts()
         text = resolv_conf(pod, settings.dns_address, settings.cluster_domain)
         put(self.memory / "resolv.conf", (text or _host_resolv_conf()).encode())
@@ -67,6 +68,17 @@ class Preparation:
             await shared.admit(pod, self.address)
         self._keep_fresh()
         return self.address
+
+    def remember_devices(self, container: str, ids: Sequence[str]) -> None:
+        """Write down which accelerators a container has, for the engine after this one."""
+        self._devices[container] = ids
+        self._record()
+
+    def _record(self) -> None:
+        pod = self.pod
+        self._shared.records.write(
+            PodRecord(uid_of(pod), namespace_of(pod), name_of(pod), self.address, dict(self._devices))
+        )
 
     def write_hosts(self) -> None:
         """Write the pod's /etc/hosts, in place: it is bound into containers that run."""
@@ -91,7 +103,8 @@ class Preparation:
     def sources(self) -> Sources:
         """What environments and projected files are made from."""
         shared, settings = self._shared, self._shared.settings
-        facts = PodFacts(self.address, settings.host_address, str(self.pod["spec"].get("nodeName")), shared.allocatable)
+        node = str(self.pod["spec"].get("nodeName"))
+        facts = PodFacts(self.address, settings.host_address, node, shared.allocatable(node))
         services = shared.references.services(namespace_of(self.pod))
         cluster = ClusterFacts(settings.api_host, settings.api_port, settings.cluster_domain, services)
         return Sources(shared.references.lookup, facts, cluster)

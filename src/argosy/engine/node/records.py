@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +60,8 @@ class PodRecord(msgspec.Struct, frozen=True):
     namespace: str
     name: str
     address: str
+    devices: Mapping[str, Sequence[str]] = {}
+    """The accelerators of each container, by their ids."""
 
 
 def put(path: Path | str, content: bytes) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from argosy.client.client import Client
 from argosy.clock import Clock
 from argosy.control.events import EventRecorder
+from argosy.engine.node.accelerators import Accelerators
 from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.demands import Abilities
 from argosy.engine.node.images.builder import Images
@@ -41,7 +42,9 @@ class Shared:
     statuses: Statuses
     events: EventRecorder
     abilities: Abilities
-    allocatable: Mapping[str, str]
+    allocatable: Callable[[str], Mapping[str, str]]
+    """What a node (its name) can give."""
+    accelerators: Accelerators
     names: HostNames | None
     """The cluster's host names, for levels without DNS."""
     admit: Callable[[Obj, str], Awaitable[None]]

@@ -14,11 +14,10 @@ from typing import Any
 
 from argosy import kinds
 from argosy.clock import parse_time
-from argosy.engine.node import actions, demands, launch, machine, status, storage, volumes
+from argosy.engine.node import accelerators, actions, demands, launch, machine, status, storage, volumes
 from argosy.engine.node.images.builder import REQUIREMENTS
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.logs import last_words
-from argosy.engine.node.nodes import refusal
 from argosy.engine.node.plan import Role, plan_of
 from argosy.engine.node.preparation import RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS, Preparation
 from argosy.engine.node.runtime.spec import Exit, Image, Level, Run
@@ -228,7 +227,7 @@ class PodWorker:
             self.post(DeleteRequested(self._grace_left(meta)))
 
     async def _prepare(self) -> None:
-        refused = refusal(self.pod, self.shared.runtime.level)
+        refused = demands.isolation_refusal(self.pod, self.shared.runtime.level)
         if refused is not None:
             self.post(Rejected(*refused))
         else:
@@ -307,11 +306,24 @@ class PodWorker:
             env = launch.env_of(pod, container, image, situation)
         if self._ground.kubeconfig is not None:
             env.setdefault("KUBECONFIG", str(self._ground.kubeconfig))
+        devices = self._devices(container)
+        env |= devices.env
         spec = launch.container_spec(pod, container, attempt, image, self._ground.sandbox(), env)
-        spec = launch.with_mounts(spec, volumes.mounts(container, mounted, env), situation)
+        spec = launch.with_mounts(spec, (*volumes.mounts(container, mounted, env), *devices.mounts), situation)
         self._forget_old_logs(str(container["name"]), attempt)
         async with shared.turns:
             return await shared.runtime.start_container(spec)
+
+    def _devices(self, container: Obj) -> accelerators.Handed:
+        """The accelerators of a container. Raises ArgosyError when too few are free."""
+        known, count = self.shared.accelerators, accelerators.wanted(container)
+        if not known.any:
+            return accelerators.Handed()
+        name = str(container["name"])
+        given = known.give(str(self.pod["spec"].get("nodeName")), self.uid, name, count)
+        if given:
+            self._ground.remember_devices(name, [device.id for device in given])
+        return accelerators.Handed(accelerators.environment(given), accelerators.mounts(given))
 
     async def _names_for(self, container: Obj) -> Mapping[str, str]:
         """The names that the container's environment is translated with, once those that it speaks of have addresses."""
@@ -425,6 +437,7 @@ class PodWorker:
         if self._storage is not None:
             self._storage.cancel()
         self.shared.addresses.take_back(self.uid)
+        self.shared.accelerators.take_back(self.uid)
         self.post(Removed())
 
     async def _forget(self) -> None:
