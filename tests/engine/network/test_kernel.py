@@ -43,6 +43,20 @@ def test_what_may_work_later_is_tried_again():
     assert len(table.scripts) == 2
 
 
+def test_what_an_earlier_engine_left_is_replaced_in_one_step():
+    table = Table()
+
+    async def scenario():
+        kernel = Kernel(table)
+        await kernel.open("a")
+        assert "delete" not in table.scripts[-1], "until then it stays in force"
+        await kernel.put("a", rules("1.1.1.1"))
+
+    asyncio.run(scenario())
+    assert "delete table ip a" in table.scripts[-1]
+    assert "add element ip a s { 1.1.1.1 }" in table.scripts[-1]
+
+
 def test_changes_that_come_together_go_together():
     table = Table()
 

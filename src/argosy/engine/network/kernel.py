@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from argosy.engine.network.ruleset import EMPTY, Ruleset, change, creation
+from argosy.engine.network.ruleset import Ruleset, change, creation
 from argosy.engine.node.runtime.spec import Network, RulesRefused
 from argosy.errors import ArgosyError
 
@@ -28,18 +28,19 @@ class Kernel:
         self._busy = asyncio.Lock()
 
     async def open(self, *tables: str) -> str:
-        """Make these tables, empty. Returns why the network takes no rules, as a sentence; nothing when it does."""
+        """See that there can be these tables. Returns why not, as a sentence; nothing when all is well.
+
+        What an earlier engine put there stays in force until `put` replaces it, in one step.
+        """
         while True:
             try:
-                await self._network.load_rules("".join(creation(table, EMPTY) for table in tables))
+                await self._network.load_rules("".join(f"add table ip {table}\n" for table in tables))
             except RulesRefused as error:
                 return str(error)
             except ArgosyError as error:
                 _log.info("the network's rules have to wait: %s", error)
                 await asyncio.sleep(self._again_seconds)
             else:
-                self._loaded = dict.fromkeys(tables, EMPTY)
-                self._wanted = dict(self._loaded)
                 return ""
 
     async def put(self, table: str, rules: Ruleset) -> None:
@@ -58,16 +59,20 @@ class Kernel:
 
     async def _load(self, stale: list[str], wanted: dict[str, Ruleset]) -> bool:
         """Whether it could be loaded. Raises RulesRefused."""
-        steps = "".join(change(name, self._loaded.get(name, EMPTY), wanted[name]) for name in stale)
+        steps = "".join(self._steps(name, wanted[name]) for name in stale)
         try:
             if steps:
                 await self._network.load_rules(steps)
         except RulesRefused as error:
             # Somebody else may have changed the tables: once more, from nothing.
             _log.warning("the rules are made anew: %s", error)
-            await self._network.load_rules("".join(creation(name, wanted[name]) for name in wanted))
-            self._loaded = wanted
+            await self._network.load_rules("".join(creation(name, rules) for name, rules in wanted.items()))
+            self._loaded = dict(wanted)
         except ArgosyError as error:
             _log.info("the network's rules have to wait: %s", error)
             return False
         return True
+
+    def _steps(self, table: str, wanted: Ruleset) -> str:
+        present = self._loaded.get(table)
+        return creation(table, wanted) if present is None else change(table, present, wanted)

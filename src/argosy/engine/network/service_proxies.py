@@ -88,6 +88,7 @@ class ServiceProxies:
             await self._slices.synced()
             for service in self._services.items():
                 self._queue.add(key_of(service))
+                self._without_kernel(key_of(service), self._wanted(service))  # the first rules are those of all
             async with asyncio.TaskGroup() as group:
                 if self._kernel is not None:
                     group.create_task(self._load(self._kernel), name="Service rules")
@@ -130,13 +131,7 @@ class ServiceProxies:
 
     async def _reconcile(self, key: Key) -> None:
         service = self._services.get(key)
-        wanted: dict[Listen, Frontend] = {}
-        if service is not None and key != _API:
-            slices = self._slices.indexed(BY_SERVICE, str(key))
-            wanted = {each.listen: each for each in frontends(service, slices, self._settings.host_address)}
-            wanted = self._without_kernel(key, wanted)
-        elif self._rules.pop(key, None) is not None:
-            self._rules_changed.set()
+        wanted = self._without_kernel(key, self._wanted(service))
         ports = self._ports.setdefault(key, {})
         self._close(key, [listen for listen in ports if listen not in wanted])
         troubles = [trouble for each in wanted.values() if (trouble := await self._serve(key, each))]
@@ -149,6 +144,12 @@ class ServiceProxies:
             self._queue.add_after(key, _AGAIN_SECONDS)
         await self._write_status(service, [each.listen for each in wanted.values() if each.listen in ports])
 
+    def _wanted(self, service: Obj | None) -> dict[Listen, Frontend]:
+        if service is None or key_of(service) == _API:
+            return {}
+        slices = self._slices.indexed(BY_SERVICE, str(key_of(service)))
+        return {each.listen: each for each in frontends(service, slices, self._settings.host_address)}
+
     def _without_kernel(self, key: Key, wanted: dict[Listen, Frontend]) -> dict[Listen, Frontend]:
         """Leave to the kernel what it can serve; returns the rest."""
         if self._kernel is None:
@@ -156,10 +157,13 @@ class ServiceProxies:
         served = [each for each in wanted.values() if kernel_serves(each, self._reach.pods)]
         for each in served:
             self._network.add_local_address(each.listen.address)
-        rules = service_rules(key, served)
+        rules = service_rules(key, served) if served else None
         if rules != self._rules.get(key):
-            self._rules[key] = rules
             self._rules_changed.set()
+            if rules is None:
+                del self._rules[key]
+            else:
+                self._rules[key] = rules
         return {listen: each for listen, each in wanted.items() if each not in served}
 
     async def _serve(self, key: Key, frontend: Frontend) -> str:
