@@ -76,7 +76,8 @@ def of(pod: Obj, type: str, container: str) -> Failure | None:
 
 
 def training_end(pod: Obj, container: str) -> Obj | None:
-    """The `terminated` state of the training container."""
+    """The `terminated` state of the training container: the one of this name, or the pod's first where it may have any."""
+    container = container or str(dig(pod, "spec", "containers", 0, "name", default=""))
     for status in dig(pod, "status", "containerStatuses", default=()):
         if status.get("name") == container:
             ended = dig(status, "state", "terminated")

@@ -58,7 +58,7 @@ class Framework:
     types: tuple[str, ...]
     """The replica types, in the order in which their pods are made."""
     container: str
-    """The name of the container that trains."""
+    """The name of the container that trains; empty where it is the first, whatever its name."""
     port_name: str
     port: int
     restart_policy: str

@@ -51,7 +51,7 @@ def _replica_problems(job: Job, replica: Replica, where: str) -> list[str]:
     if replica.restart_policy not in _POLICIES:
         found.append(f"{where}.restartPolicy {replica.restart_policy!r} is none of {', '.join(_POLICIES)}")
     containers = dig(replica.template, "spec", "containers", default=[])
-    if not any(container.get("name") == framework.container for container in containers):
+    if framework.container and not any(container.get("name") == framework.container for container in containers):
         names = ", ".join(str(container.get("name")) for container in containers) or "none"
         found.append(
             f"{where}.template.spec.containers needs one that is named {framework.container} (there is: {names})"

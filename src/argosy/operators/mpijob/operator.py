@@ -14,7 +14,10 @@ from argosy.operators.gang import podgroup
 from argosy.operators.gang.labels import LABEL_JOB, LABEL_OPERATOR, LABEL_ROLE
 from argosy.operators.mpijob.job import OPERATOR_NAME
 from argosy.operators.mpijob.plan import plan
-from argosy.operators.mpijob.schema import LAUNCHER, MPI_JOB
+from argosy.operators.mpijob.schema import LAUNCHER, MPI_JOB, MPI_JOB_V1
+from argosy.operators.mpijobv1.objects import FRAMEWORK as V1
+from argosy.operators.mpijobv1.plan import plan as plan_v1
+from argosy.operators.settings import OperatorSettings
 
 _SEED_BYTES = 32
 
@@ -28,6 +31,16 @@ def operator() -> Operator:
         owns=(kinds.POD, kinds.SERVICE, kinds.CONFIG_MAP, kinds.SECRET, kinds.JOB, *podgroup.KINDS),
         related=(launchers,),
         name=OPERATOR_NAME,
+    )
+
+
+def operator_v1(settings: OperatorSettings) -> Operator:
+    """The operator of `v1`."""
+    return Operator(
+        kind=MPI_JOB_V1,
+        plan=partial(plan_v1, settings=settings),
+        owns=(kinds.POD, *V1.owns, *podgroup.KINDS),
+        name=V1.component,
     )
 
 
