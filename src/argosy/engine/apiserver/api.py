@@ -9,6 +9,7 @@ from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.authz import Authorizer
 from argosy.engine.apiserver.backends import NodeAccess
 from argosy.engine.apiserver.background import Background
+from argosy.engine.apiserver.quotas import Recount
 from argosy.engine.apiserver.schemas import Schemas
 from argosy.engine.apiserver.served import Registry
 from argosy.engine.apiserver.settings import ApiSettings
@@ -35,6 +36,10 @@ class Api:
     """Removes the objects of CustomResourceDefinitions that are being deleted."""
     aggregator: Background
     """Keeps aggregated cluster roles up to date."""
+    recount: Recount
+    """Which namespaces' quotas have to be counted anew."""
+    counter: Background
+    """Counts them."""
     nodes_arrived: asyncio.Event | None = field(default=None)
     """Set once the node agent that is about to start serves; None where none is to come."""
 

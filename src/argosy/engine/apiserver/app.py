@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from argosy import kinds
 from argosy.client.requests import Request, Response
-from argosy.engine.apiserver import about, aggregation, bootstrap, crds, metrics, render, reviews
+from argosy.engine.apiserver import about, aggregation, bootstrap, crds, impersonation, metrics, render, reviews
 from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.api import Api
@@ -23,6 +24,7 @@ from argosy.engine.apiserver.discovery import Discovery
 from argosy.engine.apiserver.failures import no_such_method, no_such_path
 from argosy.engine.apiserver.fields import exact_name
 from argosy.engine.apiserver.openapi import OpenApi
+from argosy.engine.apiserver.quotas import Recount
 from argosy.engine.apiserver.routes import Target, is_true, resource_target, verb_of
 from argosy.engine.apiserver.schemas import Schemas
 from argosy.engine.apiserver.served import Registry, Served
@@ -57,6 +59,7 @@ class App:
 
     def __init__(self, store: Store, settings: ApiSettings, nodes: NodeAccess | None = None) -> None:
         registry = Registry()
+        recount = Recount(store, registry)
         self.api = Api(
             store=store,
             settings=settings,
@@ -68,6 +71,8 @@ class App:
             nodes=nodes,
             reaper=Background("reaper", self._reap),
             aggregator=Background("aggregator", self._aggregate),
+            recount=recount,
+            counter=Background("quota counter", recount.run),
         )
         self._discovery = Discovery(registry, settings.server_address)
         self._openapi = OpenApi(registry)
@@ -100,11 +105,13 @@ class App:
         await bootstrap.run(self.api)
         self.api.reaper.wake()
         self.api.aggregator.wake()
+        self.api.counter.wake()
 
     async def close(self) -> None:
         """End background work. The store is closed by who opened it."""
         await self.api.reaper.close()
         await self.api.aggregator.close()
+        await self.api.counter.close()
 
     async def _reap(self) -> bool:
         return await crds.reap(self.api)
@@ -119,6 +126,9 @@ class App:
         warnings: list[str] = []
         verb = request.method.lower()
         try:
+            if wire and any(name.startswith(impersonation.MARK) for name in request.headers):
+                user = impersonation.acting(request.user or ANONYMOUS, request.headers, self.api.authorizer)
+                request = replace(request, user=user)
             target = resource_target(request.path)
             form = render.Form()
             if target is None:

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from argosy.client.requests import Request, Response
+from argosy.engine.apiserver import impersonation
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
 from argosy.errors import ApiError, ServiceUnavailable, TooLarge
@@ -82,6 +83,9 @@ class Edge:
             except web.HTTPRequestEntityTooLarge:
                 raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}") from None
         headers = {name.lower(): value for name, value in raw.headers.items()}
+        for name in headers:
+            if name.startswith(impersonation.MARK):
+                headers[name] = "\n".join(raw.headers.getall(name))
         query = dict(reversed(list(raw.query.items()))) if raw.query_string else {}
         many: Mapping[str, tuple[str, ...]] = {}
         if len(query) != len(raw.query):

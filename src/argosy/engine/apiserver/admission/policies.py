@@ -96,7 +96,7 @@ def _has(values: list[str] | None, wanted: str) -> bool:
     return values is not None and ("*" in values or wanted in values)
 
 
-def _facts(call: Call, obj: Obj | None, old: Obj | None, operation: str, namespace: Obj | None) -> dict[str, Any]:
+def _facts(call: Call, obj: Obj | None, old: Obj | None, operation: str, namespace: Obj | None) -> Obj:
     """What expressions may speak of."""
     kind, user = call.kind, call.user
     named = {"group": kind.group, "version": kind.version}
@@ -110,7 +110,7 @@ def _facts(call: Call, obj: Obj | None, old: Obj | None, operation: str, namespa
     return {"object": obj, "oldObject": old, "request": request, "namespaceObject": namespace, "params": None}
 
 
-class _Variables(dict[str, Any]):
+class _Variables(dict):  # type: ignore[type-arg]
     """A policy's own variables, computed when they are first asked for."""
 
     def __init__(self, texts: Mapping[str, str], facts: Mapping[str, Any]) -> None:
