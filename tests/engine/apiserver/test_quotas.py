@@ -34,7 +34,7 @@ def test_a_new_quota_counts_what_is_there():
             "pods": "1",
             "requests.cpu": "100m",
             "limits.memory": "1Gi",
-            "services": "0",
+            "services": "1",
         }
         await used(world, counted)
 
