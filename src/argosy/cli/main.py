@@ -28,6 +28,7 @@ VERBS = {
     "logs": "Show the logs of a pod, or of all pods of a job, a deployment, a service.",
     "why": "Say why something is not ready.",
     "train": "Run a training script on one or many pods.",
+    "sweep": "Search for the best parameters of a training script.",
     "serve": "Serve a model, with adapters, behind the one endpoint.",
     "chat": "Talk to a served model.",
     "images": "The environments that image references stand for.",

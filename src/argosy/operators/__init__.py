@@ -8,6 +8,7 @@ from functools import partial
 from argosy.clock import Clock
 from argosy.intent import Asleep
 from argosy.operators import (
+    experiment,
     inferenceservice,
     jaxjob,
     jobset,
@@ -38,6 +39,7 @@ ALL: tuple[Offer, ...] = (
     raycluster.OFFER,
     rayjob.OFFER,
     rayservice.OFFER,
+    experiment.OFFER,
     inferenceservice.OFFER,
 )
 """Every kind that Argosy brings."""

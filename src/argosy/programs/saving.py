@@ -15,13 +15,15 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from argosy.programs import checkpoints
 
+Tree: TypeAlias = MutableMapping[str, Any]
+"""Tensors and plain values by name, nested, as PyTorch's state dicts are."""
 _MODEL, _OPTIMIZER = "model", "optimizer"
 PROGRESS = "progress.json"
 """The step and the plain values, for whoever wants to read them without PyTorch."""
@@ -48,7 +50,7 @@ class Checkpointer:
         self._model, self._optimizer = model, optimizer
         chosen = Path(directory) if directory else checkpoints.directory_of()
         self._directory, self._every, self._keep = chosen, every, keep
-        self.values: dict[str, Any] = dict(values or {})
+        self.values: Tree = dict(values or {})
         joined = dist.is_available() and dist.is_initialized()
         self._ranks = dist.get_world_size() if joined else 1
         self._leads = not joined or dist.get_rank() == 0
@@ -56,7 +58,7 @@ class Checkpointer:
         self._group = dist.new_group(backend="gloo") if joined else None
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
-        self._copy: dict[str, Any] = {}
+        self._copy: Tree = {}
         self.step = 0
         """Steps that are done; after a restore, those of the checkpoint."""
         self._restore()
@@ -133,7 +135,7 @@ class Checkpointer:
         self.step = int(progress.pop("step"))
         self.values |= progress
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> Tree:
         from torch.distributed.checkpoint.state_dict import get_state_dict  # noqa: PLC0415
 
         model, optimizer = get_state_dict(self._model, self._optimizers())
@@ -145,7 +147,7 @@ class Checkpointer:
         return self._optimizer if isinstance(self._optimizer, list | tuple) else (self._optimizer,)
 
 
-def _copy_into(kept: dict[str, Any], state: Mapping[str, Any]) -> None:
+def _copy_into(kept: Tree, state: Mapping[str, Any]) -> None:
     """Bring a copy in main memory to the present state, in the memory that it had the last time."""
     import torch  # noqa: PLC0415
 

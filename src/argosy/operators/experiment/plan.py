@@ -1,0 +1,251 @@
+"""The decision about one Experiment: which Trials to make, and what its status should say.
+
+Called by `argosy.control.runner` whenever the Experiment, one of its Trials or its Suggestion changes. What to try comes
+from `suggest`; what became of a trial from the Trial's own conditions, which `trial` writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from argosy.clock import rfc3339
+from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
+from argosy.meta.conditions import find_in, is_true, is_true_in
+from argosy.meta.json import Obj, dig, thaw
+from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, namespace_of, owner_reference, uid_of
+from argosy.operators.experiment.experiment import Experiment, read
+from argosy.operators.experiment.metrics import value_of
+from argosy.operators.experiment.schema import EXPERIMENT, LABEL_EXPERIMENT, NUMBER, SUGGESTION, TRIAL
+from argosy.operators.experiment.suggest import Past, suggest
+from argosy.operators.experiment.template import run_spec
+from argosy.operators.gang.conditions import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, put
+
+_STATES = ("Killed", "Failed", "Succeeded", "EarlyStopped", "MetricsUnavailable", "Running")
+"""In the order in which a Trial's conditions are asked; none of them: pending."""
+_ENDED = ("Killed", "Failed", "Succeeded", "EarlyStopped", "MetricsUnavailable")
+_LISTS = {
+    "Running": ("runningTrialList", "trialsRunning"),
+    "Pending": ("pendingTrialList", "trialsPending"),
+    "Failed": ("failedTrialList", "trialsFailed"),
+    "Succeeded": ("succeededTrialList", "trialsSucceeded"),
+    "Killed": ("killedTrialList", "trialsKilled"),
+    "EarlyStopped": ("earlyStoppedTrialList", "trialsEarlyStopped"),
+    "MetricsUnavailable": ("metricsUnavailableTrialList", "trialMetricsUnavailable"),
+}
+_MAX_REACHED = "ExperimentMaxTrialsReached"
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making; mutable while it is."""
+
+    seen: Observed
+    experiment: Experiment
+    status: Obj
+    actions: list[Action]
+    reasons: list[Reason]
+
+    @property
+    def conditions(self) -> list[Obj]:
+        return self.status.get("conditions") or []
+
+    def condition(self, type: str, reason: str, message: str, *, warning: bool = False) -> None:
+        after = put(self.conditions, type, reason, message, self.seen.now)
+        if after != self.conditions:
+            self.status["conditions"] = after
+            self.reasons.append(Reason(reason, message, warning))
+
+    def end(self, type: str, reason: str, message: str) -> None:
+        self.condition(type, reason, message, warning=type == FAILED)
+        self.status["completionTime"] = rfc3339(self.seen.now)
+
+    def plan(self) -> Plan:
+        return Plan(tuple(self.actions), self.status, tuple(self.reasons))
+
+
+def plan(seen: Observed) -> Plan:
+    """Decide about one Experiment."""
+    if is_deleting(seen.subject):
+        return Plan()
+    draft = _Draft(seen, read(seen.subject), thaw(seen.subject.get("status")) or {}, [], [])
+    trials = sorted(seen.of(TRIAL), key=_number)
+    _count(draft, trials)
+    if _is_finished(draft, trials):
+        for trial in trials:
+            if _state(trial) in ("Running", "Pending") and not is_deleting(trial):
+                draft.actions.append(Delete(TRIAL, key_of(trial), uid_of(trial)))
+        return draft.plan()
+    draft.condition(CREATED, "ExperimentCreated", "Experiment is created")
+    draft.status.setdefault("startTime", rfc3339(seen.now))
+    if draft.experiment.wrong:
+        draft.end(FAILED, "ExperimentFailed", f"Experiment is not valid: {'; '.join(draft.experiment.wrong)}")
+        return draft.plan()
+    if not _verdict(draft, trials):
+        _go_on(draft, trials)
+    return draft.plan()
+
+
+def _is_finished(draft: _Draft, trials: Sequence[Obj]) -> bool:
+    """Whether it has ended; one that may be resumed and is given more trials goes on."""
+    if not (is_true_in(draft.conditions, SUCCEEDED) or is_true_in(draft.conditions, FAILED)):
+        return False
+    succeeded = find_in(draft.conditions, SUCCEEDED) or {}
+    most = draft.experiment.most
+    ended = sum(_state(trial) in _ENDED for trial in trials)
+    more = succeeded.get("reason") == _MAX_REACHED and draft.experiment.resumable and (most is None or most > ended)
+    if not more or is_true_in(draft.conditions, FAILED):
+        return True
+    draft.status["conditions"] = [c for c in draft.conditions if c.get("type") != SUCCEEDED]
+    draft.status.pop("completionTime", None)
+    draft.condition(RESTARTING, "ExperimentRestarting", "Experiment is restarted")
+    return False
+
+
+def _verdict(draft: _Draft, trials: Sequence[Obj]) -> bool:
+    """End the experiment if it has come to an end."""
+    experiment = draft.experiment
+    best = _best(experiment, trials)
+    if best is not None and experiment.reached(best[0]):
+        draft.end(SUCCEEDED, "ExperimentGoalReached", "Experiment has succeeded because Objective goal has reached")
+        return True
+    failed = sum(_state(trial) in ("Failed", "MetricsUnavailable") for trial in trials)
+    if experiment.most_failed is not None and failed > experiment.most_failed:
+        told = next(
+            (_told(trial) for trial in reversed(trials) if _state(trial) in ("Failed", "MetricsUnavailable")), ""
+        )
+        reason = "Experiment has failed because max failed count has reached"
+        draft.end(FAILED, "ExperimentFailed", f"{reason}; at last {told}" if told else reason)
+        return True
+    if experiment.most is not None and sum(_state(trial) in _ENDED for trial in trials) >= experiment.most:
+        draft.end(SUCCEEDED, _MAX_REACHED, "Experiment has succeeded because max trial count has reached")
+        return True
+    return False
+
+
+def _go_on(draft: _Draft, trials: Sequence[Obj]) -> None:
+    """Make as many trials as may run beside those that do."""
+    experiment, subject = draft.experiment, draft.seen.subject
+    ended = sum(_state(trial) in _ENDED for trial in trials)
+    active = len(trials) - ended
+    room = experiment.parallel if experiment.most is None else min(experiment.parallel, experiment.most - ended)
+    past = [Past(_assignments(trial), _loss(experiment, trial)) for trial in trials]
+    number = max((_number(trial) for trial in trials), default=-1) + 1
+    made: list[Obj] = []
+    while active + len(made) < room:
+        assignments = suggest(experiment.search, past, number)
+        if assignments is None:
+            break
+        made.append(_trial(experiment, subject, assignments, number))
+        past.append(Past(assignments, None))
+        number += 1
+    draft.actions += [Create(TRIAL, trial) for trial in made]
+    if not made and active == 0:
+        message = "Experiment has succeeded because suggestion service has reached the end"
+        draft.end(SUCCEEDED, "ExperimentSuggestionEndReached", message)
+        return
+    draft.condition(RUNNING, "ExperimentRunning", "Experiment is running")
+    _keep_suggestion(draft, [*trials, *made])
+
+
+def _trial(experiment: Experiment, subject: Obj, assignments: dict[str, str], number: int) -> Obj:
+    mark = hashlib.sha256(f"{uid_of(subject)}/{number}".encode()).hexdigest()[:8]
+    name, namespace = f"{name_of(subject)}-{mark}", namespace_of(subject)
+    return {
+        "apiVersion": TRIAL.api_version,
+        "kind": TRIAL.kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {LABEL_EXPERIMENT: name_of(subject)},
+            "annotations": {NUMBER: str(number)},
+            "ownerReferences": [owner_reference(subject, EXPERIMENT)],
+        },
+        "spec": {
+            **experiment.trial_spec,
+            "parameterAssignments": [{"name": key, "value": value} for key, value in assignments.items()],
+            "runSpec": run_spec(experiment.template, assignments, name, namespace),
+        },
+    }
+
+
+def _keep_suggestion(draft: _Draft, trials: Sequence[Obj]) -> None:
+    """What was suggested, as Katib's users look for it."""
+    subject = draft.seen.subject
+    there = next(iter(draft.seen.of(SUGGESTION)), None)
+    spec = {"algorithm": dig(subject, "spec", "algorithm"), "requests": len(trials)}
+    if there is None:
+        metadata = {
+            "name": name_of(subject),
+            "namespace": namespace_of(subject),
+            "labels": {LABEL_EXPERIMENT: name_of(subject)},
+            "ownerReferences": [owner_reference(subject, EXPERIMENT)],
+        }
+        made = {"apiVersion": SUGGESTION.api_version, "kind": SUGGESTION.kind, "metadata": metadata, "spec": spec}
+        draft.actions.append(Create(SUGGESTION, made))
+        return
+    told = [{"name": name_of(t), "parameterAssignments": dig(t, "spec", "parameterAssignments")} for t in trials]
+    conditions = put(dig(there, "status", "conditions", default=[]), CREATED, "SuggestionCreated", "Suggestion is created", draft.seen.now)  # fmt: skip
+    conditions = put(conditions, RUNNING, "SuggestionRunning", "Suggestion is running", draft.seen.now)
+    status = {"suggestionCount": len(told), "suggestions": told, "conditions": conditions}
+    key, uid = key_of(there), uid_of(there)
+    if dig(there, "spec", "requests") != len(trials):
+        draft.actions.append(Patch(SUGGESTION, key, {"spec": {"requests": len(trials)}}, uid=uid))
+    if {name: dig(there, "status", name) for name in status} != status:
+        draft.actions.append(Patch(SUGGESTION, key, {"status": status}, subresource="status", uid=uid))
+
+
+def _count(draft: _Draft, trials: Sequence[Obj]) -> None:
+    """The lists and numbers of the status, and the best trial so far."""
+    status = draft.status
+    for state, (names, number) in _LISTS.items():
+        found = [name_of(trial) for trial in trials if _state(trial) == state]
+        for field, value in ((names, found), (number, len(found))):
+            if value:
+                status[field] = value
+            else:
+                status.pop(field, None)
+    if trials:
+        status["trials"] = len(trials)
+    best = _best(draft.experiment, trials)
+    if best is not None:
+        status["currentOptimalTrial"] = {
+            "bestTrialName": name_of(best[1]),
+            "parameterAssignments": dig(best[1], "spec", "parameterAssignments", default=[]),
+            "observation": {"metrics": dig(best[1], "status", "observation", "metrics", default=[])},
+        }
+
+
+def _best(experiment: Experiment, trials: Sequence[Obj]) -> tuple[float, Obj] | None:
+    known = [(value, trial) for trial in trials if (value := _value(experiment, trial)) is not None]
+    sign = 1 if experiment.lowest else -1
+    return min(known, key=lambda pair: sign * pair[0], default=None)
+
+
+def _value(experiment: Experiment, trial: Obj) -> float | None:
+    return value_of(dig(trial, "status", "observation"), experiment.metric, experiment.strategy)
+
+
+def _loss(experiment: Experiment, trial: Obj) -> float | None:
+    value = _value(experiment, trial)
+    return value if value is None or experiment.lowest else -value
+
+
+def _assignments(trial: Obj) -> dict[str, str]:
+    given = dig(trial, "spec", "parameterAssignments", default=())
+    return {str(pair.get("name")): str(pair.get("value")) for pair in given}
+
+
+def _state(trial: Obj) -> str:
+    return next((state for state in _STATES if is_true(trial, state)), "Pending")
+
+
+def _told(trial: Obj) -> str:
+    last = dig(trial, "status", "conditions", -1, default={})
+    return f"{name_of(trial)}: {last.get('message') or ''}".rstrip(": ")
+
+
+def _number(trial: Obj) -> int:
+    text = annotations_of(trial).get(NUMBER, "")
+    return int(text) if text.isdigit() else -1

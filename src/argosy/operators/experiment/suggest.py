@@ -1,0 +1,115 @@
+"""What to try next. Pure: chance is a hash of the experiment's seed and the trial's number, so a plan is a function.
+
+- `random`: independent places
+- `grid`: every combination in order
+- `tpe`: the tree-structured Parzen estimator of Bergstra et al. (2011): after some random trials, of many candidates drawn
+  near the good ones the one that is likeliest good and unlikeliest bad
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from statistics import NormalDist
+
+from argosy.operators.experiment.space import Parameter, grid
+
+ALGORITHMS = ("random", "grid", "tpe")
+_STARTUP, _CANDIDATES, _GOOD_SHARE = 10, 24, 0.25
+_WIDTH_MIN = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How to search."""
+
+    algorithm: str
+    parameters: tuple[Parameter, ...]
+    seed: str
+    startup: int = _STARTUP
+    """Random trials before `tpe` begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A trial that was tried. `loss`: lower is better; None while it is not known."""
+
+    assignments: dict[str, str]
+    loss: float | None
+
+
+def suggest(search: Search, past: Sequence[Past], number: int) -> dict[str, str] | None:
+    """The assignments of the trial of this number, None when there is nothing left to try."""
+    if search.algorithm == "grid":
+        return next(islice(grid(search.parameters), number, None), None)
+    known = [one for one in past if one.loss is not None]
+    if search.algorithm == "tpe" and len(known) >= search.startup:
+        return _tpe(search, known, number)
+    return {p.name: p.at(_chance(search.seed, number, p.name)) for p in search.parameters}
+
+
+def _chance(*about: object) -> float:
+    digest = hashlib.sha256("\0".join(str(part) for part in about).encode()).digest()
+    return (int.from_bytes(digest[:7], "big") + 0.5) / 2**56
+
+
+def _tpe(search: Search, known: Sequence[Past], number: int) -> dict[str, str]:
+    ordered = sorted(known, key=lambda one: one.loss if one.loss is not None else math.inf)
+    count = max(1, math.ceil(_GOOD_SHARE * math.sqrt(len(ordered)) * 2))
+    good, bad = ordered[:count], ordered[count:]
+    return {p.name: _best_value(search, p, good, bad, number) for p in search.parameters}
+
+
+def _best_value(search: Search, parameter: Parameter, good: Sequence[Past], bad: Sequence[Past], number: int) -> str:
+    likely = _density(parameter, good)
+    unlikely = _density(parameter, bad)
+    best, best_score = "", -math.inf
+    for candidate in range(_CANDIDATES):
+        place = likely.draw(search.seed, number, parameter.name, candidate)
+        value = parameter.at(place)
+        place = parameter.place_of(value)
+        score = math.log(likely.at(place)) - math.log(unlikely.at(place))
+        if score > best_score:
+            best, best_score = value, score
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Density:
+    """A mixture over the unit interval: a bump at each place, and everywhere a little."""
+
+    places: tuple[float, ...]
+    width: float
+    bins: int = 0
+    """For lists: how many values; each place is then the middle of one."""
+
+    def at(self, place: float) -> float:
+        if self.bins:
+            here = sum(abs(other - place) < 0.5 / self.bins for other in self.places)
+            return (here + 1.0) / (len(self.places) + self.bins) * self.bins
+        total = 1.0
+        for centre in self.places:
+            bump = NormalDist(centre, self.width)
+            inside = bump.cdf(1.0) - bump.cdf(0.0)
+            total += bump.pdf(place) / max(inside, 1e-9)
+        return total / (len(self.places) + 1)
+
+    def draw(self, *about: object) -> float:
+        chosen = int(_chance(*about, "which") * (len(self.places) + 1))
+        place = _chance(*about, "where")
+        if chosen == len(self.places):
+            return place
+        if self.bins:
+            return self.places[chosen]
+        bump = NormalDist(self.places[chosen], self.width)
+        low, high = bump.cdf(0.0), bump.cdf(1.0)
+        return min(max(bump.inv_cdf(min(max(low + place * (high - low), 1e-9), 1 - 1e-9)), 0.0), 1.0)
+
+
+def _density(parameter: Parameter, trials: Sequence[Past]) -> _Density:
+    places = tuple(parameter.place_of(one.assignments.get(parameter.name, "")) for one in trials)
+    width = max(_WIDTH_MIN, 0.5 / (len(places) + 1))
+    return _Density(places, width, len(parameter.choices))
