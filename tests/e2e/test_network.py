@@ -44,7 +44,16 @@ class Talker(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
+LINE = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # one client port for all datagrams
+LINE.settimeout(0.5)
+
 def try_it(host, port):
+    if port == 5300:
+        try:
+            LINE.sendto(b"who?", (host, port))
+            return {"name": LINE.recv(100).decode()}
+        except OSError as error:
+            return {"error": str(error)}
     try:
         with socket.create_connection((host, port), timeout=2) as line:
             line.sendall(b"GET / HTTP/1.0\\r\\nConnection: close\\r\\n\\r\\n")
@@ -58,6 +67,14 @@ def try_it(host, port):
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 64
 
+def answer_datagrams():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.bind(("0.0.0.0", 5300))
+        while True:
+            _, client = line.recvfrom(100)
+            line.sendto(os.environ["HOSTNAME"].encode(), client)
+
+threading.Thread(target=answer_datagrams, daemon=True).start()
 threading.Thread(target=Server(("0.0.0.0", 9090), Talker).serve_forever, daemon=True).start()
 Server(("0.0.0.0", 8080), Talker).serve_forever()
 """
@@ -195,6 +212,22 @@ def test_a_client_stays_with_its_pod_under_session_affinity(kubeconfig):
             await town.until(True, client, address, 80)
             first = await town.ask(client, address, 80)
             assert {(await town.ask(client, address, 80))["name"] for _ in range(6)} == {first["name"]}
+
+    play(kubeconfig, scene)
+
+
+def test_a_udp_client_is_led_to_another_pod_when_its_own_is_gone(kubeconfig):
+    async def scene(town):
+        await town.pod("one", app="udp")
+        await town.pod("client")
+        address = await town.service("udp", ports=[{"port": 5300, "protocol": "UDP"}])
+        await town.until(True, "client", address, 5300)
+        assert (await town.ask("client", address, 5300))["name"] == "one"
+        await town.pod("two", app="udp")
+        await town.client.delete(kinds.POD, Key("default", "one"), grace_seconds=0)
+        async with asyncio.timeout(_SECONDS):
+            while (await town.ask("client", address, 5300)).get("name") != "two":
+                pass
 
     play(kubeconfig, scene)
 

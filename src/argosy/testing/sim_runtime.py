@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal as signals
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from argosy.clock import Clock, rfc3339
@@ -73,6 +73,9 @@ class SimNetwork:
     async def load_rules(self, script: str) -> None:
         """Nothing is enforced in pretence."""
         raise RulesRefused("a simulated network takes no rules")
+
+    async def forget_flows(self, services: Mapping[tuple[str, int], Sequence[tuple[str, int]]]) -> None:
+        """Nothing is led anywhere."""
 
 
 @dataclass(slots=True)

@@ -35,6 +35,9 @@ class HostNetwork:
     async def load_rules(self, script):
         raise RulesRefused("the host's network takes no rules")
 
+    async def forget_flows(self, services):
+        pass
+
 
 @asynccontextmanager
 async def cluster():

@@ -26,7 +26,7 @@ from argosy.engine.network.proxy import TcpPort
 from argosy.engine.network.reach import Reach, host_socket
 from argosy.engine.network.ruleset import Ruleset, union
 from argosy.engine.network.service_rules import FRAME, TABLE, kernel_serves, service_rules
-from argosy.engine.network.services import Frontend, Listen, Place, frontends, service_of
+from argosy.engine.network.services import Backend, Frontend, Listen, Place, frontends, service_of
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.udp import UdpPort
 from argosy.engine.node.runtime.spec import Network
@@ -74,6 +74,8 @@ class ServiceProxies:
         self._rules: dict[Key, Ruleset] = {}
         """What the kernel does for each Service."""
         self._rules_changed = asyncio.Event()
+        self._moved: dict[tuple[str, int], tuple[Backend, ...]] = {}
+        """UDP addresses whose backends have changed: conversations with the old ones must end."""
         self._ports: dict[Key, dict[Listen, _Port]] = {}
         self._taken: dict[Listen, Key] = {}
         self._troubles: dict[Key, frozenset[str]] = {}
@@ -118,7 +120,10 @@ class ServiceProxies:
             await self._rules_changed.wait()
             self._rules_changed.clear()
             try:
+                moved, self._moved = self._moved, {}
                 await kernel.put(TABLE, union([FRAME, *self._rules.values()]))
+                if moved:
+                    await self._network.forget_flows(moved)
             except ArgosyError:
                 _log.exception("the kernel's rules for Services are out of date")
 
@@ -160,6 +165,8 @@ class ServiceProxies:
         rules = service_rules(key, served) if served else None
         if rules != self._rules.get(key):
             self._rules_changed.set()
+            udp = [each for each in served if each.listen.protocol == "UDP"]
+            self._moved |= {(each.listen.address, each.listen.port): each.backends for each in udp}
             if rules is None:
                 del self._rules[key]
             else:

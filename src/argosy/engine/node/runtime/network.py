@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
 from argosy.engine.node.runtime.holder import rules, wire
@@ -41,6 +42,9 @@ class HostNetwork:
         raise RulesRefused(
             f"at isolation {self.level} pods share the host's network; run where isolation L2 is possible"
         )
+
+    async def forget_flows(self, services: Mapping[tuple[str, int], Sequence[tuple[str, int]]]) -> None:
+        """There are none: without rules nothing is led anywhere."""
 
     def restore(self) -> None:
         """Nothing is lost with a holder."""
@@ -99,6 +103,11 @@ class HolderNetwork:
             raise RulesRefused("there is no nft on this machine; install the package nftables")
         if answer["code"]:
             raise RulesRefused(f"nft refuses the rules: {answer['said'].strip() or answer['code']}")
+
+    async def forget_flows(self, services: Mapping[tuple[str, int], Sequence[tuple[str, int]]]) -> None:
+        """Have the holder forget UDP conversations with backends that are gone. Raises HolderGone, HolderRefused."""
+        kept = {tuple(place): [tuple(backend) for backend in backends] for place, backends in services.items()}
+        await self._connection.ask({"op": "flows", "services": kept})
 
     def restore(self) -> None:
         """After a new holder: forget what belonged to the old one, and put the local addresses back."""

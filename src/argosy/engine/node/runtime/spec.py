@@ -172,6 +172,10 @@ class Network(Protocol):
         """Load an nftables script, as one transaction. Raises RulesRefused; ArgosyError when it may work later."""
         ...
 
+    async def forget_flows(self, services: Mapping[tuple[str, int], Sequence[tuple[str, int]]]) -> None:
+        """Forget UDP conversations with these addresses that are answered by others than these. Raises ArgosyError."""
+        ...
+
 
 class Runtime(Protocol):
     """What the node agent asks of the machine."""

@@ -5,7 +5,7 @@ fork of it. At L2 it stands in a user, mount and network namespace of its own: t
 sandboxes (kept alive by open descriptors, without a process), forks off the launch of containers and the entering of
 them, and hands out sockets. It never waits for anyone: work that may take long is done in its children.
 
-Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, address, rules, rejoin, end.
+Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, address, rules, flows, rejoin, end.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import sys
 from argosy.engine.node.runtime.holder import (
     confine,
     enter,
+    flows,
     launch,
     netlink,
     processes,
@@ -130,7 +131,7 @@ class Holder:
         if operation == "sockets":
             self._hand_out(request, line)
             return True
-        if operation in {"start", "exec", "pod-socket", "rules"}:
+        if operation in {"start", "exec", "pod-socket", "rules", "flows"}:
             if not wire.hung_up(line):
                 self._fork(operation, request, descriptors, line)
             return False
@@ -179,6 +180,8 @@ class Holder:
                 enter.run(self.level, order, line, descriptors)
             if operation == "rules":
                 rules.load(request, line)
+            if operation == "flows":
+                flows.forget(request, line)
             enter.socket_in(namespaces, request, line)
 
     def _make_pod(self, hostname: str, address: str) -> list[int]:
