@@ -17,7 +17,7 @@ import msgspec
 from argosy.meta.json import Obj, decode
 from argosy.meta.kind import Kind
 from argosy.meta.raw_schema import whole
-from argosy.meta.schema import Schema, structural
+from argosy.meta.schema import Schema, defined, structural
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 LIST_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
@@ -58,11 +58,9 @@ def raw_definition(name: str) -> Obj:
     return definition
 
 
-@cache
 def definition(name: str) -> Schema:
     """The compiled definition of this full name, `io.k8s.api.core.v1.PodSpec`. Raises KeyError."""
-    raw_definition(name)
-    return Schema({"$ref": name}, raw_definition)
+    return defined(name, raw_definition)
 
 
 def definition_name(api_version: str, kind: str) -> str:

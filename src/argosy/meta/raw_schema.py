@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from argosy.meta.json import Obj, decode, encode
 
 
@@ -17,12 +19,13 @@ class RawSchema(Mapping[str, Any]):
 
     __slots__ = ("raw",)
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: msgspec.Raw) -> None:
         self.raw = raw
+        """A part of the bytes of its definition, which it keeps alive: no copy."""
 
     def whole(self) -> Obj:
         """The decoded schema, a value of the caller's own."""
-        decoded: Obj = decode(self.raw)
+        decoded: Obj = decode(bytes(self.raw))
         return decoded
 
     def __getitem__(self, name: str) -> Any:
@@ -42,4 +45,4 @@ def whole(schema: Mapping[str, Any] | None) -> Obj:
 
 def text(schema: Mapping[str, Any]) -> bytes:
     """A schema as JSON, however it is kept."""
-    return schema.raw if isinstance(schema, RawSchema) else encode(dict(schema))
+    return bytes(schema.raw) if isinstance(schema, RawSchema) else encode(dict(schema))

@@ -8,6 +8,7 @@ and defaulting of custom ones), `strategic`, `apply` (merges) and `openapi`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from argosy.meta.json import Obj
@@ -113,11 +114,16 @@ class Schema:
 
     def child(self, raw: Obj) -> Schema:
         """A schema nested in this one."""
+        if self._resolve is not None and raw.keys() == {"$ref"}:
+            return defined(raw["$ref"], self._resolve)
         return Schema(raw, self._resolve)
 
     def __getattr__(self, name: str) -> Any:
         # Only reached while a slot is still empty: this is what makes compilation lazy.
         if name == "fields":
+            if self._resolve is not None and self.name and self.own.keys() != {"$ref"}:
+                self.fields = defined(self.name, self._resolve).fields
+                return self.fields
             self.fields = {key: self.child(raw) for key, raw in (self.raw.get("properties") or {}).items()}
             return self.fields
         if name == "fills":
@@ -181,6 +187,12 @@ def _structural_code(raw: Mapping[str, Any]) -> int:
 
 
 _ANYTHING = Schema({})
+
+
+@cache
+def defined(name: str, resolve: Resolve) -> Schema:
+    """The definition of this name, one for all that refer to it: some definitions contain themselves."""
+    return Schema({"$ref": name}, resolve)
 
 
 def structural(raw: Obj) -> Schema:

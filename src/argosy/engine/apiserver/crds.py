@@ -97,15 +97,18 @@ def settled(api: Api, new: Obj | None, old: Obj | None) -> None:
             api.schemas.forget(old["metadata"]["name"])
         return
     name = new["metadata"]["name"]
-    if is_established(new):
-        api.registry.define(name, served_by(new))
+    record = api.store.get(_CRD.resource, Key("", name))
+    if record is not None and is_established(new):
+        api.registry.define(name, served_by(outline(record.raw)))
         api.schemas.forget(name)
 
 
 def load(api: Api) -> None:
     """Serve what the stored definitions say, when the server starts."""
     for record in api.store.list(_CRD.resource):
-        settled(api, outline(record.raw), None)
+        crd = outline(record.raw)
+        if is_established(crd):
+            api.registry.define(record.key.name, served_by(crd))
 
 
 def outline(raw: bytes) -> Obj:
@@ -124,7 +127,7 @@ def _version(raw: msgspec.Raw) -> Obj:
     version: Obj = {name: decode(bytes(part)) for name, part in parts.items() if name != "schema"}
     schema = _parts(parts["schema"]) if "schema" in parts else {}
     if "openAPIV3Schema" in schema:
-        version["schema"] = {"openAPIV3Schema": RawSchema(bytes(schema["openAPIV3Schema"]))}
+        version["schema"] = {"openAPIV3Schema": RawSchema(schema["openAPIV3Schema"])}
     return version
 
 

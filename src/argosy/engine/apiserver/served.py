@@ -12,9 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from argosy import kinds
-from argosy.meta.json import Obj, dig, encode
+from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
-from argosy.meta.raw_schema import RawSchema
 
 _STORED_ELSEWHERE = {
     (kinds.HORIZONTAL_POD_AUTOSCALER_V1.group, "v1", "horizontalpodautoscalers"): kinds.HORIZONTAL_POD_AUTOSCALER,
@@ -184,8 +183,6 @@ def _version(crd: Obj, version: Obj) -> Served:
         for column in version.get("additionalPrinterColumns") or ()
     )
     schema: Mapping[str, Any] | None = dig(version, "schema", "openAPIV3Schema")
-    if isinstance(schema, dict):
-        schema = RawSchema(encode(schema))
     kind = Kind(
         spec["group"],
         version["name"],
