@@ -19,6 +19,8 @@ from argosy.meta.objects import name_of, namespace_of, uid_of
 from argosy.meta.quantity import parse
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PIDS_MAX = 4096
+"""Processes and threads of a container: Kubernetes leaves it to the node, and one fork bomb must not be everybody's."""
 NON_ROOT_USER = 65532
 """Images have no user of their own here: a container that may not be root gets this one."""
 
@@ -147,4 +149,5 @@ def _limits(container: Obj) -> Limits:
     return Limits(
         memory_bytes=parse(str(memory)).value if memory else None,
         cpu_millis=parse(str(cpu)).millis if cpu else None,
+        pids=PIDS_MAX,
     )

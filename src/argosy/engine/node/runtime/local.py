@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ import msgspec
 from argosy.engine.node.runtime import executing, limits, orders, runs
 from argosy.engine.node.runtime.cleaning import Cleaner, remake, remove_tree
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
-from argosy.engine.node.runtime.holder import processes
+from argosy.engine.node.runtime.holder import processes, rootfs
 from argosy.engine.node.runtime.holder.order import StartOrder
 from argosy.engine.node.runtime.keeper import Keeper, Sandbox
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
@@ -49,7 +50,8 @@ class LocalRuntime:
 
     def __init__(self, home: Path, level: Level, enforcer: limits.Enforcer) -> None:
         self.level = level
-        self.enforces = enforcer.enforces
+        self._own_pids = level is not Level.L0 and rootfs.own_pid_max()
+        self.enforces = enforcer.enforces | ({"pids"} if self._own_pids else frozenset())
         self._enforcer = enforcer
         self._run_directory = home / "run"
         self._index = self._run_directory / "pods"
@@ -157,7 +159,9 @@ class LocalRuntime:
         termination.chmod(0o666)
         if spec.stdin and not (stdin := orders.stdin_path(spec)).exists():
             os.mkfifo(stdin, 0o600)
-        entries, oom = self._enforcer.create(spec.id, spec.limits)
+        by_namespace = self._own_pids and (spec.limits.pids or 0) >= rootfs.PIDS_MIN
+        grouped = replace(spec.limits, pids=None) if by_namespace else spec.limits
+        entries, oom = self._enforcer.create(spec.id, grouped)
         watch = 0 if "memory" in self.enforces else spec.limits.memory_bytes or 0
         cpus = [] if "cpu" in self.enforces else limits.choose_cpus(spec.id, spec.limits.cpu_millis)
         how = orders.confinement(spec, level, entries, cpus)

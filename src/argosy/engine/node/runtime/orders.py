@@ -111,6 +111,7 @@ def start_order(spec: ContainerSpec, level: Level, how: Confinement, cgroup_oom:
         "stdin": str(stdin_path(spec)) if spec.stdin else "",
         "cgroup_oom": cgroup_oom,
         "memory_bytes": watch,
+        "pids": spec.limits.pids or 0,
     }
 
 

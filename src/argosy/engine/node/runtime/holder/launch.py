@@ -178,6 +178,7 @@ def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int]
         if place.host is not None:
             layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
             layout.uid, layout.gid, layout.read_only = how["uid"], how["gid"], order["ro_root"]
+            layout.pids = order["pids"]
             rootfs.enter(place.host, layout)
             _give_home(how)
         os.makedirs(how["cwd"], exist_ok=True)

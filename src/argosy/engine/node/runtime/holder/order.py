@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         """A FIFO to read standard input from, or nothing."""
         cgroup_oom: str
         memory_bytes: int
+        pids: int
+        """How many processes and threads there may be, 0 for any number."""
 
     class ExecOrder(TypedDict):
         """`exec`: run a command in a container.

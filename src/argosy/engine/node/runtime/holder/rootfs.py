@@ -13,13 +13,15 @@ import errno
 import os
 import stat
 
-from argosy.engine.node.runtime.holder import skeleton, syscalls
+from argosy.engine.node.runtime.holder import confine, skeleton, syscalls
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _READ_ONLY_PROC = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 _HIDDEN_PROC = ("kcore", "keys", "timer_list", "sched_debug", "kallsyms", "kmsg", "latency_stats", "acpi", "scsi")
 _SAFE = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _QUIET = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+PIDS_MIN = 301
+"""The least that the kernel takes."""
 _NO_OVERLAY = (errno.EPERM, errno.EINVAL, errno.ENODEV, errno.EOPNOTSUPP, errno.EACCES)
 
 
@@ -31,6 +33,7 @@ class Host:
         self.binds = skeleton.build(layer, whole=whole)
         self.devices = [name for name in _DEVICES if os.path.exists(f"/dev/{name}")]
         self.many_ids = maps_many_ids()
+        self.own_pid_max = own_pid_max()
         # Only root's containers hold uid 0 of the host, whose files in /proc need no capability to be written.
         self.read_only_proc = [n for n in _READ_ONLY_PROC if n == "sys" or (self.many_ids and _there(f"/proc/{n}"))]
         self.hidden_proc = [n for n in _HIDDEN_PROC if self.many_ids and _there(f"/proc/{n}")]
@@ -39,7 +42,7 @@ class Host:
 class Layout:
     """What one container's root is made of."""
 
-    __slots__ = ("binds", "gid", "own_network", "read_only", "root", "uid")
+    __slots__ = ("binds", "gid", "own_network", "pids", "read_only", "root", "uid")
 
     def __init__(self, root: str, binds: list[skeleton.Bind], *, own_network: bool) -> None:
         self.root = root
@@ -48,6 +51,13 @@ class Layout:
         self.uid: int | None = None
         self.gid: int | None = None
         self.read_only = False
+        self.pids = 0
+
+
+def own_pid_max() -> bool:
+    """Whether a pid namespace has a limit of its own (Linux 6.14); before that, setting it would change the machine's."""
+    version = [int("".join(filter(str.isdigit, part)) or 0) for part in os.uname().release.split(".")[:2]]
+    return version >= [6, 14]
 
 
 def maps_many_ids() -> bool:
@@ -71,7 +81,7 @@ def enter(host: Host, layout: Layout) -> None:
     trees = [_open_source(source) for source, _, _ in binds]
     wanting = _wanting(binds, trees, len(host.binds))
     _mount_layers(host.layer, layout)
-    _mount_kernel_file_systems(host, own_network=layout.own_network)
+    _mount_kernel_file_systems(host, layout)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".")
     os.chdir("/")
@@ -141,14 +151,16 @@ def _mount_layers(layer: str, layout: Layout) -> None:
         skeleton.write("etc/group", f"{skeleton.GROUP}user:x:{gid}:\n")
 
 
-def _mount_kernel_file_systems(host: Host, *, own_network: bool) -> None:
+def _mount_kernel_file_systems(host: Host, layout: Layout) -> None:
     """Before pivot_root, since the kernel lets a user namespace mount proc only while it still sees a whole one."""
     syscalls.mount("proc", "proc", "proc", _QUIET)
+    if layout.pids and host.own_pid_max:
+        confine.write_text("proc/sys/kernel/pid_max", str(max(layout.pids, PIDS_MIN)))
     for name in host.read_only_proc:
         _bind(f"proc/{name}", f"proc/{name}", syscalls.MOUNT_ATTR_RDONLY)
     for name in host.hidden_proc:
         _hide(f"proc/{name}")
-    _mount_sys(own_network=own_network)
+    _mount_sys(own_network=layout.own_network)
     syscalls.mount("tmpfs", "dev", "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536k")
     for name in host.devices:
         skeleton.write(f"dev/{name}", "")
