@@ -351,6 +351,42 @@ def test_an_elastic_gang_starts_with_its_least_workers_and_restarts_as_a_whole()
     assert {env(p)["ARGOSY_RESTART_EPOCH"] for p in w.of(kinds.POD)} == {"1"}
 
 
+def test_another_number_of_workers_starts_a_static_gang_anew():
+    w = running(workers=1)
+    w.capabilities = Capabilities(frozenset({"podgroups.v1alpha2.scheduling.k8s.io"}))
+    w.settle()
+    w.slow_deletes = True
+    w.edit({"spec": {"pytorchReplicaSpecs": {"Worker": {"replicas": 3}}}})
+    w.settle()
+    assert w.conditions()[-1] == ("Restarting", "True")
+    assert "its number of pods is now 4" in w.status["conditions"][-1]["message"]
+    assert len(w.of(kinds.POD)) == 2
+    w.bury()
+    w.settle()
+    assert {env(pod)["WORLD_SIZE"] for pod in w.of(kinds.POD)} == {"4"}
+    assert {env(pod)["ARGOSY_RESTART_EPOCH"] for pod in w.of(kinds.POD)} == {"0"}, "nothing has failed"
+    assert w.get(podgroup.NATIVE_ALPHA, "ddp")["spec"] == {"schedulingPolicy": {"gang": {"minCount": 4}}}
+    w.pods("Running")
+    w.settle()
+    assert w.conditions() == [("Created", "True"), ("Running", "True")]
+    assert len(w.told("PyTorchJobRestarting")) == 1
+    w.edit({"spec": {"pytorchReplicaSpecs": {"Worker": {"replicas": 0}}}})
+    w.settle()
+    w.bury()
+    w.settle()
+    assert w.names(kinds.POD) == w.names(kinds.SERVICE) == ["ddp-master-0"]
+
+
+def test_the_autoscaler_follows_the_policy():
+    metrics = [
+        {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+    ]
+    w = running(master=False, workers=2, elasticPolicy={"minReplicas": 1, "maxReplicas": 4, "metrics": metrics})
+    w.edit({"spec": {"elasticPolicy": {"maxReplicas": 8}}})
+    w.settle()
+    assert w.get(kinds.HORIZONTAL_POD_AUTOSCALER, "ddp")["spec"]["maxReplicas"] == 8
+
+
 def test_upstreams_scope_replaces_only_the_pod_that_failed():
     w = running(workers=2, policy="ExitCode", annotations={"argosy.dev/restart-scope": "pod"})
     master = w.get(kinds.POD, "ddp-master-0")["metadata"]["uid"]

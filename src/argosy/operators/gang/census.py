@@ -15,7 +15,7 @@ from argosy.meta.objects import created_of, is_deleting, labels_of
 from argosy.operators.gang import failure
 from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job, Replica
-from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_TYPE
+from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_SIZE, LABEL_TYPE
 from argosy.operators.gang.restart import Memory
 
 Slot = tuple[str, int]
@@ -30,6 +30,8 @@ class Census:
     strays: tuple[Obj, ...]
     """Pods of an earlier epoch, or of a slot that the spec no longer has."""
     missing: tuple[tuple[Replica, int], ...]
+    outgrown: bool = False
+    """Whether some of the strays believe in another size of the gang than the spec has now."""
 
     def of(self, type: str) -> Iterator[Obj]:
         """The pods of a replica type."""
@@ -76,18 +78,21 @@ def take(job: Job, pods: Sequence[Obj], memory: Memory) -> Census:
     types = {replica.type.lower(): replica.type for replica in job.replicas}
     placed: dict[Slot, Obj] = {}
     strays: list[Obj] = []
+    size, outgrown = str(job.total), False
     for pod in pods:
         labels = labels_of(pod)
         index = labels.get(LABEL_INDEX, "")
         slot = (types.get(labels.get(LABEL_TYPE, ""), ""), int(index) if index.isdigit() else -1)
         stale = job.whole_gang and labels.get(LABEL_EPOCH, "0") != str(memory.epoch)
         stale |= is_deleting(pod) and not (job.whole_gang and memory.has_formed(job))
+        if job.whole_gang and not job.framework.resizes(job) and labels.get(LABEL_SIZE, size) != size:
+            stale = outgrown = True
         if stale or slot not in wanted or slot in placed:
             strays.append(pod)
         else:
             placed[slot] = pod
     missing = tuple(wanted[slot] for slot in wanted if slot not in placed)
-    return Census(placed, tuple(strays), missing)
+    return Census(placed, tuple(strays), missing, outgrown)
 
 
 def replica_statuses(job: Job, census: Census) -> Obj:

@@ -44,6 +44,10 @@ def _nobody_survives(_job: Job, _failure: Failure, _counted: Census) -> bool:
     return False
 
 
+def _fixed(_job: Job) -> bool:
+    return False
+
+
 def _usual_name(job: str, type: str, index: int) -> str:
     return f"{job}-{type.lower()}-{index}"
 
@@ -94,6 +98,10 @@ class Framework:
     """What runs first in the pods of a replica, after the template's own; the last argument is the administrator's image."""
     survives: Callable[[Job, Failure, Census], bool] = _nobody_survives
     """Whether the rest of the gang goes on without the pod that failed, so that it alone is replaced."""
+    resizes: Callable[[Job], bool] = _fixed
+    """Whether pods may come and go while the others go on. Where not, another number of pods starts the gang anew: those
+    that run were told the old one.
+    """
     pod_name: Callable[[str, str, int], str] = _usual_name
     """The name of a pod and its Service, for (job, type, index)."""
     has_services: bool = True

@@ -7,12 +7,13 @@ upstream's reconciler up to the point where a pod fails; there `failing` takes o
 from __future__ import annotations
 
 from argosy import kinds
-from argosy.intent import Observed, Plan, Reason
+from argosy.intent import Observed, Patch, Plan, Reason
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import dig, thaw
-from argosy.meta.objects import is_deleting, name_of
+from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
+from argosy.operators import drift
 from argosy.operators.gang import census, failing, podgroup, pods, restart
-from argosy.operators.gang.conditions import CREATED, RUNNING, SUSPENDED, is_finished
+from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, is_finished
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.ending import fail, finished, succeed, suspend
 from argosy.operators.gang.framework import Framework
@@ -47,6 +48,10 @@ def plan(seen: Observed, framework: Framework, settings: OperatorSettings) -> Pl
     over = failing.whole_gang(draft) if job.whole_gang else failing.pod_by_pod(draft)
     if over is not None:
         return over
+    if draft.census.outgrown:
+        draft.remember(restart.scattered(draft.memory))
+        resized = f"{draft.title} is restarting because its number of pods is now {job.total}."
+        draft.condition(RESTARTING, "Restarting", resized)
     _converge(draft, settings)
     _tell(draft)
     return draft.plan()
@@ -73,23 +78,44 @@ def _converge(draft: Draft, settings: OperatorSettings) -> None:
     """Bring the objects to what the spec asks for, once nothing of an earlier epoch is in the way."""
     job, counted, owner = draft.job, draft.census, draft.seen.subject
     group = podgroup.announce(job, owner, draft.seen.capabilities)
-    if group is not None and not draft.seen.of(group.kind):
-        draft.create(group.kind, group.obj)
+    ready = group is None or _converge_group(draft, group)
     _converge_services(draft)
-    for kind, obj in job.framework.extras(job, owner):
-        if name_of(obj) not in {name_of(one) for one in draft.seen.of(kind)}:
-            draft.create(kind, obj)
+    _converge_extras(draft)
     for stray in counted.strays:
         draft.delete(kinds.POD, stray)
     if not counted.missing:
         if job.whole_gang and not counted.strays:
             draft.remember(restart.forming(draft.memory, job))
         return
+    if not ready:
+        return
     waiting = draft.memory.not_before
     if waiting is not None and draft.seen.now < waiting:
         draft.wake_in((waiting - draft.seen.now).total_seconds())
         return
     _make_pods(draft, group.gang if group is not None else podgroup.NO_GANG, settings)
+
+
+def _converge_group(draft: Draft, group: podgroup.Announcement) -> bool:
+    """Whether the gang is announced in its present size; what a PodGroup asks for cannot be changed everywhere."""
+    there = draft.seen.of(group.kind)
+    if not there:
+        draft.create(group.kind, group.obj)
+        return True
+    if podgroup.announced(there[0]) == podgroup.announced(group.obj):
+        return not is_deleting(there[0])
+    draft.delete(group.kind, there[0])
+    return False
+
+
+def _converge_extras(draft: Draft) -> None:
+    for kind, obj in draft.job.framework.extras(draft.job, draft.seen.subject):
+        wanted = drift.marked(obj)
+        live = next((one for one in draft.seen.of(kind) if name_of(one) == name_of(obj)), None)
+        if live is None:
+            draft.create(kind, wanted)
+        elif "spec" in obj and (change := drift.patch(live, wanted, *obj["spec"])) is not None:
+            draft.actions.append(Patch(kind, key_of(live), change, uid=uid_of(live)))
 
 
 def _make_pods(draft: Draft, gang: pods.Gang, settings: OperatorSettings) -> None:

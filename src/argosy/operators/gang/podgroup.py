@@ -60,6 +60,13 @@ def least(job: Job) -> int:
     return int(asked) if asked is not None else job.framework.least(job)
 
 
+def announced(group: Obj) -> int | None:
+    """How many pods a PodGroup that is there holds together."""
+    spec = group.get("spec") or {}
+    found = dig(spec, "schedulingPolicy", "gang", "minCount", default=spec.get("minMember"))
+    return int(found) if found is not None else None
+
+
 def _scheduler(job: Job) -> str:
     return next((str(dig(r.template, "spec", "schedulerName", default="")) for r in job.replicas), "")
 

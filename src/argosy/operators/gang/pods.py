@@ -11,7 +11,7 @@ from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
 from argosy.operators.gang.framework import WORKER
 from argosy.operators.gang.job import Job, Replica
-from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_ROLE
+from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_ROLE, LABEL_SIZE
 from argosy.operators.gang.restart import environment as restart_environment
 
 
@@ -32,7 +32,7 @@ def pod(job: Job, slot: tuple[Replica, int], epoch: int, gang: Gang, *, owner: O
     template: Obj = thaw(replica.template)
     meta, spec = template.get("metadata") or {}, template.get("spec") or {}
     labels = {**(meta.get("labels") or {}), **gang.labels, **job.selector(replica.type)}
-    labels |= {LABEL_INDEX: str(index), LABEL_EPOCH: str(epoch)}
+    labels |= {LABEL_INDEX: str(index), LABEL_EPOCH: str(epoch), LABEL_SIZE: str(job.total)}
     if _is_master(job, replica.type, index):
         labels[LABEL_ROLE] = "master"
     metadata: Obj = {

@@ -69,6 +69,7 @@ PYTORCH = Framework(
     extras=elastic.autoscaler,
     owns=(kinds.HORIZONTAL_POD_AUTOSCALER,),
     init_containers=_init_containers,
+    resizes=elastic.is_elastic,
 )
 
 

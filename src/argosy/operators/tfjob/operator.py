@@ -38,9 +38,13 @@ def _workers_done(job: Job, counted: Census) -> bool:
 
 def _survives(job: Job, failure: Failure, counted: Census) -> bool:
     """Dynamic workers come and go, as long as one is left."""
-    if not job.spec.get("enableDynamicWorker") or failure.type != WORKER:
+    if not _resizes(job) or failure.type != WORKER:
         return False
     return counted.count(WORKER, "Failed") < job.count(WORKER)
+
+
+def _resizes(job: Job) -> bool:
+    return bool(job.spec.get("enableDynamicWorker"))
 
 
 def _problems(job: Job) -> Iterable[str]:
@@ -66,6 +70,7 @@ TENSORFLOW = Framework(
     workers_done=_workers_done,
     problems=_problems,
     survives=_survives,
+    resizes=_resizes,
 )
 
 
