@@ -145,6 +145,23 @@ def test_a_certificate_that_is_not_there_is_told():
     with_ingress(check)
 
 
+def test_a_class_that_nobody_serves_is_told():
+    async def check(client, address, requests):
+        made = ingress("other", "other.test", "none")
+        del made["spec"]["tls"]
+        made["spec"]["ingressClassName"] = "nginx"
+        await client.create(INGRESS, made)
+
+        async def told():
+            found = [e for e in (await client.list(EVENT)).items if e["reason"] == "ClassNotServed"]
+            return bool(found) and 'or write "argosy"' in found[0]["message"]
+
+        await until(told)
+        assert not await answers(address, "other.test")
+
+    with_ingress(check)
+
+
 def test_what_is_no_certificate_is_told():
     async def check(client, address, requests):
         await client.create(SECRET, tls_secret("bad", b"no key", b"no certificate"))

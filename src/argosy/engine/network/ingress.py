@@ -83,10 +83,14 @@ class Router:
                     self._hosts.setdefault(host, []).append(Route(host, path, entry.get("pathType") == "Exact", target))
 
 
+def class_of(ingress: Obj) -> str:
+    """The class that an Ingress asks for, empty for none."""
+    return str(dig(ingress, "spec", "ingressClassName") or annotations_of(ingress).get(_CLASS_ANNOTATION) or "")
+
+
 def is_ours(ingress: Obj, classes: frozenset[str]) -> bool:
     """Whether an Ingress is of one of these classes, or of none."""
-    name = dig(ingress, "spec", "ingressClassName") or annotations_of(ingress).get(_CLASS_ANNOTATION)
-    return not name or name in classes
+    return not class_of(ingress) or class_of(ingress) in classes
 
 
 def tls_secrets(ingresses: Iterable[Obj], classes: frozenset[str]) -> dict[str, Key]:

@@ -22,7 +22,7 @@ from argosy.client.client import Client
 from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.engine.network.balance import Balancer
-from argosy.engine.network.ingress import Router, Target, is_ours
+from argosy.engine.network.ingress import Router, Target, class_of, is_ours
 from argosy.engine.network.ingress_tls import Certificates, accept
 from argosy.engine.network.reach import Reach
 from argosy.engine.network.service_proxies import BY_SERVICE
@@ -30,10 +30,10 @@ from argosy.engine.network.services import Backend, backends, is_external, port_
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.websocket import splice_websocket
 from argosy.engine.node.runtime.spec import Network
-from argosy.errors import ApiError
+from argosy.errors import ApiError, NotFound
 from argosy.intent import Reason
-from argosy.kinds import ENDPOINT_SLICE, INGRESS, SERVICE
-from argosy.meta.json import dig
+from argosy.kinds import ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, SERVICE
+from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, key_of
 
 _log = logging.getLogger(__name__)
@@ -268,18 +268,18 @@ class IngressProxy:
         """Say in every Ingress of ours where it is served."""
         await self._ingresses.synced()
         changes = self._ingresses.subscribe()
-        troubles: dict[Key, str] = {}
+        troubles: dict[Key, Reason | None] = {}
         pending = [key_of(ingress) for ingress in self._ingresses.items()]
         try:
             while True:
                 for key in dict.fromkeys(pending):
                     ingress = self._ingresses.get(key)
+                    trouble = await self._trouble(ingress) if ingress is not None else None
+                    if ingress is not None and trouble is not None and troubles.get(key) != trouble:
+                        self._recorder.emit(INGRESS, ingress, trouble)
+                    troubles[key] = trouble
                     if ingress is None or not is_ours(ingress, self._settings.ingress_classes):
                         continue
-                    trouble = await self._certificates.trouble(ingress)
-                    if trouble and troubles.get(key) != trouble:
-                        self._recorder.emit(INGRESS, ingress, Reason("NoCertificate", trouble, warning=True))
-                    troubles[key] = trouble
                     served = [{"ip": self._settings.host_address, "ports": [{"port": self._port, "protocol": "TCP"}]}]
                     if dig(ingress, "status", "loadBalancer", "ingress") != served:
                         with contextlib.suppress(ApiError, ConnectionError):
@@ -288,6 +288,22 @@ class IngressProxy:
                 pending = [key_of(change.obj) for change in await anext(changes)]
         finally:
             changes.close()
+
+    async def _trouble(self, ingress: Obj) -> Reason | None:
+        """Why an Ingress is not served, or not as it says."""
+        if is_ours(ingress, self._settings.ingress_classes):
+            said = await self._certificates.trouble(ingress)
+            return Reason("NoCertificate", said, warning=True) if said else None
+        name = class_of(ingress)
+        try:
+            await self._client.get(INGRESS_CLASS, name)
+        except NotFound:
+            ours = " or ".join(f'"{each}"' for each in sorted(self._settings.ingress_classes))
+            said = f'nobody serves Ingresses of class "{name}" here; leave spec.ingressClassName out, or write {ours}'
+            return Reason("ClassNotServed", said, warning=True)
+        except (ApiError, ConnectionError):
+            return None
+        return None  # somebody else's
 
 
 def _passed_on(headers: aiohttp.typedefs.LooseHeaders) -> CIMultiDict[str]:
