@@ -16,6 +16,7 @@ from argosy.clock import parse_time
 from argosy.engine.node import launch, volumes
 from argosy.engine.node.environment import Sources
 from argosy.engine.node.etc_files import hosts, kubeconfig, resolv_conf
+from argosy.engine.node.host_ports import HostPorts
 from argosy.engine.node.projection import TokenWanted, references_of, token_volume
 from argosy.engine.node.records import PodRecord, put
 from argosy.engine.node.runtime.spec import Level, PodSpec
@@ -45,6 +46,7 @@ class Preparation:
         """At L0, where the service account's volume is not at its usual place."""
         self._shared = shared
         self._devices: dict[str, Sequence[str]] = {}
+        self._ports = HostPorts()
         self._stops: list[Callable[[], None]] = []
         self._renewing: asyncio.Task[None] | None = None
 
@@ -67,6 +69,8 @@ class Preparation:
         if not host_network:
             await shared.admit(pod, self.address)
         self._keep_fresh()
+        for problem in await self._ports.open(pod, self.address, shared.runtime.network, settings.host_address):
+            self.say(Reason("HostPortNotServed", problem, warning=True))
         return self.address
 
     def remember_devices(self, container: str, ids: Sequence[str]) -> None:
@@ -114,6 +118,7 @@ class Preparation:
         for stop in self._stops:
             stop()
         self._stops.clear()
+        self._ports.close()
         if self._renewing is not None:
             self._renewing.cancel()
 

@@ -439,3 +439,17 @@ def test_a_volume_can_lie_where_the_host_has_nothing(apart, tmp_path):
         return await apart.play(runtime, apart.container(apart.pod(), "sh", "-c", program, mounts=mounts))
 
     assert apart.run(scenario) == "hello from a volumea single file/usr/bin/env\nno\n"
+
+
+def test_a_container_that_restarts_for_ever_does_not_pile_up(bench):
+    pod = bench.pod()
+
+    async def scenario(runtime):
+        await runtime.create_pod(pod)
+        for attempt in range(5):
+            run = await runtime.start_container(bench.container(pod, "true", attempt=attempt))
+            await runtime.wait(run.id)
+        return [run.attempt for run in await runtime.adopt() if run.pod_uid == pod.uid]
+
+    assert bench.run(scenario) == [3, 4]
+    assert bench.log_path(pod, attempt=4).exists()

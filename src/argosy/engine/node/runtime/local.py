@@ -167,6 +167,7 @@ class LocalRuntime:
         how = orders.confinement(spec, level, entries, cpus)
         followed = await self._order(record, orders.start_order(spec, level, how, oom, watch))
         self._follow(followed)
+        self._forget(f"{spec.pod.uid}/{spec.name}/{spec.attempt - 2}")
         return followed.run()
 
     async def _order(self, record: PodRecord, order: StartOrder) -> runs.Followed:
@@ -283,6 +284,15 @@ class LocalRuntime:
         """The writable layer of an ended run is of no use to anyone."""
         self._leave_groups(followed)
         self._cleaner.soon(followed.state.id, followed.path.with_suffix(".root"))
+
+    def _forget(self, run_id: str) -> None:
+        """Only a container's present run and the one before are of interest: one that restarts for ever must not pile up."""
+        followed = self._runs.get(run_id)
+        if followed is None or followed.alive:
+            return
+        for suffix in (".json", ".termination", ".stdin"):
+            followed.path.with_suffix(suffix).unlink(missing_ok=True)
+        del self._runs[run_id]
 
     def _leave_groups(self, followed: runs.Followed) -> None:
         if followed.state.confinement.get("cgroups"):

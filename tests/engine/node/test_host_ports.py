@@ -1,0 +1,73 @@
+"""hostPorts lead to pods, and go with them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from argosy import kinds
+from argosy.clock import SystemClock
+from argosy.engine.node.host_ports import wanted
+from argosy.engine.node.records import remove_memory
+from argosy.engine.node.runtime.probe import best_level, open_runtime
+from argosy.meta.objects import Key
+
+from .agent_world import node_over
+
+SERVER = (
+    "import os, socket; s = socket.create_server((os.environ['POD_IP'], 8000)); print('up', flush=True)\n"
+    "while True: c, _ = s.accept(); c.sendall(b'hello'); c.close()"
+)
+
+
+@pytest.fixture
+def home():
+    with TemporaryDirectory(prefix="argosy-node-") as directory:
+        yield Path(directory)
+        remove_memory(Path(directory))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_what_is_wanted():
+    ports = [
+        {"containerPort": 80, "hostPort": 8080},
+        {"containerPort": 81},
+        {"containerPort": 53, "hostPort": 53, "protocol": "UDP"},
+    ]
+    pod = {"spec": {"containers": [{"ports": ports}]}}
+    assert [(str(listen), port) for listen, port in wanted(pod, "127.0.0.1")] == [
+        ("127.0.0.1:8080/TCP", 80), ("127.0.0.1:53/UDP", 53),
+    ]  # fmt: skip
+    assert list(wanted({"spec": {**pod["spec"], "hostNetwork": True}}, "127.0.0.1")) == []
+
+
+def test_a_port_of_the_machine_leads_to_the_pod(home):
+    async def scenario():
+        async with node_over(home, open_runtime(home, best_level()[0]), SystemClock()) as world:
+            port, taken = free_port(), socket.create_server(("127.0.0.1", 0))
+            busy = taken.getsockname()[1]
+            ports = [{"containerPort": 8000, "hostPort": port}, {"containerPort": 8000, "hostPort": busy}]
+            container = {"name": "c", "image": "argosy/runtime", "command": ["python", "-c", SERVER], "ports": ports}
+            probe = {"tcpSocket": {"port": 8000}, "periodSeconds": 1}
+            await world.create("p", containers=[{**container, "readinessProbe": probe}])
+            await world.until("p", lambda pod: pod["status"].get("containerStatuses", [{}])[0].get("ready") is True)
+            with taken:
+                assert f"127.0.0.1:{busy}" in (await world.event("HostPortNotServed"))["message"]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b"hello"
+            writer.close()
+            await world.client.delete(kinds.POD, Key("default", "p"), grace_seconds=1)
+            await world.gone("p")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+
+    asyncio.run(scenario())
