@@ -131,3 +131,43 @@ def test_the_slices_always_say_what_is(events: list[tuple[int, str]]) -> None:
         world.settle((E, "web"))
         assert {ip: found[0] for ip, found in conditions(world).items()} == wanted
         assert len(world.all(ENDPOINT_SLICE)) == 1
+
+
+def test_endpoints_that_a_person_wrote_are_mirrored() -> None:
+    world = World()
+    world.put(SERVICE, service(selector=None))
+    world.settle((E, "web"))
+    assert world.all(ENDPOINT_SLICE) == []
+    subset = {
+        "addresses": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2", "hostname": "two"}],
+        "notReadyAddresses": [{"ip": "192.0.2.3"}],
+        "ports": [{"name": "http", "port": 5432}],
+    }
+    written = world.put(ENDPOINTS, {"metadata": {"name": "web", "namespace": "default"}, "subsets": [subset]})
+    world.settle((E, "web"))
+    (mirrored,) = world.all(ENDPOINT_SLICE)
+    assert labels_of(mirrored)["endpointslice.kubernetes.io/managed-by"] == "endpointslicemirroring-controller.k8s.io"
+    assert labels_of(mirrored)["kubernetes.io/service-name"] == "web"
+    assert mirrored["ports"] == [{"name": "http", "protocol": "TCP", "port": 5432}]
+    ready = {e["addresses"][0]: e["conditions"]["ready"] for e in mirrored["endpoints"]}
+    assert ready == {"192.0.2.1": True, "192.0.2.2": True, "192.0.2.3": False}
+    assert world.step(E, "web").actions == ()
+
+    world.change(ENDPOINTS, written, {"subsets": [{**subset, "addresses": [{"ip": "192.0.2.9"}]}]})
+    world.settle((E, "web"))
+    (mirrored,) = world.all(ENDPOINT_SLICE)
+    assert [e["addresses"] for e in mirrored["endpoints"]] == [["192.0.2.3"], ["192.0.2.9"]]
+
+    world.change(SERVICE, world.get(SERVICE, "web"), {"spec": {"selector": {"app": "web"}}})
+    world.settle((E, "web"))
+    (own,) = world.all(ENDPOINT_SLICE)
+    assert labels_of(own)["endpointslice.kubernetes.io/managed-by"] == "endpointslice-controller.k8s.io"
+
+
+def test_a_lock_is_no_address() -> None:
+    world = World()
+    world.put(SERVICE, service(selector=None))
+    meta = {"name": "web", "namespace": "default", "annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}}
+    world.put(ENDPOINTS, {"metadata": meta, "subsets": [{"addresses": [{"ip": "192.0.2.1"}]}]})
+    world.settle((E, "web"))
+    assert world.all(ENDPOINT_SLICE) == []

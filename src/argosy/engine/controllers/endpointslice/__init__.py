@@ -6,7 +6,7 @@ from argosy.engine.controllers.endpointslice.plan import plan
 from argosy.intent import Operator, Related
 from argosy.kinds import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import labels_of, namespace_of
+from argosy.meta.objects import key_of, labels_of, namespace_of
 
 
 def _selected(service: Obj, pod: Obj) -> bool:
@@ -23,10 +23,21 @@ def _all_labels(pod: Obj) -> Sequence[str]:
     return [f"{namespace_of(pod)}/{k}={v}" for k, v in labels_of(pod).items()]
 
 
+def _written_for(service: Obj, endpoints: Obj) -> bool:
+    return key_of(service) == key_of(endpoints)
+
+
+def _own_key(service: Obj) -> Sequence[str]:
+    return (str(key_of(service)),)
+
+
 OPERATOR = Operator(
     kind=SERVICE,
     owns=(ENDPOINT_SLICE, ENDPOINTS),
-    related=(Related(POD, _selected, subject_keys=_one_label, object_keys=_all_labels),),
+    related=(
+        Related(POD, _selected, subject_keys=_one_label, object_keys=_all_labels),
+        Related(ENDPOINTS, _written_for, subject_keys=_own_key, object_keys=lambda each: (str(key_of(each)),)),
+    ),
     plan=plan,
     name="endpointslice-controller",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argosy.engine.controllers.endpointslice.endpoints import Group, groups_of
+from argosy.engine.controllers.endpointslice.mirroring import groups_of_subsets, is_mirrored
 from argosy.engine.controllers.pods import suffix
 from argosy.intent import Action, Create, Delete, Observed, Patch, Plan
 from argosy.kinds import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE
@@ -14,6 +15,7 @@ from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, namespa
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _MANAGER = "endpointslice-controller.k8s.io"
+_MIRRORING = "endpointslicemirroring-controller.k8s.io"
 _HEADLESS = "service.kubernetes.io/headless"
 _SLICE_MAX = 100
 _ENDPOINTS_MAX = 1000
@@ -23,16 +25,25 @@ def plan(seen: Observed) -> Plan:
     """Bring the slices in line with the pods."""
     service = seen.subject
     spec = service.get("spec") or {}
-    if is_deleting(service) or not spec.get("selector") or spec.get("type") == "ExternalName":
+    if is_deleting(service) or spec.get("type") == "ExternalName":
         return Plan()
-    groups = groups_of(service, seen.related.get(POD, ()))
-    existing = [s for s in seen.of(ENDPOINT_SLICE) if labels_of(s).get(MANAGED_BY) == _MANAGER and not is_deleting(s)]
-    actions = _slices(service, groups or [Group([], [])], existing)
-    actions += _endpoints(service, groups, seen.of(ENDPOINTS))
+    manager = _MANAGER if spec.get("selector") else _MIRRORING
+    existing = [slice for slice in seen.of(ENDPOINT_SLICE) if not is_deleting(slice)]
+    other = _MIRRORING if manager is _MANAGER else _MANAGER
+    actions: list[Action] = [_delete(slice) for slice in existing if labels_of(slice).get(MANAGED_BY) == other]
+    mine = [slice for slice in existing if labels_of(slice).get(MANAGED_BY) == manager]
+    if manager is _MANAGER:
+        groups = groups_of(service, seen.related.get(POD, ()))
+        actions += _slices(service, groups or [Group([], [])], mine, manager)
+        actions += _endpoints(service, groups, [*seen.of(ENDPOINTS), *seen.related.get(ENDPOINTS, ())])
+    else:
+        written = [each for each in seen.related.get(ENDPOINTS, ()) if is_mirrored(each)]
+        groups = groups_of_subsets(subset for each in written for subset in each.get("subsets") or ())
+        actions += _slices(service, groups, mine, manager)
     return Plan(tuple(actions))
 
 
-def _slices(service: Obj, groups: Sequence[Group], existing: Sequence[Obj]) -> list[Action]:
+def _slices(service: Obj, groups: Sequence[Group], existing: Sequence[Obj], manager: str) -> list[Action]:
     actions: list[Action] = []
     by_ports: dict[bytes, list[Obj]] = {}
     for slice in existing:
@@ -45,25 +56,31 @@ def _slices(service: Obj, groups: Sequence[Group], existing: Sequence[Obj]) -> l
         chunks = _distribute(group.endpoints, mine)
         for number, (slice, chunk) in enumerate(zip(mine, chunks, strict=False)):
             if not chunk and (number or any(g.endpoints for g in groups)):  # one slice stays, if only to say "none"
-                actions.append(Delete(ENDPOINT_SLICE, key_of(slice), uid=uid_of(slice)))
+                actions.append(_delete(slice))
             else:
-                actions += _update(service, slice, group.ports, chunk)
+                actions += _update(_labels(service, manager), slice, group.ports, chunk)
         for chunk in chunks[len(mine) :]:
             if spare:  # a slice whose ports are wanted no more serves for others
-                actions += _update(service, spare.pop(0), group.ports, chunk)
+                actions += _update(_labels(service, manager), spare.pop(0), group.ports, chunk)
             else:
-                actions.append(Create(ENDPOINT_SLICE, _new(service, group.ports, chunk, names)))
-    actions += [Delete(ENDPOINT_SLICE, key_of(slice), uid=uid_of(slice)) for slice in spare]
+                made = _new(service, group.ports, chunk, names)
+                made["metadata"]["labels"] = _labels(service, manager)
+                actions.append(Create(ENDPOINT_SLICE, made))
+    actions += [_delete(slice) for slice in spare]
     return actions
+
+
+def _delete(slice: Obj) -> Delete:
+    return Delete(ENDPOINT_SLICE, key_of(slice), uid=uid_of(slice))
 
 
 def _distribute(endpoints: Sequence[Obj], slices: Sequence[Obj]) -> list[list[Obj]]:
     """Endpoints stay in the slice they are in; new ones fill the room that is left, then new slices."""
-    wanted = {endpoint["targetRef"]["uid"]: endpoint for endpoint in endpoints}
+    wanted = {_identity(endpoint): endpoint for endpoint in endpoints}
     chunks: list[list[Obj]] = []
     for slice in slices:
-        kept = [dig(e, "targetRef", "uid") for e in slice.get("endpoints") or ()]
-        chunks.append([wanted.pop(uid) for uid in kept if uid in wanted])
+        kept = [_identity(endpoint) for endpoint in slice.get("endpoints") or ()]
+        chunks.append([wanted.pop(each) for each in kept if each in wanted])
     if not slices:
         chunks.append([])
     for endpoint in wanted.values():
@@ -74,13 +91,16 @@ def _distribute(endpoints: Sequence[Obj], slices: Sequence[Obj]) -> list[list[Ob
     return chunks
 
 
-def _update(service: Obj, slice: Obj, ports: list[Obj], endpoints: list[Obj]) -> list[Action]:
+def _identity(endpoint: Obj) -> str:
+    return str(dig(endpoint, "targetRef", "uid") or endpoint["addresses"][0])
+
+
+def _update(labels: dict[str, str], slice: Obj, ports: list[Obj], endpoints: list[Obj]) -> list[Action]:
     patch: Obj = {}
     if (slice.get("endpoints") or []) != endpoints:
         patch["endpoints"] = endpoints
     if (slice.get("ports") or []) != ports:
         patch["ports"] = ports
-    labels = _labels(service)
     had = labels_of(slice)
     if had != labels:
         patch["metadata"] = {"labels": {**dict.fromkeys(had.keys() - labels.keys()), **labels}}
@@ -98,7 +118,6 @@ def _new(service: Obj, ports: list[Obj], endpoints: list[Obj], names: set[str]) 
         "metadata": {
             "name": name,
             "namespace": namespace_of(service),
-            "labels": _labels(service),
             "ownerReferences": [owner_reference(service, SERVICE)],
         },
         "addressType": "IPv4",
@@ -107,8 +126,8 @@ def _new(service: Obj, ports: list[Obj], endpoints: list[Obj], names: set[str]) 
     }
 
 
-def _labels(service: Obj) -> dict[str, str]:
-    labels = {**labels_of(service), SERVICE_LABEL: name_of(service), MANAGED_BY: _MANAGER}
+def _labels(service: Obj, manager: str) -> dict[str, str]:
+    labels = {**labels_of(service), SERVICE_LABEL: name_of(service), MANAGED_BY: manager}
     if dig(service, "spec", "clusterIP") == "None":
         labels[_HEADLESS] = ""
     return labels
