@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from argosy.cli.connection import connect
 from argosy.cluster.settings import home_directory
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import NotFound, UserError
-from argosy.meta.json import Obj, dig
+from argosy.meta.conditions import is_true
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, name_of
 from argosy.operators.mpijob.schema import MPI_JOB, MPI_JOB_V1
@@ -53,17 +55,33 @@ def _succeeded(home: EngineHome, kind: Kind, name: str) -> Obj:
     return asyncio.run(wait())
 
 
-def _launcher_said(home: EngineHome, name: str) -> str:
-    async def launcher() -> str:
-        async with connect(path=home.path / "kubeconfig") as connection:
-            listing = await connection.client.list(kinds.POD, "default")
-        return next(name_of(pod) for pod in listing.items if name_of(pod).startswith(f"{name}-launcher"))
+def _runs(job: Obj) -> bool:
+    return is_true(job, "Running")
 
-    return home.argosy("logs", asyncio.run(launcher()))
+
+async def _launcher(home: EngineHome, name: str) -> str:
+    async with connect(path=home.path / "kubeconfig") as connection:
+        listing = await connection.client.list(kinds.POD, "default")
+    return next(name_of(pod) for pod in listing.items if name_of(pod).startswith(f"{name}-launcher"))
+
+
+def _launcher_said(home: EngineHome, name: str) -> str:
+    return home.argosy("logs", asyncio.run(_launcher(home, name)))
+
+
+def _until_said(home: EngineHome, pod: str, text: str) -> None:
+    """Follow a pod's log until it says something."""
+    following = home.command("logs", "-f", pod)
+    with subprocess.Popen(following, env=home.environ, stdout=subprocess.PIPE, text=True) as logs:
+        try:
+            assert logs.stdout is not None
+            assert any(text in line for line in logs.stdout), f"{pod} ended without saying {text!r}"
+        finally:
+            logs.kill()
 
 
 def test_ranks_on_two_workers_sum_together(home: EngineHome) -> None:
-    home.argosy("apply", str(_ROOT / "examples" / "mpijob.yaml"))
+    home.argosy("apply", "-f", str(_ROOT / "examples" / "mpijob.yaml"))
     done = _succeeded(home, MPI_JOB, "allreduce")
     assert [condition["type"] for condition in done["status"]["conditions"]] == ["Created", "Running", "Succeeded"]
     said = _launcher_said(home, "allreduce")
@@ -72,7 +90,7 @@ def test_ranks_on_two_workers_sum_together(home: EngineHome) -> None:
 
 
 def test_the_older_version_goes_through_the_api(home: EngineHome) -> None:
-    home.argosy("apply", str(_ROOT / "examples" / "mpijob-v1.yaml"))
+    home.argosy("apply", "-f", str(_ROOT / "examples" / "mpijob-v1.yaml"))
     _succeeded(home, MPI_JOB_V1, "darts-v1")
     said = _launcher_said(home, "darts-v1")
     assert "Rank 1 on host darts-v1-worker-1" in said
@@ -84,7 +102,7 @@ def test_a_killed_worker_is_replaced_and_the_job_ends_well(home: EngineHome) -> 
     job["metadata"]["name"] = "killed"
     launcher = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"][0]
     # The first attempt waits for the kill, those that follow it do not.
-    wait = "test $(hostname) = killed-worker-0 || test -e /marks/second || { touch /marks/second; sleep 100; }"
+    wait = "test $(hostname) = killed-worker-0 || test -e /marks/second || { touch /marks/second; echo asleep; sleep 600; }"
     launcher["command"] = ["mpirun", "--allow-run-as-root", "-n", "2", "sh", "-c", wait]
     worker = job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]
     claim = {"name": "marks", "persistentVolumeClaim": {"claimName": "marks"}}
@@ -98,19 +116,14 @@ def test_a_killed_worker_is_replaced_and_the_job_ends_well(home: EngineHome) -> 
     }
     path = home.path / "killed.yaml"
     path.write_text(yaml.safe_dump_all([marks, job]))
-    home.argosy("apply", str(path))
+    home.argosy("apply", "-f", str(path))
 
     async def kill() -> None:
         async with connect(path=home.path / "kubeconfig") as connection:
             client = connection.client
 
-            def is_running(obj: Obj) -> bool:
-                return any(
-                    c["type"] == "Running" and c["status"] == "True"
-                    for c in dig(obj, "status", "conditions", default=())
-                )
-
-            await waiting.until(client, MPI_JOB, Key("default", "killed"), is_running, timeout_seconds=_SECONDS)
+            await waiting.until(client, MPI_JOB, Key("default", "killed"), _runs, timeout_seconds=_SECONDS)
+            await asyncio.to_thread(_until_said, home, await _launcher(home, "killed"), "asleep")
             await client.delete(kinds.POD, Key("default", "killed-worker-1"), grace_seconds=0)
 
     asyncio.run(kill())
@@ -118,7 +131,7 @@ def test_a_killed_worker_is_replaced_and_the_job_ends_well(home: EngineHome) -> 
 
 
 def test_nothing_is_left_of_a_deleted_job(home: EngineHome) -> None:
-    home.argosy("apply", str(_ROOT / "src" / "argosy" / "operators" / "mpijob" / "example.yaml"))
+    home.argosy("apply", "-f", str(_ROOT / "src" / "argosy" / "operators" / "mpijob" / "example.yaml"))
     _succeeded(home, MPI_JOB, "darts")
 
     async def delete() -> None:
