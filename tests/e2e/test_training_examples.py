@@ -122,6 +122,31 @@ def test_it_trains(home: EngineHome, example: Example) -> None:
     assert _told(home, example) >= example.least
 
 
+def test_a_worker_joins_a_running_group(home: EngineHome) -> None:
+    text = (
+        EXAMPLES[1]
+        .path.read_text()
+        .replace("name: elastic", "name: grows")
+        .replace("claimName: elastic", "claimName: grows")
+    )
+    path = home.path / "grows.yaml"
+    path.write_text(text)
+    home.argosy("apply", "-f", str(path))
+
+    async def scenario() -> Obj:
+        async with connect(path=home.path / "kubeconfig") as connection:
+            client, first = connection.client, Key("default", "grows-worker-0")
+            await waiting.until(client, kinds.POD, first, _runs, timeout_seconds=_SECONDS, comes_back=True)
+            await asyncio.to_thread(_until_said, home, first.name, "step=40 world=2")
+            wanted = {"spec": {"replicas": 3}}
+            await client.patch(PYTORCH_JOB, Key("default", "grows"), wanted, subresource="scale")
+            await asyncio.to_thread(_until_said, home, first.name, "world=3")
+        return await _until_succeeded(home, EXAMPLES[1], Key("default", "grows"))
+
+    done = asyncio.run(scenario())
+    assert "argosy.dev/restart-epoch" not in done["metadata"]["annotations"]
+
+
 def test_sharded_training_goes_on_after_a_rank_is_killed(home: EngineHome) -> None:
     example = EXAMPLES[0]
     text = (

@@ -27,6 +27,10 @@ def test_manifests_parse(path: Path) -> None:
         assert obj["apiVersion"]
         assert obj["kind"]
         assert obj["metadata"]["name"]
+        for name, text in (obj.get("data") or {}).items():
+            if name.endswith(".py"):
+                compile(text, f"{path.name}:{name}", "exec")
+                assert "import argosy" not in text
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".py"], ids=lambda path: path.name)
