@@ -80,7 +80,7 @@ def _pods(home: EngineHome, prefix: str) -> list[str]:
 )
 def test_a_trainjob_trains(home: EngineHome, path: Path, says: str, least: float) -> None:
     name = next(doc for doc in yaml.safe_load_all(path.read_text()) if doc["kind"] == "TrainJob")["metadata"]["name"]
-    home.argosy("apply", str(path))
+    home.argosy("apply", "-f", str(path))
     done = _until(home, TRAIN_JOB, name, _complete)
     counts = {"ready": 0, "succeeded": 1, "failed": 0, "active": 0, "suspended": 0}
     assert done["status"]["jobsStatus"] == [{"name": "node", **counts}]
@@ -89,7 +89,7 @@ def test_a_trainjob_trains(home: EngineHome, path: Path, says: str, least: float
 
 
 def test_a_jobset_meets_by_name(home: EngineHome) -> None:
-    home.argosy("apply", str(_OPERATORS / "jobset" / "example.yaml"))
+    home.argosy("apply", "-f", str(_OPERATORS / "jobset" / "example.yaml"))
     done = _until(home, JOB_SET, "roll-call", _complete)
     assert done["status"]["terminalState"] == "Completed"
     (worker, _) = _pods(home, "roll-call-workers-0-")
@@ -97,7 +97,7 @@ def test_a_jobset_meets_by_name(home: EngineHome) -> None:
 
 
 def test_a_group_of_leader_and_workers_comes_back_as_a_whole(home: EngineHome) -> None:
-    home.argosy("apply", str(_OPERATORS / "leaderworkerset" / "example.yaml"))
+    home.argosy("apply", "-f", str(_OPERATORS / "leaderworkerset" / "example.yaml"))
     _until(home, LEADER_WORKER_SET, "pages", lambda lws: is_true(lws, "Available"))
     _until(home, POD, "pages-1-2", lambda pod: "bytes of pages-1.pages" in home.argosy("logs", name_of(pod)))
 

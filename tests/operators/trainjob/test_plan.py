@@ -336,7 +336,11 @@ def test_it_waits_for_its_runtime_and_says_so():
             "FailedValidation",
             "container x, which the replicated job node does not have",
         ),
-        ({"trainer": {"command": ["tune", "run"]}}, "FailedValidation", "no model that torchtune knows"),
+        (
+            {"of": runtime(name="torchtune-x-y"), "trainer": {"command": ["tune", "run"]}},
+            "FailedValidation",
+            "stands for no model",
+        ),
     ],
 )
 def test_mistakes_are_said_once_and_nothing_is_made(spec: Obj, reason: str, says: str):
@@ -362,6 +366,15 @@ def test_torchtune_is_told_its_recipe():
     assert container(two)["command"][2:6] == [
         "--rdzv_endpoint=tj-node-0-0.tj:29500", "full_finetune_distributed", "--config", "qwen2_5/1.5B_full",
     ]  # fmt: skip
+
+
+def test_the_peft_runtime_adapts_whatever_its_initializers_fetch():
+    w = started(named("peft-lora"), trainer={"command": ["tune", "run"], "args": ["epochs=2"], "numNodes": 2})
+    assert container(w)["command"] == [
+        "tune", "run", "--rdzv_endpoint=tj-node-0-0.tj:29500", "lora_finetune_distributed", "--config", "_lora_multinode",
+        "output_dir=/workspace/output",
+    ]  # fmt: skip
+    assert [d["name"] for d in job_of(w)["dependsOn"]] == ["dataset-initializer", "model-initializer"]
 
 
 def test_a_gang_is_announced_in_the_clusters_own_form():

@@ -58,6 +58,8 @@ def _of_trainer(job: TrainJob, runtime: Runtime) -> Iterator[str]:
 
 def _of_torchtune(job: TrainJob) -> Iterator[str]:
     model, nodes = torch.tuned_model(job.runtime_name), int(job.trainer.get("numNodes") or 1)
+    if not torch.is_of_torchtune(job):
+        return
     if model not in _TUNED:
         yield f"the runtime {job.runtime_name} stands for no model that torchtune knows ({', '.join(_TUNED)})"
     elif nodes > 1 and model != "llama3_3/70B":

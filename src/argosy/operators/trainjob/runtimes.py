@@ -6,12 +6,12 @@ Called when the kinds are installed. What is there already stays as it is.
 from __future__ import annotations
 
 from argosy.meta.json import Obj
-from argosy.operators.trainjob.schema import ANCESTOR, FRAMEWORK, GROUP, LAUNCHER, NODE, TRAINER
+from argosy.operators.trainjob.schema import ANCESTOR, DATASET, FRAMEWORK, GROUP, LAUNCHER, MODEL, NODE, TRAINER
 
 _TORCH_IMAGE = "pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime"
 _JAX_IMAGE = "nvcr.io/nvidia/jax:25.10-py3"
 _IMAGES = "ghcr.io/kubeflow/trainer"
-_WORKSPACE = "initializer"
+_CLAIM = "initializer"
 _MPI_HOME = "/home/mpiuser"
 _NAMESPACE = "kubeflow-system"
 _VERSION = "v2.3.0"
@@ -38,6 +38,7 @@ def ready_made() -> list[Obj]:
         _single("xgboost-distributed", "xgboost", "xgboost", f"{_IMAGES}/xgboost-runtime"),
         _mpi("deepspeed-distributed", "deepspeed", f"{_IMAGES}/deepspeed-runtime"),
         _mpi("mpi-distributed", "mpi", f"{_IMAGES}/deepspeed-runtime"),
+        _peft(),
     ]
 
 
@@ -61,6 +62,25 @@ def _single(name: str, framework: str, policy: str, image: str) -> Obj:
     """Every node is alike."""
     job = _job(NODE, {"name": NODE, "image": image}, step=TRAINER)
     return _runtime(name, framework, {policy: {}}, {"replicatedJobs": [job]})
+
+
+def _peft() -> Obj:
+    """LoRA with peft on a model and a data set that initializers fetch; Kubeflow's BuiltinTrainer runs on it too."""
+    mounts = [{"name": _CLAIM, "mountPath": "/workspace"}]
+    fetching = [
+        _job(step, {"name": step, "image": f"{_IMAGES}/{step}", "volumeMounts": mounts}, step=step)
+        for step in (DATASET, MODEL)
+    ]
+    command = ["tune", "run", "lora_finetune_distributed", "--config", "lora", "output_dir=/workspace/output"]
+    node = _job(NODE, {"name": NODE, "image": "argosy/tune", "command": command, "volumeMounts": mounts}, step=TRAINER)
+    node["dependsOn"] = [{"name": step, "status": "Complete"} for step in (DATASET, MODEL)]
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}}
+    policy = {
+        "templates": [{"metadata": {"name": _CLAIM}, "spec": claim}],
+        "retentionPolicy": {"whenDeleted": "Retain"},
+    }
+    spec = {"volumeClaimPolicies": [policy], "replicatedJobs": [*fetching, node]}
+    return _runtime("peft-lora", "torchtune", {"torch": {}}, spec)
 
 
 def _mpi(name: str, framework: str, image: str) -> Obj:

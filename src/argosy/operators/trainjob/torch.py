@@ -69,6 +69,11 @@ def tuned_model(runtime_name: str) -> str:
     return f"{parts[1].replace('.', '_')}/{parts[2].upper()}" if len(parts) == 3 else ""
 
 
+def is_of_torchtune(job: TrainJob) -> bool:
+    """Whether the runtime is one of upstream's, which stand for a model each."""
+    return job.runtime_name.startswith("torchtune-")
+
+
 def asks_for_lora(job: TrainJob) -> bool:
     """Whether the TrainJob's arguments name LoRA's modules, or a quantized base."""
     return any("model.lora_attn_modules" in arg for arg in job.trainer.get("args") or ()) or _quantized(job)
@@ -86,7 +91,8 @@ def _tune(job: TrainJob, given: list[str], nodes: int, processes: str, gpu_count
     many = nodes > 1 or (processes.isdigit() and int(processes) > 1) or (not processes.isdigit() and gpu_count > 1)
     command = [*TUNE, *([f"--rdzv_endpoint={address_of_first(job)}:{PORT}"] if many else [])]
     single = nodes == 1 and (processes == "1" or gpu_count == 1)
-    lora = nodes == 1 and asks_for_lora(job)
+    # Upstream's runtimes are each of one model; another is of any, and its `tune` adapts on several nodes too.
+    lora = (nodes == 1 and asks_for_lora(job)) or not is_of_torchtune(job)
     recipe = ("lora" if lora else "full") + ("_finetune_single_device" if single else "_finetune_distributed")
     suffix = ("_qlora" if _quantized(job) else "_lora") if lora else "_full"
     suffix += "_single_device" if single else "_multinode" if nodes > 1 else ""

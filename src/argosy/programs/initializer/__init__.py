@@ -1,0 +1,1 @@
+"""Fetches a TrainJob's data set or model before training: what Kubeflow's initializer images do."""

@@ -1,0 +1,1 @@
+"""`tune`, torchtune's command, on transformers and peft: what Kubeflow's BuiltinTrainer runs, in images without torchtune."""
