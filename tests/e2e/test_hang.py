@@ -20,15 +20,15 @@ from argosy.sdk.apply import apply
 pytestmark = pytest.mark.slow
 
 _RANK = """
-import os, signal, time
+import os, signal, threading
 
 if os.environ["ARGOSY_RESTART_EPOCH"] != "0":
     print("step=6", flush=True)
 elif os.environ["RANK"] == "0":
     for step in range(1, 6):
         print(f"step={step}", flush=True)
-        time.sleep(0.2)
-    time.sleep(600)  # as a collective waits for a peer
+        threading.Event().wait(0.2)
+    signal.pause()  # as a collective waits for a peer
 else:
     os.kill(os.getpid(), signal.SIGSTOP)
 """

@@ -7,7 +7,7 @@ apart from `mvcc` so that whoever only reads needs nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -25,7 +25,7 @@ size: they are decoded each time.
 
 
 class _Head(msgspec.Struct):
-    metadata: dict[str, Any]
+    metadata: Obj
 
 
 class Record:
