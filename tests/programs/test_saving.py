@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,17 +86,40 @@ def test_another_number_of_ranks_goes_on(tmp_path: Path) -> None:
     assert float(said.split("loss ")[1]) == pytest.approx(float(straight), rel=1e-4)
 
 
-def test_a_copy_is_written_and_not_what_came_later(tmp_path: Path) -> None:
-    model, saver = small(tmp_path)
-    before = model.weight.detach().clone()
-    saver.step = 1
-    saver.save()
-    with torch.no_grad():
-        model.weight.zero_()
-    saver.wait()
+def test_the_optimizer_waits_for_the_copy(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.BatchNorm1d(64))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0)
+    saver = saving.Checkpointer(model, optimizer, directory=tmp_path, every=1, keep=100)
+    before = []
+    for step in saver.steps(8):
+        before.append([value.clone() for value in model.state_dict().values()])
+        model(torch.randn(4, 64) + step).square().sum().backward()
+        optimizer.step()
+    for step in range(1, 8):
+        other = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.BatchNorm1d(64))
+        place = tmp_path / "other"
+        place.mkdir(exist_ok=True)
+        (tmp_path / f"step-{step:08d}").rename(place / f"step-{step:08d}")
+        restored = saving.Checkpointer(other, torch.optim.AdamW(other.parameters()), directory=place)
+        assert restored.step == step
+        assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), before[step], strict=True))
+
+
+def test_a_change_that_no_optimizer_made_is_found_out(tmp_path: Path) -> None:
+    model, saver = small(tmp_path, every=1)
+    assert isinstance(model, torch.nn.Module)
+    held = threading.Event()
+    saver._copier.submit(held.wait)  # so that the copy comes after the change
+    for step in saver.steps(3):
+        if step == 1:
+            with torch.no_grad():
+                model.weight.zero_()
+            held.set()
+    assert [checkpoints.step_of(path) for path in checkpoints.complete(tmp_path)] == [2, 3]
     other, restored = small(tmp_path)
-    assert restored.step == 1
-    assert torch.equal(other.weight, before)
+    assert isinstance(other, torch.nn.Module)
+    assert restored.step == 3
+    assert torch.equal(other.weight, torch.zeros(4, 4))
 
 
 def test_only_the_newest_are_kept_and_half_ones_are_passed_over(tmp_path: Path) -> None:

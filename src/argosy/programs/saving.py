@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch training that hardly hold it up: copied in memory at once, written in the background.
+"""Checkpoints of PyTorch training that hardly hold it up: copied in memory beside the next step, written after that.
 
     checkpointer = Checkpointer(model, optimizer, every=100)
     for step in checkpointer.steps(1000):       # from 0, or from where the last run got to
@@ -7,6 +7,11 @@
 Imported by training code as `argosy.sdk.checkpoint`, and travels with it like `checkpoints`. Works alone and in a process
 group, for DDP and FSDP, and reads a checkpoint into another number of ranks than wrote it: the files are those of
 `torch.distributed.checkpoint`. Needs PyTorch 2.4 or newer, which is imported when a `Checkpointer` is made.
+
+Parameters and the optimizer's state change in `optimizer.step()` alone, so they are copied while the next step computes its
+gradients, and only the optimizer waits for the copy. Whoever changes them elsewhere is found out by PyTorch's own version
+counters (those of plain tensors, shards have none): that copy is thrown away, and from then on everything is copied before
+`save` returns.
 """
 
 from __future__ import annotations
@@ -56,8 +61,14 @@ class Checkpointer:
         self._leads = not joined or dist.get_rank() == 0
         # Collectives of the writing thread must not meet those of training.
         self._group = dist.new_group(backend="gloo") if joined else None
-        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._thread, self._copier = ThreadPoolExecutor(1, "checkpoint"), ThreadPoolExecutor(1, "checkpoint-copy")
         self._writing: Future[None] | None = None
+        self._copying: Future[bool] | None = None
+        self._eager = self._owed = False
+        optimizers = self._optimizers()
+        self._hooked = bool(optimizers) and all(hasattr(each, "register_step_pre_hook") for each in optimizers)
+        for each in optimizers if self._hooked else ():
+            each.register_step_pre_hook(self._copied)
         self._copy: Tree = {}
         self.step = 0
         """Steps that are done; after a restore, those of the checkpoint."""
@@ -68,26 +79,56 @@ class Checkpointer:
         while self.step < total:
             yield self.step
             self.step += 1
-            if self.step % self._every == 0 or self.step == total:
+            if self.step % self._every == 0 or self.step == total or self._owed:
                 self.save()
         self.wait()
 
     def save(self) -> None:
-        """Copy the present state and write it in the background. Raises what the last write raised (OSError: the disk)."""
+        """Take the present state and write it in the background. Raises what the last write raised (OSError: the disk)."""
         if self._directory is None:
             return
         self.wait()
         if self.step and checkpoints.is_complete(checkpoints.place_of(self._directory, self.step)):
             return
-        _copy_into(self._copy, self._state())
+        self._owed = False
+        later = {_address(p) for p in self._model.parameters()} if self._hooked and not self._eager else set()
+        copies = _Copies(later)
+        copies.plan(self._copy, self._state(), of_optimizer=False)
         progress = json.dumps({"step": self.step, **self.values})
-        self._writing = self._thread.submit(self._write, self._directory, self.step, progress)
+        if copies.waiting:
+            self._copying = self._copier.submit(copies.finish)
+        self._writing = self._thread.submit(self._write_when, self._copying, self._directory, self.step, progress)
 
     def wait(self) -> None:
         """Wait until nothing is being written any more. Raises what the write raised."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
+
+    def _copied(self, *_: object) -> None:
+        """Before the optimizer changes anything: wait for the copy."""
+        copying = self._copying
+        if copying is not None:
+            copying.result()
+
+    def _write_when(self, copying: Future[bool] | None, directory: Path, step: int, progress: str) -> None:
+        whole = copying is None or copying.result()
+        self._copying = None
+        if self._group is not None:
+            whole = self._all(whole)
+        if whole:
+            self._write(directory, step, progress)
+        else:
+            self._eager = self._owed = True
+
+    def _all(self, whole: bool) -> bool:
+        """Whether it is so on every rank."""
+        import torch  # noqa: PLC0415
+        import torch.distributed as dist  # noqa: PLC0415
+
+        told = torch.tensor(int(whole))
+        dist.all_reduce(told, dist.ReduceOp.MIN, group=self._group)
+        return bool(told.item())
 
     def _write(self, directory: Path, step: int, progress: str) -> None:
         import torch.distributed as dist  # noqa: PLC0415
@@ -147,26 +188,60 @@ class Checkpointer:
         return self._optimizer if isinstance(self._optimizer, list | tuple) else (self._optimizer,)
 
 
-def _copy_into(kept: Tree, state: Mapping[str, Any]) -> None:
-    """Bring a copy in main memory to the present state, in the memory that it had the last time."""
+class _Copies:
+    """Bringing a copy to the present state, in the memory that it had the last time: some of it now, some beside training."""
+
+    def __init__(self, later: set[int]) -> None:
+        """`later`: addresses of the parameters, which may be copied beside training; empty where nothing may."""
+        self._later = later
+        self.waiting: list[tuple[Any, Any, int]] = []
+        """Where to, where from, and the version that is meant."""
+
+    def plan(self, kept: Tree, state: Mapping[str, Any], *, of_optimizer: bool) -> None:
+        """Go through a state; what may not wait is copied here. Buffers may not: they change while gradients are computed."""
+        import torch  # noqa: PLC0415
+
+        for name in [name for name in kept if name not in state]:
+            del kept[name]
+        for name, value in state.items():
+            if isinstance(value, Mapping):
+                there = kept.get(name)
+                kept[name] = there if isinstance(there, dict) else {}
+                self.plan(kept[name], value, of_optimizer=of_optimizer or name == _OPTIMIZER)
+            elif isinstance(value, torch.Tensor):
+                there = kept.get(name)
+                if not (isinstance(there, torch.Tensor) and there.shape == value.shape and there.dtype == value.dtype):
+                    there = kept[name] = _room_for(value)
+                if self._later and (of_optimizer or _address(value) in self._later):
+                    source = _local(value)
+                    self.waiting.append((_local(there), source, source._version))
+                else:
+                    _local(there).copy_(_local(value))
+            else:
+                kept[name] = value
+
+    def finish(self) -> bool:
+        """Copy the rest; whether nothing was changed meanwhile."""
+        for there, value, _ in self.waiting:
+            there.copy_(value)
+        return all(value._version == version for _, value, version in self.waiting)
+
+
+def _room_for(value: Any) -> Any:
+    """Memory for a copy: the machine's own for a plain tensor, the device's for a shard that knows its mesh."""
     import torch  # noqa: PLC0415
 
-    for name in [name for name in kept if name not in state]:
-        del kept[name]
-    for name, value in state.items():
-        if isinstance(value, Mapping):
-            there = kept.get(name)
-            kept[name] = there if isinstance(there, dict) else {}
-            _copy_into(kept[name], value)
-        elif isinstance(value, torch.Tensor) and hasattr(value, "to_local"):
-            kept[name] = value.detach().clone()  # a shard with its place among the others
-        elif isinstance(value, torch.Tensor):
-            there = kept.get(name)
-            if not (isinstance(there, torch.Tensor) and there.shape == value.shape and there.dtype == value.dtype):
-                there = kept[name] = torch.empty_like(value, device="cpu")
-            there.copy_(value)
-        else:
-            kept[name] = value
+    if hasattr(value, "to_local"):
+        return torch.empty_like(value)
+    return torch.empty_like(value, device="cpu", pin_memory=value.is_cuda)
+
+
+def _local(value: Any) -> Any:
+    return value.to_local() if hasattr(value, "to_local") else value
+
+
+def _address(value: Any) -> int:
+    return int(_local(value).data_ptr())
 
 
 def _flush_own(place: Path, rank: int) -> None:
