@@ -211,3 +211,20 @@ def test_a_pod_that_ended_is_made_anew_under_its_name() -> None:
     made.finish_deletions()
     made.step(S, "db")
     assert made.get(POD, "db-0")["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+def test_the_retention_policy_may_change_later() -> None:
+    template = {"metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    made = world(replicas=1, volumeClaimTemplates=[template])
+    settle(made)
+
+    def owners() -> list[str]:
+        (claim,) = made.all(PERSISTENT_VOLUME_CLAIM)
+        return [each["kind"] for each in claim["metadata"].get("ownerReferences") or ()]
+
+    assert owners() == []
+    for policy, expected in (("Delete", ["StatefulSet"]), ("Retain", [])):
+        spec = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": policy}}
+        made.change(STATEFUL_SET, made.get(STATEFUL_SET, "db"), {"spec": spec})
+        settle(made)
+        assert owners() == expected

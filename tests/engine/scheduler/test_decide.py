@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduler_world import info, node, snapshot
 
+from argosy.engine.scheduler.budgets import read_budget
 from argosy.engine.scheduler.decide import Decision, Rankings, decide
 from argosy.engine.scheduler.podinfo import PodInfo
 from argosy.engine.scheduler.snapshot import Snapshot
@@ -248,6 +249,22 @@ def test_a_gang_takes_room_for_all_of_it_or_from_nobody() -> None:
     assert too_many.preemptions == []
     assert too_many.bindings == []
     assert decide(filled(), gang(5, priority=9, preemptionPolicy="Never")).preemptions == []
+
+
+def test_preemption_spares_whom_a_budget_protects() -> None:
+    state = snapshot(node("a", cpu="2"), node("b", cpu="2"))
+    state.assume(info("guarded", "1", priority=1, labels={"app": "db"}), "a")
+    state.assume(info("free", "1", priority=2), "a")
+    state.assume(info("other", "2", priority=1, labels={"app": "db"}), "b")
+    vip = info("vip", "1", priority=9)
+    (preemption,) = decide(state, [vip]).preemptions
+    assert [v.key.name for v in preemption.victims] == ["guarded"]
+    budget = {"metadata": {"name": "db", "namespace": "default"}, "spec": {"selector": {"matchLabels": {"app": "db"}}}}
+    state.set_budgets([read_budget(budget)])
+    (preemption,) = decide(state, [vip]).preemptions
+    assert [v.key.name for v in preemption.victims] == ["free"], "of higher priority, but nobody protects it"
+    (preemption,) = decide(state, [info("large", "2", priority=9)]).preemptions
+    assert preemption.victims, "a budget does not keep out what fits nowhere else"
 
 
 def test_preemption_spares_whom_it_can() -> None:

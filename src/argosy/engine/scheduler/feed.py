@@ -10,11 +10,20 @@ from argosy.control.informer import Informer
 from argosy.control.pool import Informers
 from argosy.engine.controllers.claim.use import NO_PROVISIONER, waits_for_consumer
 from argosy.engine.controllers.pods import is_finished
+from argosy.engine.scheduler.budgets import read_budget
 from argosy.engine.scheduler.gangs import KINDS, announced
 from argosy.engine.scheduler.podinfo import PodInfo, gated, read
 from argosy.engine.scheduler.snapshot import Snapshot
 from argosy.engine.scheduler.waiting import Waiting
-from argosy.kinds import NAMESPACE, NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
+from argosy.kinds import (
+    NAMESPACE,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    STORAGE_CLASS,
+)
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, is_deleting, key_of, labels_of, name_of, uid_of
 
@@ -40,6 +49,7 @@ class Feed:
         self._left = left
         """Called with the uid of each pod that waits no more."""
         self._namespaces = informers.of(NAMESPACE)
+        self._disruption = informers.of(POD_DISRUPTION_BUDGET)
         self._classes = informers.of(STORAGE_CLASS)
         self._groups = {kind: informers.of(kind) for kind in KINDS}
         self._known_pods = informers.of(POD)
@@ -48,6 +58,7 @@ class Feed:
         self._listened: list[tuple[Informer, Callable[[Sequence[Change]], None]]] = [
             (informers.of(NODE), self._nodes),
             (self._classes, self._delays),
+            (self._disruption, self._budgets),
             (informers.of(PERSISTENT_VOLUME_CLAIM), self._claims),
             (informers.of(PERSISTENT_VOLUME), self._volumes),
             (self._namespaces, self._labels),
@@ -123,6 +134,9 @@ class Feed:
         if uid in self._waiting:
             self._waiting.remove(uid)
             self._left(uid)
+
+    def _budgets(self, changes: Sequence[Change]) -> None:
+        self._snapshot.set_budgets(read_budget(each) for each in self._disruption.items())
 
     def _delays(self, changes: Sequence[Change]) -> None:
         waiting = [each for each in self._classes.items() if waits_for_consumer(each)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from argosy.engine.scheduler.budgets import violating
 from argosy.engine.scheduler.filters import Fit
 from argosy.engine.scheduler.nodeinfo import NodeInfo
 from argosy.engine.scheduler.podinfo import PodInfo
@@ -32,7 +33,9 @@ def may_preempt(pod: PodInfo, snapshot: Snapshot) -> bool:
 
 
 def preempt(pod: PodInfo, snapshot: Snapshot) -> Preemption | None:
-    """The cheapest way to make room: victims of the lowest priority, as few as can be, the youngest first."""
+    """The cheapest way to make room: nobody whom a budget protects, victims of the lowest priority, as few as can be, the
+    youngest first.
+    """
     fit = Fit(pod, snapshot)
     if fit.blocked:
         return None
@@ -45,7 +48,7 @@ def preempt(pod: PodInfo, snapshot: Snapshot) -> Preemption | None:
             found.append(Preemption(pod, node.name, tuple(victims)))
             if len(found) >= _CANDIDATES_MAX:
                 break
-    return min(found, key=_cost, default=None)
+    return min(found, key=lambda each: (len(violating(each.victims, snapshot.budgets)), *_cost(each)), default=None)
 
 
 def _victims(pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> list[PodInfo] | None:
@@ -57,7 +60,11 @@ def _victims(pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> list[PodInfo] 
         if Fit(pod, snapshot).why_not(node):
             return None
         victims: list[PodInfo] = []
-        for each in reversed(lower):  # the most important is the first to be spared
+        protected = violating(lower, snapshot.budgets)
+        # Whom a budget protects is spared first, then the most important.
+        important = list(reversed(lower))
+        guarded = [each for each in important if each.uid in protected]
+        for each in (*guarded, *(each for each in important if each.uid not in protected)):
             snapshot.assume(each, node.name)
             if Fit(pod, snapshot).why_not(node):
                 snapshot.forget(each.uid)

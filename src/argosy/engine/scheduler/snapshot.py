@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from argosy.engine.scheduler.affinity import Term
+from argosy.engine.scheduler.budgets import Budget
 from argosy.engine.scheduler.gangs import GangName
 from argosy.engine.scheduler.nodeinfo import NodeInfo
 from argosy.engine.scheduler.podinfo import PodInfo
@@ -33,6 +34,7 @@ class Snapshot:
         self.volumes: dict[str, Obj] = {}
         self.delayed_classes: Mapping[str, bool] = {}
         """Storage classes whose claims wait for a pod to be given a node, and whether volumes are made for them."""
+        self.budgets: tuple[Budget, ...] = ()
         self.gangs: dict[GangName, int] = {}
         """How many members must be placed together, of the gangs that a PodGroup announces."""
         self.gang_families: frozenset[str] = frozenset()
@@ -233,6 +235,10 @@ class Snapshot:
             self.namespaces = dict(labels)
             self._recount()
             self.gains += 1
+
+    def set_budgets(self, budgets: Iterable[Budget]) -> None:
+        """What may be disrupted; asked only when somebody has to leave."""
+        self.budgets = tuple(budgets)
 
     def set_gangs(self, gangs: Mapping[GangName, int], families: frozenset[str]) -> None:
         """What PodGroups announce."""

@@ -9,7 +9,7 @@ from argosy.engine.controllers.pods import pod_from_template
 from argosy.intent import Related
 from argosy.kinds import PERSISTENT_VOLUME_CLAIM, STATEFUL_SET
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import name_of, namespace_of, owner_reference
+from argosy.meta.objects import name_of, namespace_of, owner_reference, uid_of
 
 NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 INDEX_LABEL = "apps.kubernetes.io/pod-index"
@@ -80,11 +80,27 @@ def make_claims(stateful_set: Obj, ordinal: int) -> list[Obj]:
         if meta.get("annotations"):
             claim["metadata"]["annotations"] = dict(meta["annotations"])
         if retained == "Delete":
-            reference = owner_reference(stateful_set, STATEFUL_SET)
-            reference.pop("controller")
-            claim["metadata"]["ownerReferences"] = [{**reference, "blockOwnerDeletion": False}]
+            claim["metadata"]["ownerReferences"] = [_reference(stateful_set)]
         made.append(claim)
     return made
+
+
+def owners_wanted(stateful_set: Obj, claim: Obj) -> list[Obj] | None:
+    """The owners that a claim should have as the retention policy is now; None when it has them."""
+    present = list(claim["metadata"].get("ownerReferences") or ())
+    others = [each for each in present if each.get("uid") != uid_of(stateful_set)]
+    policy = dig(stateful_set, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted", default="Retain")
+    goes = policy == "Delete"
+    if goes == (len(others) < len(present)):
+        return None
+    return [*others, _reference(stateful_set)] if goes else others
+
+
+def _reference(stateful_set: Obj) -> Obj:
+    """A set that takes its claims along when it goes, without controlling them."""
+    reference = owner_reference(stateful_set, STATEFUL_SET)
+    reference.pop("controller")
+    return {**reference, "blockOwnerDeletion": False}
 
 
 def claims_wanted() -> Related:

@@ -6,7 +6,7 @@ from argosy.engine.controllers.claims import claim
 from argosy.engine.controllers.history import History, expired, history
 from argosy.engine.controllers.pods import Tally, availability, is_finished, resolve_int_or_percent, soonest, tally
 from argosy.engine.controllers.statefulset import identity
-from argosy.intent import Action, Create, Delete, Observed, Plan, Reason
+from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.kinds import CONTROLLER_REVISION, PERSISTENT_VOLUME_CLAIM, POD, STATEFUL_SET
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
@@ -21,6 +21,7 @@ def plan(seen: Observed) -> Plan:
     told = history(subject, STATEFUL_SET, seen.of(CONTROLLER_REVISION))
     draft = _Draft(seen, claimed.items, told)
     draft.actions += [*claimed.actions, *told.actions]
+    draft.retain()
     if draft.replicate() and draft.condemn():
         draft.update()
     status = draft.status()
@@ -47,8 +48,16 @@ class _Draft:
         self._ordered = spec.get("podManagementPolicy", "OrderedReady") == "OrderedReady"
         self._pods = {identity.ordinal_of(self.set, pod): pod for pod in pods}
         self._pods.pop(-1, None)
-        self._claims = {name_of(c) for c in seen.related.get(PERSISTENT_VOLUME_CLAIM, ())}
+        self._claims = {name_of(c): c for c in seen.related.get(PERSISTENT_VOLUME_CLAIM, ())}
         self._current = str(dig(self.set, "status", "currentRevision", default="")) or name_of(told.update)
+
+    def retain(self) -> None:
+        """Claims go with the set or stay behind, as it says now and not when they were made."""
+        for each in self._claims.values():
+            owners = identity.owners_wanted(self.set, each)
+            if owners is not None and not is_deleting(each):
+                patch: Obj = {"metadata": {"ownerReferences": owners or None}}
+                self.actions.append(Patch(PERSISTENT_VOLUME_CLAIM, key_of(each), patch, uid=uid_of(each)))
 
     def replicate(self) -> bool:
         """Make what is missing, replace what has ended. False: wait for a predecessor before anything else."""
@@ -145,13 +154,11 @@ class _Draft:
         policy = dig(self.set, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled", default="Retain")
         if policy != "Delete":
             return
-        namespace = key_of(self.set).namespace
         for name in sorted(self._claims):
             ordinal = int(name.rpartition("-")[2])
             if not self._start <= ordinal < self._end and ordinal not in condemned:
-                self.actions.append(
-                    Delete(PERSISTENT_VOLUME_CLAIM, key_of({"metadata": {"namespace": namespace, "name": name}}))
-                )
+                gone = self._claims[name]
+                self.actions.append(Delete(PERSISTENT_VOLUME_CLAIM, key_of(gone), uid=uid_of(gone)))
 
     def _revision_for(self, ordinal: int) -> Obj:
         """Below the partition, or below a pod that the rollout has not reached, a pod comes back as it was."""
