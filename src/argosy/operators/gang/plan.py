@@ -9,7 +9,7 @@ from __future__ import annotations
 from argosy import kinds
 from argosy.intent import Observed, Patch, Plan, Reason
 from argosy.meta.conditions import is_true_in
-from argosy.meta.json import dig, thaw
+from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
 from argosy.operators.gang import census, failing, podgroup, pods, restart
@@ -20,6 +20,8 @@ from argosy.operators.gang.framework import Framework
 from argosy.operators.gang.job import Job, read
 from argosy.operators.gang.problems import problems
 from argosy.operators.settings import OperatorSettings
+
+_USUAL_GRACE_SECONDS, _RESIZE_GRACE_SECONDS = 30, 5
 
 
 def plan(seen: Observed, framework: Framework, settings: OperatorSettings) -> Plan:
@@ -82,7 +84,7 @@ def _converge(draft: Draft, settings: OperatorSettings) -> None:
     _converge_services(draft)
     _converge_extras(draft)
     for stray in counted.strays:
-        draft.delete(kinds.POD, stray)
+        draft.delete(kinds.POD, stray, grace_seconds=_resize_grace(stray) if counted.outgrown else None)
     if not counted.missing:
         if job.whole_gang and not counted.strays:
             draft.remember(restart.forming(draft.memory, job))
@@ -133,6 +135,12 @@ def _make_pods(draft: Draft, gang: pods.Gang, settings: OperatorSettings) -> Non
         if given and given != made["spec"]["restartPolicy"]:
             overridden = "Restart policy in pod template overridden by restart policy in replica spec"
             draft.reasons.append(Reason("SetPodTemplateRestartPolicy", overridden, warning=True))
+
+
+def _resize_grace(pod: Obj) -> int | None:
+    """A resize takes seconds, also of programs that only note SIGTERM; a template that gives a time of its own has it."""
+    given = dig(pod, "spec", "terminationGracePeriodSeconds", default=_USUAL_GRACE_SECONDS)
+    return _RESIZE_GRACE_SECONDS if given == _USUAL_GRACE_SECONDS else None
 
 
 def _converge_services(draft: Draft) -> None:
