@@ -108,6 +108,10 @@ def test_nulls_that_are_not_allowed_vanish_and_whole_floats_are_integers() -> No
     spec = prepared(widget(i=1.0, l=[2.0]), i=integer, l={"type": "array", "items": integer})[0]
     assert spec == {"i": 1, "l": [2]}
     assert type(spec["i"]) is int
+    either = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+    spec = prepared(widget(i=2.0, l=[1.0, "1"]), i=either, l={"type": "array", "items": either})[0]
+    assert spec == {"i": 2, "l": [1, "1"]}
+    assert type(spec["i"]) is int
     copy = {**widget(), "spec": None}
     structural.prepare(copy, compiled(spec_schema()))
     assert "spec" not in copy

@@ -11,8 +11,10 @@ from typing import Any
 from argosy.meta import pack
 from argosy.meta.decode import decode
 from argosy.meta.json import Obj, thaw
-from argosy.meta.schema import INTEGER, LIST, Schema
+from argosy.meta.schema import INT_OR_STRING, INTEGER, LIST, Schema
 
+_WHOLE = (INTEGER, INT_OR_STRING)
+"""Where a client may write 1.0 and means 1, as Kubeflow's does with quantities."""
 _ROOT = ("apiVersion", "kind", "metadata")
 
 
@@ -82,7 +84,7 @@ def apply_defaults(value: Any, schema: Schema) -> None:
             for index, item in enumerate(value):
                 if isinstance(item, dict | list):
                     apply_defaults(item, items)
-                elif type(item) is float and items.code == INTEGER and item.is_integer():
+                elif type(item) is float and items.code in _WHOLE and item.is_integer():
                     value[index] = int(item)
         return
     if not isinstance(value, dict):
@@ -105,7 +107,7 @@ def apply_defaults(value: Any, schema: Schema) -> None:
         item = value[key]
         if isinstance(item, dict | list):
             apply_defaults(item, child_schema)
-        elif type(item) is float and child_schema.code == INTEGER and item.is_integer():
+        elif type(item) is float and child_schema.code in _WHOLE and item.is_integer():
             value[key] = int(item)
         elif item is None and child_schema.raw and not child_schema.nullable and not child_schema.preserve:
             del value[key]
