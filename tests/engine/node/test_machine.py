@@ -255,6 +255,7 @@ def test_the_startup_probe_holds_the_others_back():
     last_startup = max(t for kind, t in asked if kind == "startup")
     assert first_liveness > last_startup > 35
     assert world.status["containerStatuses"][0]["started"] is True
+    assert conditions(world.status)["Ready"] == "True"
 
 
 def test_a_startup_probe_that_never_passes_restarts():

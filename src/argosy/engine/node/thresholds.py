@@ -108,6 +108,7 @@ def _passed(turn: Turn, plan: ContainerPlan, kind: ProbeKind) -> None:
             if p.kind is not ProbeKind.STARTUP
         }
         turn.change(plan.name, probes={**state.probes, **restarted})
+        refresh_ready(turn, plan)
 
 
 def _remember(turn: Turn, plan: ContainerPlan, kind: ProbeKind, known: ProbeState) -> None:
