@@ -40,7 +40,6 @@ from argosy.engine.apiserver.verbs.update import update
 from argosy.engine.apiserver.verbs.watch import watch
 from argosy.engine.store import Store, StoreFailed
 from argosy.errors import ApiError, InternalError, TooLarge
-from argosy.meta.json import encode
 
 log = logging.getLogger(__name__)
 
@@ -269,4 +268,4 @@ def _failed(error: ApiError, *, wire: bool) -> Response:
     if not wire:
         return Response(error.code, headers, obj=body)
     headers["content-type"] = render.JSON_TYPE
-    return Response(error.code, headers, body=encode(body))
+    return Response(error.code, headers, body=render.line(body))

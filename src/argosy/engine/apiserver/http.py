@@ -20,8 +20,8 @@ from argosy.client.requests import Request, Response
 from argosy.engine.apiserver import impersonation
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
+from argosy.engine.apiserver.render import line
 from argosy.errors import ApiError, ServiceUnavailable, TooLarge
-from argosy.meta.json import encode
 
 _LARGEST_BODY = 3 * 1024 * 1024
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
@@ -146,7 +146,7 @@ class Edge:
 
 
 def _refused(error: ApiError) -> web.Response:
-    return web.Response(status=error.code, body=encode(error.status()), content_type="application/json")
+    return web.Response(status=error.code, body=line(error.status()), content_type="application/json")
 
 
 def _abandon(task: asyncio.Task[Response]) -> None:

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from argosy.client.requests import Event, Response
 from argosy.engine.apiserver import conversions, tables
@@ -32,6 +33,11 @@ class Form:
     name: str = ""
     version: str = "v1"
     include: str = "Metadata"
+
+
+def line(value: Any) -> bytes:
+    """A value as a body: JSON that ends its line, as Kubernetes' own does. Some clients show bodies as they come."""
+    return encode(value) + b"\n"
 
 
 def form_of(accept: str, include: str = "") -> Form:
@@ -81,12 +87,12 @@ class Renderer:
         if answer.watch is not None:
             return Response(answer.status, headers, chunks=self._lines(answer.watch, form))
         if form.name or (self._served is not None and self._served.converts):
-            return Response(answer.status, headers, body=encode(self._object(answer, form)))
+            return Response(answer.status, headers, body=line(self._object(answer, form)))
         if answer.records is not None:
             return Response(answer.status, headers, body=self._joined(answer.records, answer.meta))
         if answer.record is not None:
-            return Response(answer.status, headers, body=answer.record.raw)
-        return Response(answer.status, headers, body=encode(answer.obj))
+            return Response(answer.status, headers, body=answer.record.raw + b"\n")
+        return Response(answer.status, headers, body=line(answer.obj))
 
     def _shown(self, obj: Obj) -> Obj:
         if self._served is None or not self._served.converts:
@@ -142,11 +148,11 @@ class Renderer:
             served.listed_as.encode(), served.kind.api_version.encode(), encode(meta),
         )  # fmt: skip
         if served.custom:
-            return b"".join((head, b",".join([record.raw for record in records]), b"]}"))
+            return b"".join((head, b",".join([record.raw for record in records]), b"]}\n"))
         prefix = served.prefix
         cut = len(prefix)
         items = [b"{" + r.raw[cut:] if r.raw.startswith(prefix) else r.raw for r in records]
-        return b"".join((head, b",".join(items), b"]}"))
+        return b"".join((head, b",".join(items), b"]}\n"))
 
     async def _events(self, seen: AsyncGenerator[Seen, None], form: Form) -> AsyncGenerator[Event, None]:
         show = self._show_event(form)
