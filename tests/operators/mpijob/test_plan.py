@@ -238,7 +238,7 @@ def test_suspend_and_resume() -> None:
     w.settle()
     assert w.names(kinds.POD) == ["pi-launcher-x"], "the launcher's pod is its Job's to delete"
     assert w.get(kinds.JOB, "pi-launcher")["spec"]["suspend"] is True
-    assert reasons(w)[-2:] == [("Suspended", "True", "MPIJobSuspended"), ("Running", "False", "MPIJobSuspended")]
+    assert reasons(w)[-2:] == [("Running", "False", "MPIJobSuspended"), ("Suspended", "True", "MPIJobSuspended")]
     w.wait(60)
     w.remove(kinds.POD, "pi-launcher-x")
     launcher = {"template": {"spec": {"nodeSelector": {"queue": "a"}}}}

@@ -193,6 +193,8 @@ def _tell(draft: Draft) -> Plan:
     """Say in the status what launcher and workers are at."""
     job, world = draft.job, draft.world
     if job.base.suspend:
+        # Before the other, though upstream has it behind: the last condition is what people see of a job.
+        draft.condition(RUNNING, "MPIJobSuspended", f"MPIJob {draft.name} is suspended.", status="False")
         draft.condition(SUSPENDED, "MPIJobSuspended", "MPIJob suspended")
     elif is_true_in(draft.conditions, SUSPENDED):
         draft.condition(SUSPENDED, "MPIJobResumed", "MPIJob resumed", status="False")
@@ -206,10 +208,7 @@ def _tell(draft: Draft) -> Plan:
         return _fail(draft, *_launcher_verdict(draft))
     if world.evicted():
         return _fail(draft, "MPIJobEvicted", f"{world.evicted()}/{job.workers} workers are evicted")
-    if job.base.suspend:
-        message = f"MPIJob {draft.name} is suspended."
-        draft.condition(RUNNING, "MPIJobSuspended", message, status="False")
-    elif world.launching and world.count("Running") == job.workers and not _is_replacing(draft):
+    if not job.base.suspend and world.launching and world.count("Running") == job.workers and not _is_replacing(draft):
         draft.condition(RUNNING, "MPIJobRunning", f"MPIJob {draft.name} is running.")
     return draft.plan()
 
