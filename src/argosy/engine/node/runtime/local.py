@@ -32,6 +32,9 @@ from argosy.errors import NotFound
 KILL_SECONDS = 2.0
 """How long a killed command's shim may take to write down its end before it is killed too."""
 
+GROUP_SECONDS = 1.0
+"""How long after a run's end the last of its processes has surely left its control groups."""
+
 DESCRIPTORS_MAX = 1 << 20
 
 
@@ -297,6 +300,8 @@ class LocalRuntime:
     def _leave_groups(self, followed: runs.Followed) -> None:
         if followed.state.confinement.get("cgroups"):
             self._enforcer.remove(followed.state.id)
+            # A group whose last process is still dying stays; it must not stay until the next run happens to end.
+            asyncio.get_running_loop().call_later(GROUP_SECONDS, self._enforcer.remove, followed.state.id)
 
     async def _kill(self, followed: runs.Followed) -> None:
         """Kill the command, so that the shim can still write down the end; failing that, the shim."""
