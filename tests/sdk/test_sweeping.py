@@ -31,7 +31,11 @@ from argosy.sdk.workspace import Packed
 )
 def test_parameters(text: str, type: str, space: Obj) -> None:
     found = parse_parameter(text)
-    assert (found["name"], found["parameterType"], found["feasibleSpace"]) == (text.split("=", maxsplit=1)[0], type, space)
+    assert (found["name"], found["parameterType"], found["feasibleSpace"]) == (
+        text.split("=", maxsplit=1)[0],
+        type,
+        space,
+    )
 
 
 @pytest.mark.parametrize("text", ["lr", "=1..2", "lr=", "lr=1..", "lr=2..1", "lr=0..1:log", "lr=a,,b", "9=1,2"])

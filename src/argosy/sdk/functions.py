@@ -126,7 +126,8 @@ def _code_of(function: Callable[..., object], workdir: Path | None) -> _Code:
     module = function.__module__
     if module != "__main__" and "." in module:  # a package's: its imports start at the package's root
         root = path.parents[module.count(".") + (path.name == "__init__.py")]
-        return _Code(collect(workdir or root), module)
+        if workdir is None or workdir.resolve() == root:
+            return _Code(collect(root), module)
     here = Path.cwd()
     root = (workdir or (here if path.is_relative_to(here) else path.parent)).resolve()
     if not path.is_relative_to(root):
