@@ -180,7 +180,7 @@ class Upheaval:
         runs = list(self._runs())
         found = [*self._files(set(pods)), *self._processes(pods, runs)]
         addresses = Counter(str(a) for pod in pods.values() if (a := dig(pod, "status", "podIP")))
-        found += self._namespaces(addresses)
+        found += self._namespaces(addresses, runs)
         found += [f"{n} pods have the address {a}" for a, n in addresses.items() if n > 1]
         found += [
             f"mount {line}"
@@ -227,13 +227,18 @@ class Upheaval:
             if processes.children(run.pid) != [run.command_pid]:
                 yield f"the shim of {run.id} has the children {processes.children(run.pid)}"
 
-    def _namespaces(self, addresses: Collection[str]) -> Iterator[str]:
+    def _namespaces(self, addresses: Collection[str], runs: Collection[StateFile]) -> Iterator[str]:
         if self.home.level is not Level.L2:
             return
         for holder in self._holders():
-            held = {t for t in _links(Path(f"/proc/{holder}/fd")) if t.startswith("net:")}
-            if len(held) != len(addresses) + 1:
-                yield f"the holder keeps {len(held)} network namespaces for {len(addresses)} pods"
+            held = set(_links(Path(f"/proc/{holder}/fd")))
+            lived_in = {run.id: str(Path(f"/proc/{run.pid}/ns/net").readlink()) for run in runs}
+            yield from (
+                f"the holder does not keep the network of {run}" for run, ns in lived_in.items() if ns not in held
+            )
+            kept = sum(link.startswith("net:") for link in held) - 1  # its own
+            if kept > len(addresses):
+                yield f"the holder keeps {kept} network namespaces for {len(addresses)} pods"
             lines = Path(f"/proc/{holder}/net/dev").read_text().splitlines()[2:]
             there = {line.partition(":")[0].strip() for line in lines} - {"lo"}
             wanted = {f"ap{socket.inet_aton(a).hex()}" for a in addresses}

@@ -18,7 +18,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from manifest_verdicts import Outcome, Stand, Verdict, absent_directory, ends_by_itself, lack, moved, pod_stand, stand
+from manifest_verdicts import (
+    Outcome,
+    Stand,
+    Verdict,
+    absent_directory,
+    ends_by_itself,
+    foreign_image,
+    lack,
+    moved,
+    pod_stand,
+    stand,
+)
 
 from argosy import kinds
 from argosy.client.client import Client
@@ -50,6 +61,7 @@ class Trial:
     made: list[tuple[Kind, Key]] = field(default_factory=list)
     namespaces: set[str] = field(default_factory=set)
     needs: list[str] = field(default_factory=list)
+    objects: Sequence[Obj] = ()
 
 
 class ManifestRunner:
@@ -107,6 +119,7 @@ class ManifestRunner:
         homes = {obj["metadata"].get("namespace") for obj in objects}
         homes |= {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Namespace"}
         objects = [moved(obj, {home: f"{trial.namespace}-{home}" for home in homes if home}) for obj in objects]
+        trial.objects = objects
         for obj in in_order(objects):
             try:
                 await self._create(trial, obj)
@@ -195,6 +208,8 @@ class ManifestRunner:
             return Outcome(Verdict.NEEDS, lacks), ""
         if late and (image := self._pulling(trial)):
             return Outcome(Verdict.NEEDS, f"{image}, which is still being built"), ""
+        if broken and (image := foreign_image(trial.objects)):
+            return Outcome(Verdict.NEEDS, f"what the image {image} holds: {text}"), ""
         if broken:
             return Outcome(Verdict.BROKEN, f"{text}; {self._events(trial)}"), ""
         if not late:
@@ -213,13 +228,14 @@ class ManifestRunner:
         return [p for p in self._informers.of(kinds.POD).items() if namespace_of(p) in trial.namespaces]
 
     def _refusal(self, trial: Trial) -> str:
-        """What an operator says of an object that it makes no pods for."""
+        """What an operator says of an object that it makes no pods for, or a controller of a missing ServiceAccount."""
+        kinds_made = {kind.kind for kind, _ in trial.made if "." in kind.group}
         told = [
             f"{dig(e, 'involvedObject', 'kind')}: {e.get('message')}"
             for e in self._informers.of(kinds.EVENT).items()
             if namespace_of(e) in trial.namespaces
             and e.get("type") == "Warning"
-            and dig(e, "involvedObject", "kind") in {kind.kind for kind, _ in trial.made if "." in kind.group}
+            and (dig(e, "involvedObject", "kind") in kinds_made or "serviceaccount" in str(e.get("message")))
         ]
         return told[-1] if told else ""
 

@@ -13,7 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from argosy.meta.conditions import find
+from argosy.engine.node.images.catalogue import CatalogueFiles
+from argosy.engine.node.images.resolve import ImageError, find
+from argosy.meta.conditions import find as condition_of
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of
 
@@ -89,6 +91,8 @@ def _custom(obj: Obj) -> Stand:
     title = f"{obj['kind']} {name_of(obj)}"
     conditions = dig(obj, "status", "conditions", default=[])
     true = [str(c.get("type")) for c in conditions if c.get("status") == "True"]
+    if dig(obj, "spec", "suspend") or dig(obj, "spec", "runPolicy", "suspend"):
+        return Stand(True, f"{title} is suspended, as its spec says")
     for type in _ENDS:
         if type in true:
             return Stand(True, f"{title}: {type}")
@@ -100,7 +104,7 @@ def _custom(obj: Obj) -> Stand:
 def _job(job: Obj) -> Stand:
     title = f"Job {name_of(job)}"
     spec = job["spec"]
-    complete, failed = find(job, "Complete"), find(job, "Failed")
+    complete, failed = condition_of(job, "Complete"), condition_of(job, "Failed")
     if complete and complete.get("status") == "True":
         return Stand(True, f"{title} complete: {dig(job, 'status', 'succeeded', default=0)} succeeded")
     if failed and failed.get("status") == "True":
@@ -119,7 +123,7 @@ def pod_stand(pod: Obj) -> Stand:
     """Where a pod stands."""
     title = f"Pod {name_of(pod)}"
     phase = dig(pod, "status", "phase", default="Pending")
-    ready = find(pod, "Ready")
+    ready = condition_of(pod, "Ready")
     if phase == "Succeeded":
         return Stand(True, f"{title} succeeded")
     if phase == "Running" and ready and ready.get("status") == "True":
@@ -148,7 +152,7 @@ def _statuses(pod: Obj) -> list[Obj]:
 
 
 def _unplaced(pod: Obj) -> str:
-    placed = find(pod, "PodScheduled")
+    placed = condition_of(pod, "PodScheduled")
     if not placed or placed.get("status") != "False":
         return ""
     message = str(placed.get("message"))
@@ -223,3 +227,28 @@ def moved(value: Any, homes: Mapping[str, str]) -> Any:
     if found.get("kind") == "Namespace" and found.get("apiVersion") == "v1":
         found["metadata"] = {**found["metadata"], "name": homes.get(found["metadata"]["name"])}
     return found
+
+
+def images(value: object) -> list[str]:
+    """Every image that an object names."""
+    if isinstance(value, list):
+        return [image for inner in value for image in images(inner)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["image"]] if isinstance(value.get("image"), str) else []
+    return own + [image for inner in value.values() for image in images(inner)]
+
+
+PLAIN_ENVIRONMENTS = frozenset(["host", "runtime", "python"])
+
+
+def foreign_image(objects: Iterable[Obj]) -> str:
+    """An image that holds programs of its own, which no environment of this machine has; empty when there is none."""
+    catalogue = CatalogueFiles(Path("/nowhere")).current()
+    for image in images(list(objects)):
+        try:
+            if find(catalogue, image, "images.yaml").environment not in PLAIN_ENVIRONMENTS:
+                return image
+        except ImageError:
+            return image
+    return ""

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 from engine_home import EngineHome
 from manifest_runner import play
-from manifest_verdicts import Outcome, Verdict
+from manifest_verdicts import Outcome, Verdict, foreign_image
 
-from argosy.engine.node.images.catalogue import CatalogueFiles
-from argosy.engine.node.images.resolve import ImageError, find
 from argosy.errors import UserError
 from argosy.meta.json import Obj
 from argosy.sdk.manifests import read
@@ -26,7 +24,6 @@ PLAIN_KINDS = frozenset(
     ["Pod", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job", "Service",
      "ConfigMap", "Secret", "Namespace"]
 )  # fmt: skip
-PLAIN_ENVIRONMENTS = frozenset(["host", "runtime", "python"])
 QUICK = ("job-sidecar", "job-backoff-limit-per-index", "recursive/pod-modify", "retainKeys", "multi-resource-1",
          "testdata/apply/testdir/rc.yaml")  # fmt: skip
 
@@ -37,22 +34,7 @@ def is_plain(path: Path) -> bool:
         objects = read([str(path)])
     except UserError:
         return False
-    catalogue = CatalogueFiles(Path("/nowhere")).current()
-    try:
-        environments = {find(catalogue, image, "images.yaml").environment for obj in objects for image in images(obj)}
-    except ImageError:
-        return False
-    return {obj["kind"] for obj in objects} <= PLAIN_KINDS and environments <= PLAIN_ENVIRONMENTS
-
-
-def images(value: object) -> list[str]:
-    """Every image that an object names."""
-    if isinstance(value, list):
-        return [image for inner in value for image in images(inner)]
-    if not isinstance(value, dict):
-        return []
-    own = [value["image"]] if isinstance(value.get("image"), str) else []
-    return own + [image for inner in value.values() for image in images(inner)]
+    return {obj["kind"] for obj in objects} <= PLAIN_KINDS and not foreign_image(objects)
 
 
 def run(home: EngineHome, *parts: str) -> dict[str, Outcome]:
