@@ -21,13 +21,13 @@ NODE_HERE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labe
 class Ruled(HostNetwork):
     """The host's network, with a kernel that writes down what it is told."""
 
-    def __init__(self, refusal=""):
+    def __init__(self, refusal="", refuses_late=False):
         super().__init__()
-        self.refusal = refusal
+        self.refusal, self.refuses_late = refusal, refuses_late
         self.scripts = []
 
     async def load_rules(self, script):
-        if self.refusal:
+        if self.refusal and (self.refuses_late is False or "argosy-trial" not in script):
             raise RulesRefused(self.refusal)
         self.scripts.append(script)
 
@@ -36,10 +36,10 @@ class Ruled(HostNetwork):
         return "".join(self.scripts)
 
 
-def with_network(check, refusal=""):
+def with_network(check, *refusal):
     async def main():
         async with cluster() as (client, informers):
-            network, gate = Ruled(refusal), PodGate()
+            network, gate = Ruled(*refusal), PodGate()
             settings = NetworkSettings(level=Level.L0)
             async with background(
                 run_network(client, network, settings, SystemClock(), informers=informers, gate=gate)
@@ -95,4 +95,18 @@ def test_where_nothing_is_enforced_every_policy_says_so():
         await until(told)
         await until(lambda: labelled(client, "ignored"))
 
-    with_network(check, refusal="there is no nft here")
+    with_network(check, "there is no nft here")
+
+
+def test_a_kernel_that_fails_later_is_told_too():
+    async def check(client, network, gate):
+        network.refusal, network.refuses_late = "out of memory", True
+        await client.create(NETWORK_POLICY, DENY)
+
+        async def told():
+            found = [e for e in (await client.list(EVENT)).items if e["reason"] == "PolicyNotEnforced"]
+            return bool(found) and "out of memory" in found[0]["message"]
+
+        await until(told)
+
+    with_network(check)

@@ -27,7 +27,7 @@ def rules(*elements):
 
 
 def test_a_network_without_rules_says_why():
-    assert asyncio.run(Kernel(Table(RulesRefused("no nft"))).open("a")) == "no nft"
+    assert asyncio.run(Kernel(Table(RulesRefused("no nft"))).open([rules()])) == "no nft"
 
 
 def test_what_may_work_later_is_tried_again():
@@ -35,7 +35,7 @@ def test_what_may_work_later_is_tried_again():
 
     async def scenario():
         kernel = Kernel(table, again_seconds=0)
-        assert await kernel.open("a") == ""
+        assert await kernel.open([rules()]) == ""
         table.refusals.append(ArgosyError("gone again"))
         await kernel.put("a", rules("1.1.1.1"))
 
@@ -48,8 +48,9 @@ def test_what_an_earlier_engine_left_is_replaced_in_one_step():
 
     async def scenario():
         kernel = Kernel(table)
-        await kernel.open("a")
-        assert "delete" not in table.scripts[-1], "until then it stays in force"
+        await kernel.open([rules()])
+        assert "table ip a\n" not in table.scripts[-1], "until then it stays in force"
+        assert table.scripts[-1].endswith("delete table ip argosy-trial\n")
         await kernel.put("a", rules("1.1.1.1"))
 
     asyncio.run(scenario())
@@ -62,7 +63,7 @@ def test_changes_that_come_together_go_together():
 
     async def scenario():
         kernel = Kernel(table)
-        await kernel.open("a", "b")
+        await kernel.open([rules()])
         await asyncio.gather(*(kernel.put("a", rules(f"1.1.1.{n}")) for n in range(9)), kernel.put("b", rules()))
         await kernel.put("a", rules("1.1.1.8"))  # nothing new
 
@@ -76,7 +77,7 @@ def test_tables_that_somebody_else_changed_are_made_anew():
 
     async def scenario():
         kernel = Kernel(table)
-        await kernel.open("a", "b")
+        await kernel.open([rules()])
         await kernel.put("b", rules("2.2.2.2"))
         table.refusals.append(RulesRefused("no such chain"))
         await kernel.put("a", rules("1.1.1.1"))
@@ -92,7 +93,7 @@ def test_rules_that_the_kernel_does_not_understand_are_an_error():
     async def scenario():
         table = Table()
         kernel = Kernel(table)
-        await kernel.open("a")
+        await kernel.open([rules()])
         table.refusals += [RulesRefused("syntax"), RulesRefused("syntax")]
         with pytest.raises(RulesRefused):
             await kernel.put("a", rules())

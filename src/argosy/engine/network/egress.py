@@ -13,38 +13,18 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Sequence
 from typing import NoReturn
 
+from argosy.engine.network.egress_rules import DOOR
 from argosy.engine.network.proxy import Downstream, splice
 from argosy.engine.network.reach import host_socket
-from argosy.engine.network.ruleset import Chain, Ruleset
-from argosy.engine.node.runtime.holder.netlink import GATEWAY
 from argosy.engine.node.runtime.spec import Network
 
 _log = logging.getLogger(__name__)
 
-TABLE = "argosy-egress"
-DOOR = (GATEWAY, 15001)
-"""Where connections to the outside arrive: the gateway's own address in the cluster's network."""
-_NEVER = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
-"""What is nobody's outside: this host, link-local (a cloud's metadata among it), multicast and reserved."""
-
 _ORIGINAL_DESTINATION = 80  # SO_ORIGINAL_DST
 _CONNECT_SECONDS = 10.0
 _BACKLOG = 512
-
-
-def inside(pod_cidr: str, service_cidr: str) -> tuple[str, ...]:
-    """The ranges that are not outside."""
-    return (pod_cidr, service_cidr, *_NEVER)
-
-
-def egress_rules(pod_cidr: str, ranges: Sequence[str]) -> Ruleset:
-    """The rule that leads pods' connections to the outside to the door. Pure."""
-    door = f"{DOOR[0]}:{DOOR[1]}"
-    rule = f"ip saddr {pod_cidr} ip daddr != {{ {', '.join(ranges)} }} meta l4proto tcp dnat to {door}"
-    return Ruleset({}, {"prerouting": Chain((rule,), "type nat hook prerouting priority -90;")})
 
 
 class Egress:

@@ -61,8 +61,12 @@ class PodGate:
 class Enforcement:
     """The table of policies, kept true."""
 
-    def __init__(self, kernel: Kernel, informers: Informers, dns_address: str, inside: Sequence[str]) -> None:
+    def __init__(
+        self, kernel: Kernel, informers: Informers, recorder: EventRecorder, dns_address: str, inside: Sequence[str]
+    ) -> None:
+        """`inside` are the ranges of addresses that are not outside the cluster."""
         self._kernel = kernel
+        self._recorder = recorder
         self._inside = inside
         self._policies = informers.of(NETWORK_POLICY)
         self._namespaces = informers.of(NAMESPACE)
@@ -101,8 +105,10 @@ class Enforcement:
         try:
             resolved = resolve(self._policies.items(), self._namespaces.items(), self._endpoints())
             await self._kernel.put(TABLE, policy_rules(resolved, self._inside))
-        except ArgosyError:
+        except ArgosyError as error:
             _log.exception("NetworkPolicies are not in force as they stand")
+            for policy in self._policies.items():
+                self._recorder.emit(NETWORK_POLICY, policy, _not_enforced(str(error)))
 
     def _endpoints(self) -> Sequence[Endpoint]:
         found = [self._dns]
@@ -129,13 +135,16 @@ class Enforcement:
 
 async def say_not_enforced(policies: Informer, recorder: EventRecorder, reason: str) -> NoReturn:
     """Tell about every policy, once, that it is without effect."""
-    message = f"pods are not held to this policy: {reason}"
     told: set[str] = set()
     async for policy in _seen(policies):
         if uid_of(policy) not in told:
             told.add(uid_of(policy))
-            recorder.emit(NETWORK_POLICY, policy, Reason("PolicyNotEnforced", message, warning=True))
+            recorder.emit(NETWORK_POLICY, policy, _not_enforced(reason))
     raise AssertionError("informers never end")
+
+
+def _not_enforced(why: str) -> Reason:
+    return Reason("PolicyNotEnforced", f"pods are not held to this policy: {why}", warning=True)
 
 
 async def label_nodes(client: Client, nodes: Informer, *, enforced: bool) -> NoReturn:

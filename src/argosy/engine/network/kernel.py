@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from argosy.engine.network.ruleset import Ruleset, change, creation
 from argosy.engine.node.runtime.spec import Network, RulesRefused
 from argosy.errors import ArgosyError
 
 _log = logging.getLogger(__name__)
+
+
+_TRIAL = "argosy-trial"
 
 
 class Kernel:
@@ -27,14 +31,15 @@ class Kernel:
         self._loaded: dict[str, Ruleset] = {}
         self._busy = asyncio.Lock()
 
-    async def open(self, *tables: str) -> str:
-        """See that there can be these tables. Returns why not, as a sentence; nothing when all is well.
+    async def open(self, trial: Iterable[Ruleset]) -> str:
+        """Try whether the network takes rules like these. Returns why not, as a sentence; nothing when all is well.
 
-        What an earlier engine put there stays in force until `put` replaces it, in one step.
+        The trial leaves nothing behind, and what an earlier engine put in force stays so until `put` replaces it in one step.
         """
+        script = "".join(creation(_TRIAL, rules) + f"delete table ip {_TRIAL}\n" for rules in trial)
         while True:
             try:
-                await self._network.load_rules("".join(f"add table ip {table}\n" for table in tables))
+                await self._network.load_rules(script)
             except RulesRefused as error:
                 return str(error)
             except ArgosyError as error:

@@ -14,16 +14,16 @@ from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.engine.network.dns import DnsServer
 from argosy.engine.network.dns_forward import Forwarder
-from argosy.engine.network.egress import TABLE as EGRESS
-from argosy.engine.network.egress import Egress, egress_rules, inside
+from argosy.engine.network.egress import Egress
+from argosy.engine.network.egress_rules import TABLE as EGRESS
+from argosy.engine.network.egress_rules import egress_rules, inside
 from argosy.engine.network.enforcement import Enforcement, PodGate, everybody, label_nodes, say_not_enforced
 from argosy.engine.network.ingress_proxy import IngressProxy
 from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.names import Names
-from argosy.engine.network.policy_rules import TABLE as POLICIES
 from argosy.engine.network.service_proxies import BY_SERVICE, ServiceProxies, index_slices
-from argosy.engine.network.service_rules import TABLE as SERVICES
 from argosy.engine.network.settings import NetworkSettings
+from argosy.engine.network.trial import trial
 from argosy.engine.node.runtime.spec import Level, Network
 from argosy.kinds import ENDPOINT_SLICE, NETWORK_POLICY, NODE, SERVICE
 
@@ -52,7 +52,8 @@ async def run(
     index_slices(slices)
     gate = gate or PodGate()
     kernel = Kernel(network)
-    refusal = await kernel.open(SERVICES, POLICIES, EGRESS)
+    ranges = inside(settings.pod_cidr, settings.service_cidr)
+    refusal = await kernel.open(trial(settings.pod_cidr, ranges))
     if refusal and settings.level is Level.L2:
         _log.info("Services go through a proxy, and NetworkPolicies are not enforced: %s", refusal)
     ruling = None if refusal else kernel
@@ -66,10 +67,9 @@ async def run(
                 telling = say_not_enforced(informers.of(NETWORK_POLICY), recorder, refusal)
                 group.create_task(telling, name="NetworkPolicies without effect")
             else:
-                ranges = inside(settings.pod_cidr, settings.service_cidr)
                 await kernel.put(EGRESS, egress_rules(settings.pod_cidr, ranges))
                 group.create_task(_insist(Egress(network).run, "the way out of the cluster"), name="way out")
-                enforcement = Enforcement(kernel, informers, settings.dns_address, ranges)
+                enforcement = Enforcement(kernel, informers, recorder, settings.dns_address, ranges)
                 group.create_task(enforcement.run(gate), name="NetworkPolicies")
             nodes = informers.of(NODE)
             group.create_task(label_nodes(client, nodes, enforced=not refusal), name="what the nodes enforce")

@@ -1,4 +1,4 @@
-from argosy.engine.network.egress import DOOR, egress_rules, inside
+from argosy.engine.network.egress_rules import DOOR, egress_rules, inside
 from argosy.engine.network.policies import Resolved
 from argosy.engine.network.policy_rules import policy_rules
 from argosy.meta.objects import Key

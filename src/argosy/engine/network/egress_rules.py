@@ -1,0 +1,25 @@
+"""The kernel's part of the way out: connections to the outside are led to one door. Pure; `egress` stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from argosy.engine.network.ruleset import Chain, Ruleset
+
+TABLE = "argosy-egress"
+DOOR = ("169.254.1.1", 15001)
+"""Where connections to the outside arrive: the gateway's own address in the cluster's network."""
+_NEVER = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+"""What is nobody's outside: this host, link-local (a cloud's metadata among it), multicast and reserved."""
+
+
+def inside(pod_cidr: str, service_cidr: str) -> tuple[str, ...]:
+    """The ranges that are not outside."""
+    return (pod_cidr, service_cidr, *_NEVER)
+
+
+def egress_rules(pod_cidr: str, ranges: Sequence[str]) -> Ruleset:
+    """The rule that leads pods' connections to the outside to the door."""
+    door = f"{DOOR[0]}:{DOOR[1]}"
+    rule = f"ip saddr {pod_cidr} ip daddr != {{ {', '.join(ranges)} }} meta l4proto tcp dnat to {door}"
+    return Ruleset({}, {"prerouting": Chain((rule,), "type nat hook prerouting priority -90;")})
