@@ -59,7 +59,7 @@ def test_values_stand_where_they_are_asked_for() -> None:
 
 
 def test_the_operator_understands_the_experiment() -> None:
-    sweep = Sweep("s", (parse_parameter("lr=0..1"),), "loss", goal=0.1, seed="7")
+    sweep = Sweep("s", (parse_parameter("lr=0..1"),), "loss", goal=0.1, seed="7", stop_after=5)
     run = TrainingRun(
         TRIAL_NAME, ("python", "a.py", *arguments_for((), ["lr"])), annotations={"a": TRIAL_NAME, "b": "c"}
     )
@@ -67,6 +67,8 @@ def test_the_operator_understands_the_experiment() -> None:
     found = read(made)
     assert found.wrong == ()
     assert (found.search.seed, found.goal, found.parallel, found.most) == ("7", 0.1, 3, 12)
+    assert found.stop is not None
+    assert found.stop.start_step == 5
     assert made["metadata"]["annotations"] == {"b": "c"}
 
 

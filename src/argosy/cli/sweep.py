@@ -46,6 +46,9 @@ def command(
     algorithm: Annotated[str, typer.Option(help=f"One of {', '.join(ALGORITHMS)}.")] = "random",
     goal: Annotated[float | None, typer.Option(help="End when a trial is as good as this.")] = None,
     failures: Annotated[int, typer.Option(min=0, help="End when more trials than this have failed.")] = 3,
+    stop_after: Annotated[
+        int, typer.Option(min=0, help="End a trial that is worse than the median after so many values; 0: never.")
+    ] = 0,
     seed: Annotated[str, typer.Option(help="The same seed makes the same trials.")] = "",
     nodes: Annotated[int, typer.Option(min=1, help="How many pods a trial.")] = 1,
     name: Annotated[str, typer.Option(help="The experiment's name; default: the script's, numbered.")] = "",
@@ -88,7 +91,7 @@ def command(
         claim=claim,
         backoff_limit=0,
     )
-    sweep = Sweep(name, parameters, metric, lowest, goal, trials, parallel, failures, algorithm, seed)
+    sweep = Sweep(name, parameters, metric, lowest, goal, trials, parallel, failures, algorithm, seed, stop_after)
     where = (namespace, context, kubeconfig)
     asyncio.run(_sweep(Launch(wish, workspace, requirements), sweep, where, None if detach else timeout, output))
 

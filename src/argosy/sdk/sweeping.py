@@ -33,6 +33,8 @@ class Sweep:
     failures: int = 3
     algorithm: str = "random"
     seed: str = ""
+    stop_after: int = 0
+    """How many values a trial prints before it may be ended early for doing worse than the median; 0: never."""
 
 
 def parse_parameter(text: str) -> Obj:
@@ -92,6 +94,10 @@ def experiment(sweep: Sweep, run: TrainingRun, shipment: Shipment, namespace: st
     if sweep.seed:
         algorithm["algorithmSettings"] = [{"name": "random_state", "value": sweep.seed}]
     facts: Mapping[str, str] = run.annotations
+    stopping: Obj = {}
+    if sweep.stop_after:
+        settings = [{"name": "start_step", "value": str(sweep.stop_after)}]
+        stopping = {"earlyStopping": {"algorithmName": "medianstop", "algorithmSettings": settings}}
     return {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Experiment",
@@ -104,6 +110,7 @@ def experiment(sweep: Sweep, run: TrainingRun, shipment: Shipment, namespace: st
         "spec": {
             "objective": objective,
             "algorithm": algorithm,
+            **stopping,
             "parameters": list(sweep.parameters),
             "parallelTrialCount": sweep.parallel,
             "maxTrialCount": sweep.trials,

@@ -144,7 +144,7 @@ def test_more_trials_resume_it_where_that_is_allowed() -> None:
         ({"parameters": []}, "spec.parameters is empty"),
         ({"objective": {"type": "minimize"}}, "spec.objective needs objectiveMetricName"),
         ({"trialTemplate": {}}, "spec.trialTemplate.trialSpec: it is missing"),
-        ({"earlyStopping": {"algorithmName": "medianstop"}}, "spec.earlyStopping is not done here"),
+        ({"earlyStopping": {"algorithmName": "magic"}}, "spec.earlyStopping.algorithmName 'magic' is not medianstop"),
         ({"metricsCollectorSpec": {"collector": {"kind": "File"}}}, "collector.kind 'File' is none of StdOut"),
         ({"maxTrialCount": 0}, "spec.maxTrialCount must be at least 1"),
     ],
@@ -180,7 +180,7 @@ def test_a_trial_makes_its_job_and_waits_for_the_metrics() -> None:
     end_job(world)
     world.settle()
     assert words(world.status)[-1] == "Running=True"
-    world.probed = {"metrics": [{"name": "loss", "min": "1", "max": "1", "latest": "1"}]}
+    world.probed = {"ended": True, "metrics": [{"name": "loss", "min": "1", "max": "1", "latest": "1"}]}
     world.settle()
     assert words(world.status) == ["Created=True", "Running=False", "Succeeded=True"]
     assert world.status["observation"]["metrics"][0]["latest"] == "1"
@@ -191,7 +191,7 @@ def test_a_retained_job_stays() -> None:
     world = trial(retainRun=True)
     world.settle()
     end_job(world)
-    world.probed = {"metrics": [{"name": "loss", "min": "1", "max": "1", "latest": "1"}]}
+    world.probed = {"ended": True, "metrics": [{"name": "loss", "min": "1", "max": "1", "latest": "1"}]}
     world.settle()
     assert len(world.of(kinds.JOB)) == 1
 
@@ -199,7 +199,7 @@ def test_a_retained_job_stays() -> None:
 @pytest.mark.parametrize(
     ("probed", "seconds", "says"),
     [
-        ({"metrics": [{"name": "loss", "latest": "unavailable"}]}, 0, "no line said loss=NUMBER"),
+        ({"ended": True, "metrics": [{"name": "loss", "latest": "unavailable"}]}, 0, "no line said loss=NUMBER"),
         ({}, 11, "the pods that printed them are gone"),
     ],
 )
@@ -233,3 +233,52 @@ def test_kinds_are_what_upstream_calls_them() -> None:
         "experiments.kubeflow.org", "trials.kubeflow.org", "suggestions.kubeflow.org",
     ]  # fmt: skip
     assert isinstance(TRIAL_OPERATOR.plan, partial)
+
+
+STOPPING = {
+    "algorithmName": "medianstop",
+    "algorithmSettings": [{"name": "min_trials_required", "value": "2"}, {"name": "start_step", "value": "3"}],
+}
+
+
+def test_later_trials_are_compared_with_the_median_of_those_before_them() -> None:
+    world = World(EXPERIMENT_OPERATOR, experiment(earlyStopping=STOPPING, maxTrialCount=4))
+    world.settle()
+    for name, average in zip(active(world), ("0.5", "0.3"), strict=True):
+        finish(world, name, "0.1")
+        world.change(TRIAL, name, {"metadata": {"annotations": {"argosy.dev/early-stopping-average": average}}})
+    world.settle()
+    rules = [t["spec"].get("earlyStoppingRules") for t in world.of(TRIAL) if t["metadata"]["name"] in active(world)]
+    assert rules == [[{"name": "loss", "value": "0.4", "comparison": "greater", "startStep": 3}]] * 2
+
+
+def watched(numbers: list[float], **probed: object) -> World:
+    rule = {"name": "loss", "value": "0.4", "comparison": "greater", "startStep": 3}
+    world = trial(earlyStoppingRules=[rule])
+    assert world.subject is not None
+    world.subject["metadata"]["annotations"] = {"argosy.dev/early-stopping-start-step": "3"}
+    world.settle()
+    latest = str(numbers[-1])
+    metrics = [{"name": "loss", "min": str(min(numbers)), "max": str(max(numbers)), "latest": latest}]
+    world.probed = {"ended": False, "metrics": metrics, "numbers": numbers, **probed}
+    return world
+
+
+def test_a_trial_that_does_worse_is_ended() -> None:
+    for numbers, stopped in (([0.9, 0.8], False), ([0.9, 0.8, 0.39], False), ([0.9, 0.8, 0.41], True)):
+        world = watched(numbers)
+        world.settle()
+        assert (words(world.status)[-1] == "EarlyStopped=True") is stopped
+        assert (world.of(kinds.JOB) == []) is stopped
+    assert words(world.status) == ["Created=True", "Running=False", "EarlyStopped=True"]
+    assert world.status["observation"]["metrics"][0]["min"] == "0.41"
+
+
+def test_what_a_trial_averaged_is_written_down() -> None:
+    world = watched([0.3, 0.2, 0.1, 0.0], ended=True)
+    end_job(world)
+    world.settle()
+    assert world.subject is not None
+    told = world.subject["metadata"]["annotations"]["argosy.dev/early-stopping-average"]
+    assert float(told) == pytest.approx(0.2)
+    assert words(world.status)[-1] == "Succeeded=True"

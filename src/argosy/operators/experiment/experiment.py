@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import uid_of
-from argosy.operators.experiment import metrics, outcome, template
+from argosy.operators.experiment import metrics, outcome, stopping, template
 from argosy.operators.experiment.space import Parameter
 from argosy.operators.experiment.space import read as read_space
 from argosy.operators.experiment.suggest import ALGORITHMS, Search
@@ -36,6 +36,7 @@ class Experiment:
     trial_spec: Obj
     """What every Trial's spec says alike."""
     template: Obj
+    stop: stopping.MedianStop | None
     wrong: tuple[str, ...]
 
     def reached(self, value: float) -> bool:
@@ -53,6 +54,8 @@ def read(subject: Obj) -> Experiment:
     metric, type = str(objective.get("objectiveMetricName") or ""), str(objective.get("type") or "")
     objective["metricStrategies"] = _strategies(objective, metric, type)
     strategy = next((s["value"] for s in objective["metricStrategies"] if s["name"] == metric), "latest")
+    stop, wrong_stop = stopping.read(spec)
+    wrong += wrong_stop
     wrong += _problems(spec, algorithm, parameters, metric, type)
     trial_spec: Obj = {
         "objective": objective,
@@ -80,6 +83,7 @@ def read(subject: Obj) -> Experiment:
         resumable=spec.get("resumePolicy") in _RESUMABLE,
         trial_spec=trial_spec,
         template=given,
+        stop=stop,
         wrong=tuple(wrong),
     )
 
@@ -117,8 +121,6 @@ def _problems(spec: Obj, algorithm: Obj, parameters: list[Parameter], metric: st
         found.append(f"spec.algorithm.algorithmName {name!r} is none of {', '.join(ALGORITHMS)}")
     if spec.get("nasConfig"):
         found.append("spec.nasConfig: architecture search is not done here")
-    if spec.get("earlyStopping"):
-        found.append("spec.earlyStopping is not done here: take it out")
     counts = ("parallelTrialCount", "maxTrialCount")
     found += [
         f"spec.{field} must be at least 1" for field in counts if isinstance(spec.get(field), int) and spec[field] < 1

@@ -32,6 +32,15 @@ def problems(formats: Sequence[str]) -> list[str]:
 
 def observe(log: str, names: Sequence[str], formats: Sequence[str] = ()) -> list[Obj]:
     """Least, greatest and latest value of each metric; those that were not printed are unavailable."""
+    return [_summary(name, values) for name, values in _values(log, names, formats).items()]
+
+
+def numbers_of(log: str, name: str, formats: Sequence[str] = ()) -> list[float]:
+    """Every number of one metric, in the order in which they were printed."""
+    return [number for text in _values(log, [name], formats)[name] if (number := _number(text)) is not None]
+
+
+def _values(log: str, names: Sequence[str], formats: Sequence[str]) -> dict[str, list[str]]:
     seen: dict[str, list[str]] = {name: [] for name in names}
     patterns = [re.compile(text) for text in formats or (_DEFAULT,)]
     for line in log.splitlines():
@@ -42,7 +51,7 @@ def observe(log: str, names: Sequence[str], formats: Sequence[str] = ()) -> list
                 name, value = match[1].strip(), match[2].strip()
                 if name in seen and value:
                     seen[name].append(value)
-    return [_summary(name, values) for name, values in seen.items()]
+    return seen
 
 
 def _summary(name: str, values: Sequence[str]) -> Obj:

@@ -8,11 +8,11 @@ from urllib.parse import quote
 from argosy import kinds
 from argosy.intent import Fetch, Operator
 from argosy.meta.json import Obj, decode, dig
-from argosy.meta.objects import name_of, namespace_of
+from argosy.meta.objects import annotations_of, name_of, namespace_of
 from argosy.operators.experiment import metrics, plan, trial
 from argosy.operators.experiment.experiment import formats_of
 from argosy.operators.experiment.outcome import pod_selector
-from argosy.operators.experiment.schema import EXPERIMENT, SUGGESTION, TRIAL
+from argosy.operators.experiment.schema import EXPERIMENT, START_STEP, SUGGESTION, TRIAL
 from argosy.operators.jaxjob.schema import JAX_JOB
 from argosy.operators.jobset.schema import JOB_SET
 from argosy.operators.mpijob.schema import MPI_JOB
@@ -45,17 +45,25 @@ def operators() -> tuple[Operator, ...]:
 
 
 async def read_metrics(fetch: Fetch, subject: Obj) -> Obj:
-    """`metrics`, once the pod that prints them has ended well; nothing before, and nothing of a trial that is over."""
+    """`metrics` and `ended`, once the pod that prints them has ended well; before that only of a trial that may be ended
+    early, for which every value counts: `numbers`. Nothing of a trial that is over.
+    """
     spec: Obj = subject.get("spec") or {}
     if trial.is_over(subject) or not dig(subject, "status", "conditions"):
         return {}
+    watched = START_STEP in annotations_of(subject)
     namespace = quote(namespace_of(subject))
     selector = quote(pod_selector(spec, name_of(subject)))
     pods = decode(await fetch(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")).get("items") or ()
-    pod = next((pod for pod in pods if dig(pod, "status", "phase") == "Succeeded"), None)
+    by_phase = {dig(pod, "status", "phase"): pod for pod in pods}
+    pod = by_phase.get("Succeeded") or (by_phase.get("Running") if watched else None)
     if pod is None:
         return {}
     container = str(spec.get("primaryContainerName") or pod["spec"]["containers"][0]["name"])
-    log = await fetch(f"/api/v1/namespaces/{namespace}/pods/{name_of(pod)}/log?container={quote(container)}")
+    raw = await fetch(f"/api/v1/namespaces/{namespace}/pods/{name_of(pod)}/log?container={quote(container)}")
+    log, formats = raw.decode(errors="replace"), formats_of(spec)
     names = [str(strategy["name"]) for strategy in dig(spec, "objective", "metricStrategies", default=())]
-    return {"metrics": metrics.observe(log.decode(errors="replace"), names, formats_of(spec))}
+    found: Obj = {"metrics": metrics.observe(log, names, formats), "ended": "Succeeded" in by_phase}
+    if watched:
+        found["numbers"] = metrics.numbers_of(log, str(dig(spec, "objective", "objectiveMetricName")), formats)
+    return found

@@ -17,7 +17,15 @@ from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, namespace_of, owner_reference, uid_of
 from argosy.operators.experiment.experiment import Experiment, read
 from argosy.operators.experiment.metrics import value_of
-from argosy.operators.experiment.schema import EXPERIMENT, LABEL_EXPERIMENT, NUMBER, SUGGESTION, TRIAL
+from argosy.operators.experiment.schema import (
+    EARLY_AVERAGE,
+    EXPERIMENT,
+    LABEL_EXPERIMENT,
+    NUMBER,
+    START_STEP,
+    SUGGESTION,
+    TRIAL,
+)
 from argosy.operators.experiment.suggest import Past, suggest
 from argosy.operators.experiment.template import run_spec
 from argosy.operators.gang.conditions import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, put
@@ -132,12 +140,13 @@ def _go_on(draft: _Draft, trials: Sequence[Obj]) -> None:
     room = experiment.parallel if experiment.most is None else min(experiment.parallel, experiment.most - ended)
     past = [Past(_assignments(trial), _loss(experiment, trial)) for trial in trials]
     number = max((_number(trial) for trial in trials), default=-1) + 1
+    rules = _rules(experiment, trials)
     made: list[Obj] = []
     while active + len(made) < room:
         assignments = suggest(experiment.search, past, number)
         if assignments is None:
             break
-        made.append(_trial(experiment, subject, assignments, number))
+        made.append(_trial(experiment, subject, assignments, number, rules))
         past.append(Past(assignments, None))
         number += 1
     draft.actions += [Create(TRIAL, trial) for trial in made]
@@ -149,9 +158,20 @@ def _go_on(draft: _Draft, trials: Sequence[Obj]) -> None:
     _keep_suggestion(draft, [*trials, *made])
 
 
-def _trial(experiment: Experiment, subject: Obj, assignments: dict[str, str], number: int) -> Obj:
+def _rules(experiment: Experiment, trials: Sequence[Obj]) -> list[Obj]:
+    """By which the next trials are ended early."""
+    if experiment.stop is None:
+        return []
+    told = [annotations_of(trial).get(EARLY_AVERAGE, "") for trial in trials]
+    return experiment.stop.rules(experiment.metric, [float(text) for text in told if text], lowest=experiment.lowest)
+
+
+def _trial(experiment: Experiment, subject: Obj, assignments: dict[str, str], number: int, rules: list[Obj]) -> Obj:
     mark = hashlib.sha256(f"{uid_of(subject)}/{number}".encode()).hexdigest()[:8]
     name, namespace = f"{name_of(subject)}-{mark}", namespace_of(subject)
+    annotations = {NUMBER: str(number)}
+    if experiment.stop is not None:
+        annotations[START_STEP] = str(experiment.stop.start_step)
     return {
         "apiVersion": TRIAL.api_version,
         "kind": TRIAL.kind,
@@ -159,11 +179,12 @@ def _trial(experiment: Experiment, subject: Obj, assignments: dict[str, str], nu
             "name": name,
             "namespace": namespace,
             "labels": {LABEL_EXPERIMENT: name_of(subject)},
-            "annotations": {NUMBER: str(number)},
+            "annotations": annotations,
             "ownerReferences": [owner_reference(subject, EXPERIMENT)],
         },
         "spec": {
             **experiment.trial_spec,
+            **({"earlyStoppingRules": rules} if rules else {}),
             "parameterAssignments": [{"name": key, "value": value} for key, value in assignments.items()],
             "runSpec": run_spec(experiment.template, assignments, name, namespace),
         },

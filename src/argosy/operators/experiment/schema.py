@@ -9,6 +9,10 @@ LABEL_EXPERIMENT = "katib.kubeflow.org/experiment"
 LABEL_TRIAL = "katib.kubeflow.org/trial"
 NUMBER = "argosy.dev/trial-number"
 """On a Trial: which one it is, from 0; suggestions are a function of it."""
+START_STEP = "argosy.dev/early-stopping-start-step"
+"""On a Trial: how many of its first values later trials are compared with."""
+EARLY_AVERAGE = "argosy.dev/early-stopping-average"
+"""On a Trial that has succeeded: the average of those values."""
 
 _OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 

@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from argosy.clock import parse_time, rfc3339
-from argosy.intent import Action, Create, Delete, Observed, Plan, Reason
+from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.meta.conditions import is_true
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.kind import Kind
-from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, owner_reference, uid_of
-from argosy.operators.experiment import outcome
+from argosy.meta.objects import annotations_of, is_deleting, key_of, labels_of, name_of, owner_reference, uid_of
+from argosy.operators.experiment import outcome, stopping
 from argosy.operators.experiment.metrics import UNAVAILABLE
-from argosy.operators.experiment.schema import LABEL_TRIAL, TRIAL
+from argosy.operators.experiment.schema import EARLY_AVERAGE, LABEL_TRIAL, START_STEP, TRIAL
 from argosy.operators.gang.conditions import CREATED, FAILED, RUNNING, SUCCEEDED, put
 
-METRICS_UNAVAILABLE = "MetricsUnavailable"
-_ENDS = (SUCCEEDED, FAILED, METRICS_UNAVAILABLE, "Killed", "EarlyStopped")
+METRICS_UNAVAILABLE, EARLY_STOPPED = "MetricsUnavailable", "EarlyStopped"
+_ENDS = (SUCCEEDED, FAILED, METRICS_UNAVAILABLE, EARLY_STOPPED, "Killed")
 _PATIENCE_SECONDS = 10.0
 """How long after a job's end its pods are looked for."""
 
@@ -65,16 +65,18 @@ def plan(seen: Observed, kinds: Kinds) -> Plan:
 def _judge(seen: Observed, story: _Story, kind: Kind, job: Obj) -> Plan:
     spec, status = seen.subject["spec"], story.status
     found = outcome.outcome_of(job, spec)
+    probed = seen.probed or {}
     again: float | None = None
+    actions: tuple[Action, ...] = ()
     if found.state == "failed":
         story.end(FAILED, "TrialFailed", f"Trial has failed. Job message: {found.message}", warning=True)
     elif found.state == "succeeded":
-        read = seen.probed or {}
-        metrics = read.get("metrics")
+        metrics = probed.get("metrics") if probed.get("ended") else None
         if metrics is not None:
             status["observation"] = {"metrics": metrics}
             name = dig(spec, "objective", "objectiveMetricName")
             if any(metric["name"] == name and metric["latest"] != UNAVAILABLE for metric in metrics):
+                actions = _early_average(seen.subject, probed)
                 story.end(SUCCEEDED, "TrialSucceeded", "Trial has succeeded")
             else:
                 _without_metrics(story, f"no line said {name}=NUMBER")
@@ -82,14 +84,32 @@ def _judge(seen: Observed, story: _Story, kind: Kind, job: Obj) -> Plan:
             _without_metrics(story, "the pods that printed them are gone, or their log cannot be read")
         else:
             again = _PATIENCE_SECONDS
-    actions = _clean(spec, kind, job) if is_over({"status": status}) else ()
+    elif rule := next(
+        (r for r in spec.get("earlyStoppingRules") or () if stopping.is_met(r, probed.get("numbers") or ())), None
+    ):
+        status["observation"] = {"metrics": probed["metrics"]}
+        story.tell_quietly(RUNNING, "TrialRunning", "Trial is running", status="False")
+        message = f"Trial is early stopped: {rule['name']} is {rule['comparison']} than {rule['value']}, the median at this point"
+        story.end(EARLY_STOPPED, "TrialEarlyStopped", message)
+        return Plan((Delete(kind, key_of(job), uid_of(job)),), status, tuple(story.reasons))
+    if is_over({"status": status}):
+        actions += _clean(spec, kind, job)
     return Plan(actions, status, tuple(story.reasons), again)
 
 
-def _without_metrics(story: _Story, why: str) -> None:
-    story.status["conditions"] = put(
-        story.conditions, RUNNING, "TrialRunning", "Trial is running", story.now, status="False"
+def _early_average(trial: Obj, probed: Obj) -> tuple[Action, ...]:
+    """What later trials are compared with, written down where it outlives the log."""
+    start = annotations_of(trial).get(START_STEP, "")
+    average = stopping.early_average(probed.get("numbers") or (), int(start)) if start.isdigit() else None
+    if average is None or EARLY_AVERAGE in annotations_of(trial):
+        return ()
+    return (
+        Patch(TRIAL, key_of(trial), {"metadata": {"annotations": {EARLY_AVERAGE: repr(average)}}}, uid=uid_of(trial)),
     )
+
+
+def _without_metrics(story: _Story, why: str) -> None:
+    story.tell_quietly(RUNNING, "TrialRunning", "Trial is running", status="False")
     story.end(METRICS_UNAVAILABLE, "TrialMetricsUnavailable", f"Metrics are not available: {why}", warning=True)
 
 
@@ -129,6 +149,10 @@ class _Story:
         if after != self.conditions:
             self.status["conditions"] = after
             self.reasons.append(Reason(reason, message, warning))
+
+    def tell_quietly(self, type: str, reason: str, message: str, *, status: str) -> None:
+        """Set a condition of which no event is made."""
+        self.status["conditions"] = put(self.conditions, type, reason, message, self.now, status=status)
 
     def end(self, type: str, reason: str, message: str, *, warning: bool = False) -> None:
         self.tell(type, reason, message, warning=warning)
