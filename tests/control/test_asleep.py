@@ -29,7 +29,10 @@ def test_the_first_object_wakes_them() -> None:
             sleepers = (Asleep(kinds.DEPLOYMENT, wake), Asleep(kinds.STATEFUL_SET, never))
             running = asyncio.create_task(run_operators(made.client, sleepers))
             for name in ("a", "b"):
-                template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+                template = {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [{"name": "c", "image": "i"}]},
+                }
                 spec = {"selector": {"matchLabels": {"app": name}}, "template": template}
                 metadata = {"name": name, "namespace": "default"}
                 await made.client.create(kinds.DEPLOYMENT, {"metadata": metadata, "spec": spec})
