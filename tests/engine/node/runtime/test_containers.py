@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,22 @@ def test_runs_and_ends_with_its_code(bench):
     assert ended.started_at <= ended.finished_at
     assert bench.output(pod) == "out\n"
     assert bench.output(pod, stream="stderr") == "err\n"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
+def test_a_login_shell_keeps_the_path_to_the_images_programs(bench):
+    if bench.level is Level.L0:
+        pytest.skip("at L0 /etc is the machine's")
+    pod = bench.pod()
+
+    async def scenario(runtime):
+        await runtime.create_pod(pod)
+        env = {"PATH": "/image/bin:/usr/bin:/bin"}
+        run = await runtime.start_container(bench.container(pod, "bash", "-lc", "echo $PATH", env=env))
+        await runtime.wait(run.id)
+
+    bench.run(scenario)
+    assert bench.output(pod) == "/image/bin:/usr/bin:/bin\n"
 
 
 def test_a_signal_reaches_the_command(bench):

@@ -21,11 +21,13 @@ An interpreter that lies in root's home here is for every user of a pod, so /roo
 _LIBRARY_LINKS = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 _COPIED_ETC = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/openssl.cnf", "ca-certificates.conf", "pki/tls/openssl.cnf",
-    "services", "protocols", "mime.types", "gai.conf", "fonts", "openmpi", "bash.bashrc", "profile", "os-release",
+    "services", "protocols", "mime.types", "gai.conf", "fonts", "openmpi", "bash.bashrc", "os-release",
     "debian_version", "redhat-release", "OpenCL", "vulkan", "python3", "inputrc", "shells",
 )  # fmt: skip
 _BOUND_ETC = ("ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted", "alternatives", "crypto-policies")
 _FILE_MAX = 4 * 1024 * 1024
+PROFILE = 'export PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}"\n'
+"""/etc/profile: a login shell, which many images are started through, keeps the path to the image's programs."""
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
 GROUP = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"
 
@@ -64,6 +66,7 @@ def build(directory: str, *, whole: bool = True) -> list[Bind]:
         os.symlink(os.path.realpath("/etc/localtime"), f"{directory}/etc/localtime")
     write(f"{directory}/etc/passwd", PASSWD)
     write(f"{directory}/etc/group", GROUP)
+    write(f"{directory}/etc/profile", PROFILE)
     write(f"{directory}/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
     for name in ("hosts", "resolv.conf"):
         write(f"{directory}/etc/{name}", "")
