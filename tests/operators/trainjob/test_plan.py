@@ -368,6 +368,19 @@ def test_torchtune_is_told_its_recipe():
     ]  # fmt: skip
 
 
+def test_training_that_keeps_checkpoints_comes_back_as_a_whole():
+    w = world(trainer={"env": [{"name": "RESUME_FROM", "value": "best"}]})
+    w.edit({"metadata": {"annotations": {"argosy.dev/checkpoint-dir": "/ckpt"}}})
+    w.settle()
+    assert env(w).items() >= {("CHECKPOINT_DIR", "/ckpt"), ("RESUME_FROM", "best")}
+    assert env(w)["ARGOSY_RESTART_EPOCH"] == {
+        "fieldRef": {"fieldPath": "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"}
+    }
+    assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10}
+    assert job_of(w)["template"]["spec"]["backoffLimit"] == 0
+    assert pod_of(w)["spec"]["restartPolicy"] == "Never"
+
+
 def test_the_peft_runtime_adapts_whatever_its_initializers_fetch():
     w = started(named("peft-lora"), trainer={"command": ["tune", "run"], "args": ["epochs=2"], "numNodes": 2})
     assert container(w)["command"] == [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import owner_reference
-from argosy.operators.trainjob import frameworks, mpi, patches, template, torch
+from argosy.operators.trainjob import frameworks, mpi, patches, resume, template, torch
 from argosy.operators.trainjob.job import Runtime, TrainJob
 from argosy.operators.trainjob.schema import DATASET, MODEL, NODE, TRAIN_JOB, TRAINER
 
@@ -33,6 +33,7 @@ def job_set(job: TrainJob, runtime: Runtime, owner: Obj) -> Obj:
     _set_trainer(job, runtime, jobs)
     if equip is not None:
         equip(job, runtime, jobs)
+    resume.equip(job, spec, _trainers(runtime, jobs))
     _set_initializer(job.dataset, DATASET, jobs)
     _set_initializer(job.model, MODEL, jobs)
     spec["suspend"] = job.suspend

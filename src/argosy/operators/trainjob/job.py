@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import labels_of, name_of, namespace_of
+from argosy.meta.objects import annotations_of, labels_of, name_of, namespace_of
+from argosy.operators.settings import PREFIX
 from argosy.operators.trainjob.schema import CONTROLLER, GROUP
 
+_CHECKPOINT_DIR = f"{PREFIX}checkpoint-dir"
 POLICIES = ("torch", "mpi", "jax", "xgboost", "flux")
 
 
@@ -33,6 +35,8 @@ class TrainJob:
     deadline: int | None
     """Seconds from its start, or from the last time that it was resumed."""
     managed_by: str
+    checkpoint_dir: str
+    """Where training keeps its checkpoints, so that it can go on from there; empty when it does not say."""
 
     @property
     def subdomain(self) -> str:
@@ -82,6 +86,7 @@ def read(subject: Obj) -> TrainJob:
         suspend=bool(spec.get("suspend")),
         deadline=spec.get("activeDeadlineSeconds") or None,
         managed_by=str(spec.get("managedBy") or CONTROLLER),
+        checkpoint_dir=annotations_of(subject).get(_CHECKPOINT_DIR, ""),
     )
 
 
