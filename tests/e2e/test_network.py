@@ -80,6 +80,18 @@ Server(("0.0.0.0", 8080), Talker).serve_forever()
 """
 
 
+_WATCHER = """
+import socket, sys, time
+while True:
+    try:
+        socket.create_connection((sys.argv[1], 8080), timeout=2).close()
+        print("open", flush=True)
+    except OSError:
+        print("shut", flush=True)
+    time.sleep(0.02)
+"""
+
+
 class Town:
     """Pods that can be asked to talk to each other."""
 
@@ -144,10 +156,7 @@ class Town:
 @pytest.fixture(scope="module")
 def kubeconfig() -> AsyncIterator[Path]:
     """An engine whose network enforces policies."""
-    if unavailable(Level.L2):
-        pytest.skip(f"L2 is not available here: {unavailable(Level.L2)}")
-    if not any(Path(program).exists() for program in PROGRAMS):
-        pytest.skip("nft is not installed")
+    _needs_rules()
     home = EngineHome(Level.L2)
     try:
         yield Path(home.up()["kubeconfig"])
@@ -166,13 +175,13 @@ def play(kubeconfig: Path, scene: Callable[[Town], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def town(kubeconfig: Path) -> AsyncIterator[Town]:
+async def town(kubeconfig: Path, *, keep: bool = False) -> AsyncIterator[Town]:
     async with connect(path=kubeconfig) as connection:
         client = connection.client
         try:
             yield Town(client)
         finally:
-            for kind in (kinds.NETWORK_POLICY, kinds.SERVICE, kinds.POD):
+            for kind in () if keep else (kinds.NETWORK_POLICY, kinds.SERVICE, kinds.POD):
                 for obj in (await client.list(kind)).items:
                     meta = obj["metadata"]
                     if meta["name"] != "kubernetes":
@@ -358,6 +367,57 @@ def test_the_nodes_say_that_policies_are_enforced(kubeconfig):
         assert {labels_of(node).get("argosy.dev/network-policy") for node in nodes} == {"enforced"}
 
     play(kubeconfig, scene)
+
+
+def test_policies_hold_while_the_engine_is_gone_and_while_it_comes_back():
+    _needs_rules()
+    home = EngineHome(Level.L2)
+
+    async def shut(kubeconfig: Path) -> None:
+        async with town(kubeconfig, keep=True) as found:
+            web = await found.pod("web")
+            command = ["python", "-c", _WATCHER, web]
+            spec = {"containers": [{"name": "c", "image": "python:3", "command": command}]}
+            meta = {"name": "watcher", "namespace": "default"}
+            await found.client.create(kinds.POD, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+            await said(found.client, b"open")
+            await found.policy("deny", podSelector={"matchLabels": {"app": "web"}})
+            await said(found.client, b"shut")
+
+    async def said(client: Client, word: bytes) -> None:
+        async with asyncio.timeout(_SECONDS):
+            while word not in await told(client):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def told(client: Client) -> bytes:
+        try:
+            return b"".join([chunk async for chunk in client.logs(kinds.POD, Key("default", "watcher"))])
+        except ApiError:
+            return b""
+
+    async def after(kubeconfig: Path) -> list[bytes]:
+        async with town(kubeconfig, keep=True) as found:
+            await found.pod("later", app="web")  # the new engine's network is at work
+            return (await told(found.client)).split()
+
+    try:
+        state = home.up()
+        asyncio.run(shut(Path(state["kubeconfig"])))
+        home.crash(int(state["pid"]))
+        state = home.up()
+        words = asyncio.run(after(Path(state["kubeconfig"])))
+        held = words[words.index(b"shut") :]
+        assert len(held) > 20
+        assert b"open" not in held
+    finally:
+        home.remove()
+
+
+def _needs_rules() -> None:
+    if unavailable(Level.L2):
+        pytest.skip(f"L2 is not available here: {unavailable(Level.L2)}")
+    if not any(Path(program).exists() for program in PROGRAMS):
+        pytest.skip("nft is not installed")
 
 
 def _own_address() -> str:

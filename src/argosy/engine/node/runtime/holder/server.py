@@ -137,7 +137,7 @@ class Holder:
             return False
         answer: Request = {}
         if operation == "hello":
-            answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid()}
+            answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid(), "pods": list(self.pods)}
             wire.send(line, answer, self.place.keep)  # the engine keeps the namespaces open, for the holder after this
             return False
         if operation == "pod":
@@ -260,6 +260,7 @@ def _open_ports() -> None:
         ("ipv4/ping_group_range", "0 0"),
         ("ipv4/ping_group_range", "0 65535"),  # refused where only one group exists
         ("ipv6/conf/default/disable_ipv6", "1"),
+        ("ipv4/icmp_ratelimit", "0"),  # who is refused by a policy is told so, every time
     ):
         try:
             confine.write_text(f"/proc/sys/net/{name}", value)
