@@ -165,7 +165,9 @@ def test_scaling_up_and_down_takes_the_unready_and_the_youngest_first():
     w.wait(60)
     scale(w, replicas=3)
     assert len(pods(w, "worker")) == 3
-    assert sorted(p["metadata"]["labels"]["ray.io/worker-group-replica-index"] for p in pods(w, "worker")) == list("012")
+    assert sorted(p["metadata"]["labels"]["ray.io/worker-group-replica-index"] for p in pods(w, "worker")) == list(
+        "012"
+    )
     ready(w)
     scale(w, replicas=1)
     assert [pod["metadata"]["name"] for pod in pods(w, "worker")] == [first]
