@@ -25,6 +25,7 @@ from manifest_verdicts import (
     absent_directory,
     ends_by_itself,
     foreign_image,
+    has_begun,
     lack,
     moved,
     pod_stand,
@@ -197,7 +198,7 @@ class ManifestRunner:
         claims = [
             c for c in self._informers.of(kinds.PERSISTENT_VOLUME_CLAIM).items() if namespace_of(c) in trial.namespaces
         ]
-        lacks = lack(pods, claims) or ("" if pods else self._refusal(trial))
+        lacks = lack(pods, claims) or ("" if any(map(has_begun, pods)) else self._refusal(trial))
         if lacks and not late:
             return None, lacks
         itself = next(filter(None, map(ends_by_itself, pods)), "")
@@ -208,7 +209,7 @@ class ManifestRunner:
             return Outcome(Verdict.NEEDS, lacks), ""
         if late and (image := self._pulling(trial)):
             return Outcome(Verdict.NEEDS, f"{image}, which is still being built"), ""
-        if broken and (image := foreign_image(trial.objects)):
+        if (broken or late) and (image := foreign_image(trial.objects)):
             return Outcome(Verdict.NEEDS, f"what the image {image} holds: {text}"), ""
         if broken:
             return Outcome(Verdict.BROKEN, f"{text}; {self._events(trial)}"), ""
@@ -235,7 +236,10 @@ class ManifestRunner:
             for e in self._informers.of(kinds.EVENT).items()
             if namespace_of(e) in trial.namespaces
             and e.get("type") == "Warning"
-            and (dig(e, "involvedObject", "kind") in kinds_made or "serviceaccount" in str(e.get("message")))
+            and (
+                dig(e, "involvedObject", "kind") in kinds_made
+                or any(text in str(e.get("message")) for text in ("serviceaccount", "are not served here"))
+            )
         ]
         return told[-1] if told else ""
 

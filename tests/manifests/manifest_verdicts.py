@@ -131,6 +131,13 @@ def pod_stand(pod: Obj) -> Stand:
     return Stand(False, f"{title}: {phase}", final=phase == "Failed")
 
 
+def has_begun(pod: Obj) -> bool:
+    """Whether anything of a pod has run."""
+    return any(status.get("containerID") for status in _statuses(pod))
+
+
+_NOT_FOUND = 127
+"""How a shell ends that is told to run what is not there."""
 _LACKS = re.compile(r"Insufficient ([\w./-]*\w)")
 
 
@@ -163,7 +170,7 @@ def _unplaced(pod: Obj) -> str:
         return f"whoever takes away the scheduling gate {gates[0]}"
     if (name := pod["spec"].get("schedulerName")) not in (None, "default-scheduler"):
         return f"the scheduler {name}"
-    if "node affinity/selector" in message or "untolerated taint" in message:
+    if any(text in message for text in ("affinity", "untolerated taint", "topology spread")):
         return f"another node ({dig(pod, 'spec', 'nodeSelector') or message})"
     if "persistentvolumeclaim" in message:
         return f"a volume ({message})"
@@ -178,7 +185,7 @@ def _container_lack(status: Obj) -> str:
     if waiting.get("reason") == "CreateContainerConfigError":
         return f"what it refers to: {message}"
     for ended in (dig(status, "state", "terminated"), dig(status, "lastState", "terminated")):
-        if ended and ended.get("reason") == "StartError":
+        if ended and (ended.get("reason") == "StartError" or ended.get("exitCode") == _NOT_FOUND):
             return f"a program of the image {status.get('image')}: {ended.get('message')}"
     return ""
 

@@ -139,11 +139,14 @@ class Connection:
         command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(source), str(self.directory), self.level]
         command.append(",".join(former))
         with (self.directory / "holder.log").open("ab") as log:
-            process = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd="/", env={}, check=False,
-                start_new_session=True, pass_fds=pass_on, timeout=START_SECONDS,
-            )  # fmt: skip
-        said = process.stdout.decode(errors="replace").strip()
+            try:
+                process = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd="/", env={}, check=False,
+                    start_new_session=True, pass_fds=pass_on, timeout=START_SECONDS,
+                )  # fmt: skip
+                said = process.stdout.decode(errors="replace").strip()
+            except subprocess.TimeoutExpired:
+                said = f"no answer within {START_SECONDS:.0f} s"
         if not said.startswith("ready"):
             raise UserError(
                 f"isolation level {self.level} did not come up: {said.removeprefix('error ') or 'no answer'}",

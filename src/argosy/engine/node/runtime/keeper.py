@@ -24,6 +24,9 @@ _END_SECONDS = 5
 """How long a holder may take to end; it has nothing left to do."""
 
 
+_RESTART_FIRST_SECONDS, _RESTART_LAST_SECONDS = 0.05, 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """What a holder needs to know to have a pod's sandbox; `pid` is of one of its shims, 0 when nothing of it runs."""
@@ -82,6 +85,7 @@ class Keeper:
             with contextlib.suppress(HolderGone):
                 answer = await self._greet()
                 if answer["protocol"] == wire.PROTOCOL and answer["level"] == self.connection.level:
+                    await self._reconcile(answer)
                     return
                 if answer["level"] != self.connection.level and alive:
                     raise ArgosyError(
@@ -91,14 +95,18 @@ class Keeper:
                     self._let_go()
                 await self.connection.ask({"op": "end"})  # an idle one, or one of an earlier version
             self.generation += 1
-            sandboxes = self._sandboxes()
-            await asyncio.to_thread(self._start, [sandbox.pid for sandbox in sandboxes.values() if sandbox.pid])
-            for uid, sandbox in sandboxes.items():
-                await self._restore(uid, sandbox)
-            for uid in sandboxes.keys() - self._sandboxes().keys():  # removed meanwhile, in vain
-                await self.connection.ask({"op": "unpod", "uid": uid})
-            await self._greet()
+            shims = [sandbox.pid for sandbox in self._sandboxes().values() if sandbox.pid]
+            await asyncio.to_thread(self._start, shims)
+            await self._reconcile(await self._greet())
             await asyncio.to_thread(self._renewed)
+
+    async def _reconcile(self, answer: Obj) -> None:
+        """Make the holder have the sandboxes that there should be and no others, by what it said of itself."""
+        wanted, there = self._sandboxes(), set(answer["pods"])
+        for uid in wanted.keys() - there:
+            await self._restore(uid, wanted[uid])
+        for uid in (wanted.keys() | there) - self._sandboxes().keys():  # some were removed meanwhile, in vain
+            await self.connection.ask({"op": "unpod", "uid": uid})
 
     async def _restore(self, uid: str, sandbox: Sandbox) -> None:
         """Give the holder a pod's sandbox again. One that fails is made when the next container of it is started."""
@@ -135,8 +143,14 @@ class Keeper:
         self._restarting = asyncio.get_running_loop().create_task(self._restart())
 
     async def _restart(self) -> None:
-        with contextlib.suppress(ArgosyError):  # whoever asks next hears of it
-            await self.ensure()
+        """Start a holder again, whatever becomes of the first that are tried; whoever asks meanwhile hears why not."""
+        pause = _RESTART_FIRST_SECONDS
+        while True:
+            try:
+                return await self.ensure()
+            except ArgosyError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _RESTART_LAST_SECONDS)
 
     def _let_go(self) -> None:
         if self._pidfd >= 0:
