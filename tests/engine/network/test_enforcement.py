@@ -39,7 +39,7 @@ class Ruled(HostNetwork):
 def with_network(check, *refusal):
     async def main():
         async with cluster() as (client, informers):
-            network, gate = Ruled(*refusal), PodGate()
+            network, gate = Ruled(*refusal), PodGate(informers)
             settings = NetworkSettings(level=Level.L0)
             async with background(
                 run_network(client, network, settings, SystemClock(), informers=informers, gate=gate)
@@ -110,3 +110,26 @@ def test_a_kernel_that_fails_later_is_told_too():
         await until(told)
 
     with_network(check)
+
+
+def test_without_policies_nobody_waits_for_the_network():
+    async def main():
+        async with cluster() as (client, informers):
+            gate = PodGate(informers)  # and no network that it leads to
+            await asyncio.wait_for(gate.admit(pod("first"), "10.64.0.9"), 5)
+            await client.create(NETWORK_POLICY, DENY)
+
+            async def seen():
+                return bool(informers.of(NETWORK_POLICY).items())
+
+            await until(seen)
+            waiting = asyncio.create_task(gate.admit(pod("second"), "10.64.0.10"))
+            done, _ = await asyncio.wait({waiting}, timeout=0.1)
+            assert not done
+            gate.lead_to(_at_once)
+            await asyncio.wait_for(waiting, 5)
+
+    async def _at_once(pod, address):
+        pass
+
+    asyncio.run(main())

@@ -40,9 +40,13 @@ Admit = Callable[[Obj, str], Awaitable[None]]
 
 
 class PodGate:
-    """Where pods wait for the network before they start; the node agent asks, the network answers once it is there."""
+    """Where pods wait for the network before they start; the node agent asks, the network answers once it is there.
 
-    def __init__(self) -> None:
+    While there is no policy at all nobody waits, not even for the network to come up.
+    """
+
+    def __init__(self, informers: Informers) -> None:
+        self._policies = informers.of(NETWORK_POLICY)
         self._admit: Admit | None = None
         self._open = asyncio.Event()
 
@@ -53,6 +57,9 @@ class PodGate:
 
     async def admit(self, pod: Obj, address: str) -> None:
         """Return when a pod that will have this address may start."""
+        await self._policies.synced()
+        if not self._policies.items():
+            return
         await self._open.wait()
         assert self._admit is not None, "set with the event"
         await self._admit(pod, address)
@@ -96,8 +103,6 @@ class Enforcement:
 
     async def admit(self, pod: Obj, address: str) -> None:
         """Return when the policies that a pod falls under are in force for its address."""
-        if not self._policies.items():
-            return
         self._coming[uid_of(pod)] = (pod, address)
         await self._put()
 

@@ -50,7 +50,7 @@ async def run(
     recorder = EventRecorder(client, _COMPONENT, clock)
     services, slices = informers.of(SERVICE), informers.of(ENDPOINT_SLICE)
     index_slices(slices)
-    gate = gate or PodGate()
+    gate = gate or PodGate(informers)
     kernel = Kernel(network)
     ranges = inside(settings.pod_cidr, settings.service_cidr)
     refusal = await kernel.open(trial(settings.pod_cidr, ranges))
