@@ -195,7 +195,7 @@ class Engine:
         """Where the node's new pods wait for the network; made by whichever of the two comes first."""
         from argosy.engine.network import PodGate  # noqa: PLC0415
 
-        return PodGate()
+        return PodGate(self._informers)
 
     async def _run_network(self, ready: Ready) -> None:
         ready()
