@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from argosy.meta.json import Obj, thaw
+from argosy.meta.json import Obj, encode, thaw
 
 
 class PatchFailed(ValueError):
@@ -18,6 +18,11 @@ class PatchFailed(ValueError):
 
 class BadPatch(ValueError):
     """The patch itself is malformed (400)."""
+
+
+_COPIED_BYTES = 3 * 1024 * 1024
+_OPERATIONS_MAX = 10_000
+"""What one JSON patch may do at most."""
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -52,13 +57,25 @@ def diff(old: Obj, new: Obj) -> Obj:
 def apply_json(document: Any, operations: Sequence[Obj]) -> Any:
     """The document after a JSON patch. Raises BadPatch or PatchFailed; then nothing has happened."""
     holder = {"": thaw(document)}
+    copied = 0
     for operation in operations:
+        if operation.get("op") == "copy":
+            # Copies of copies double: a short patch could make an object that no memory holds.
+            copied += len(encode(_read(holder, operation.get("from"), "copy")))
+            if copied > _COPIED_BYTES:
+                raise PatchFailed(
+                    f"unable to copy, the accumulated size increase of copy is {copied}, exceeding the limit {_COPIED_BYTES}"
+                )
         _apply(holder, operation)
+        if "" not in holder:
+            raise PatchFailed(f"{operation['op']} operation does not apply: it leaves no document")
     return holder[""]
 
 
 def check_json(operations: Any) -> list[Obj]:
     """A decoded body as the operations of a JSON patch. Raises BadPatch for what is not one."""
+    if isinstance(operations, list) and len(operations) > _OPERATIONS_MAX:
+        raise BadPatch(f"The allowed maximum operations in a JSON patch is {_OPERATIONS_MAX}, got {len(operations)}")
     if not isinstance(operations, list):
         raise BadPatch(
             f"error decoding patch: json: cannot unmarshal {_name(operations)} into Go value of type"

@@ -39,7 +39,7 @@ from argosy.engine.apiserver.verbs.patch import patch
 from argosy.engine.apiserver.verbs.update import update
 from argosy.engine.apiserver.verbs.watch import watch
 from argosy.engine.store import Store, StoreFailed
-from argosy.errors import ApiError, InternalError, TooLarge
+from argosy.errors import ApiError, BadRequest, InternalError, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,8 @@ class App:
             raise
         except StoreFailed as error:
             response = _failed(InternalError(str(error)), wire=wire)
+        except RecursionError:
+            response = _failed(BadRequest("the request nests values too deeply; send a flatter object"), wire=wire)
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(InternalError(f"Internal error occurred: {error}"), wire=wire)

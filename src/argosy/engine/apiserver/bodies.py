@@ -6,6 +6,7 @@ Used by every verb that takes a body. An object that comes from within the proce
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from argosy.client.requests import Request
@@ -17,6 +18,11 @@ YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 _YAML_ERROR = "error converting YAML to JSON: yaml: "
 _SHOWN = 30
+_DEEPEST, _DEEPEST_FLOW = 150, 1000
+"""How deep values may nest; the deepest CustomResourceDefinition of the wild has 51 levels. Brackets in quoted text count
+where YAML has not been read yet, so there may be more of them."""
+_TOO_DEEP = f"exceeded max depth of {_DEEPEST}"
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 def content_type(request: Request) -> str:
@@ -58,7 +64,10 @@ def read_yaml(raw: bytes, problems: list[str]) -> Any:
     from argosy.engine.apiserver import yaml_bodies  # noqa: PLC0415 - heavy, and few clients send YAML
 
     try:
-        return yaml_bodies.read(raw, problems)
+        _refuse_depth(raw)
+        value = yaml_bodies.read(raw, problems)
+        _check_depth(raw, value)
+        return value
     except ValueError as error:
         raise BadRequest(f"{_YAML_ERROR}{error}") from None
 
@@ -78,12 +87,39 @@ def read_json(raw: bytes, problems: list[str]) -> Any:
     """JSON; duplicate keys are reported and the last one counts. Raises BadRequest."""
     try:
         value = decode(raw)
+        _check_depth(raw, value)
+    except RecursionError:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {_TOO_DEEP}") from None
     except ValueError as error:
         raise BadRequest(f"couldn't get version/kind; json parse error: {_go_error(raw, error)}") from None
     # Every key of compact JSON is followed by exactly one `":`: when the numbers agree, no key came twice.
     if raw.count(b'":') != _keys(value):
         problems += _duplicates(raw)
     return value
+
+
+def _check_depth(raw: bytes, value: Any) -> None:
+    """Raises ValueError for values in values in values: nobody means them, and every step after this one recurses."""
+    if raw.count(b"{") + raw.count(b"[") + raw.count(b":\n") + raw.count(b"- ") <= _DEEPEST:
+        return
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError(_TOO_DEEP)
+        within = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [each for items in within for each in items if isinstance(each, dict | list)]
+
+
+def _refuse_depth(raw: bytes) -> None:
+    """The same before YAML is read, whose reader takes its time over brackets in brackets. Raises ValueError."""
+    if raw.count(b"[") + raw.count(b"{") <= _DEEPEST_FLOW:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(raw):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > _DEEPEST_FLOW:
+            raise ValueError(_TOO_DEEP)
 
 
 def _keys(value: Any) -> int:
@@ -144,6 +180,8 @@ def _go_type(value: Any) -> str:
 def _go_error(raw: bytes, error: ValueError) -> str:
     if not raw.strip():
         return "unexpected end of JSON input"
+    if str(error) == _TOO_DEEP:
+        return _TOO_DEEP
     try:
         json.loads(raw)
     except json.JSONDecodeError as detail:
@@ -152,4 +190,6 @@ def _go_error(raw: bytes, error: ValueError) -> str:
         return f"invalid character '{detail.doc[detail.pos]}' looking for beginning of value"
     except UnicodeDecodeError:
         return "invalid UTF-8"
+    except ValueError:
+        return "number out of range"
     return str(error)

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+_MANY, _RATIO = 100_000, 10
+"""Nodes that any document may come to, and how many times its own one with aliases may come to beyond that."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -14,10 +16,38 @@ def read(raw: bytes, problems: list[str]) -> Any:
     try:
         node = yaml.compose(raw, Loader=_LOADER)
         if node is not None:
+            _Weight().add(node, ())
             problems += _duplicates(node)
         return _jsonable(yaml.load(raw, Loader=_LOADER))
+    except RecursionError:
+        raise ValueError("exceeded max depth of 10000") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(_reason(error)) from None
+
+
+class _Weight:
+    """How large a document is once its aliases are written out. A few lines of them can make one of many gigabytes."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+        self._own: set[int] = set()
+
+    def add(self, node: yaml.Node, within: tuple[int, ...]) -> None:
+        """Count a node with what is below it. Raises ValueError for one that contains itself, or for too many."""
+        identity = id(node)
+        if identity in within:
+            raise ValueError("anchor value contains itself")
+        self._nodes += 1
+        self._own.add(identity)
+        if self._nodes > _MANY and self._nodes > _RATIO * len(self._own):
+            raise ValueError("document contains excessive aliasing")
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self.add(key, within)
+                self.add(value, (*within, identity))
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self.add(item, (*within, identity))
 
 
 def _duplicates(node: yaml.Node) -> list[str]:

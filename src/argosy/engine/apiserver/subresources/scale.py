@@ -84,6 +84,9 @@ async def _change(call: Call, change: writing.Change) -> Answer:
 
 
 def _check(call: Call, scale: Obj) -> None:
+    for field in ("metadata", "spec"):
+        if not isinstance(scale.get(field, {}), dict):
+            raise BadRequest(f"json: cannot unmarshal into Go struct field Scale.{field} of an object")
     name = scale.get("metadata", {}).get("name", call.target.name)
     if name != call.target.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
