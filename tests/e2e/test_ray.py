@@ -129,7 +129,7 @@ async def story(client: Client) -> None:
 
 
 def test_jobs_and_workers_of_ray(ray_home: EngineHome) -> None:
-    ray_home.argosy("up", "--isolation", "L2", "--nodes", "3")
+    ray_home.argosy("up", "--isolation", "L2", "--nodes", "2")
 
     async def run() -> None:
         async with connect(path=ray_home.path / "kubeconfig") as connection:

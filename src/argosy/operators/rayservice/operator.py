@@ -30,6 +30,7 @@ def operator(settings: OperatorSettings) -> Operator:
             Related(kinds.ENDPOINT_SLICE, _is_its_slice, subject_keys=_service_key, object_keys=_slice_key),
         ),
         probe=partial(_look, domain=settings.cluster_domain),
+        probe_every_seconds=2.0,
         name="rayservice-controller",
     )
 
