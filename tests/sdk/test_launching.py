@@ -15,7 +15,7 @@ from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, annotations_of, name_of
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
-from argosy.sdk.following import hopeless, prefix_of
+from argosy.sdk.following import gang_selector, has_ended, hopeless, prefix_of
 from argosy.sdk.functions import _code_of, train
 from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch
 from argosy.sdk.workspace import collect
@@ -105,6 +105,18 @@ def test_what_may_still_come_is_waited_for() -> None:
     assert hopeless({"status": waiting("ContainerCreating")}) == ""
     assert hopeless({}) == ""
     assert [prefix_of(3, pods) for pods in (1, 4, 50)] == [b"", b"[3] ", b"[ 3] "]
+
+
+def test_a_gang_is_known_by_its_labels() -> None:
+    def pod(**labels: str) -> Obj:
+        return {"metadata": {"name": "p", "labels": {key.replace("__", "/"): value for key, value in labels.items()}}}
+
+    job = "batch.kubernetes.io__job-name"
+    assert gang_selector([pod(**{job: "a"}), pod(**{job: "a"})]) == "batch.kubernetes.io/job-name=a"
+    assert gang_selector([pod(**{job: "a"}), pod(**{job: "b"})]) == ""
+    assert gang_selector([pod()]) == ""
+    assert has_ended({"status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+    assert not has_ended({"status": {"conditions": [{"type": "Failed", "status": "False"}]}})
 
 
 def test_a_function_travels_with_the_directory_around_its_file() -> None:

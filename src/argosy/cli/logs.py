@@ -16,12 +16,14 @@ from argosy.cli.connection import Connection, ContextOption, KubeconfigOption, N
 from argosy.cli.terminal import Format, Output, note, print_json
 from argosy.errors import ApiError, UserError
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import key_of, name_of
-from argosy.sdk import lines
-from argosy.sdk.following import prefix_of
+from argosy.meta.kind import Kind
+from argosy.meta.objects import Key, key_of, name_of
+from argosy.sdk import lines, waiting
+from argosy.sdk.following import Follower, follow, gang_selector, has_ended, prefix_of
 from argosy.sdk.ownership import family_of, find_target
 from argosy.sdk.ranks import ranks_of
 
+_FOLLOW_SECONDS = 30 * 86_400.0
 _PARALLEL = 16
 """Logs that are read at a time."""
 
@@ -67,7 +69,7 @@ async def _logs(
     where: tuple[str, str, Path | None],
     output: Format,
 ) -> None:
-    follow, first_error, timestamps = how
+    going_on, first_error, timestamps = how
     namespace, context, kubeconfig = where
     async with connect(context, kubeconfig, namespace) as connection:
         kind, name = await find_target(connection.client, target, connection.namespace)
@@ -79,20 +81,35 @@ async def _logs(
         pods = [pod for pod in everyone if asked.rank is None or ranks[name_of(pod)] == asked.rank]
         if not pods:
             raise UserError(f"{target} has no rank {asked.rank}", f"choose one of 0 to {max(ranks.values())}")
+        gang = gang_selector(pods)
         if first_error:
             await _show_first_error(connection, target, pods, asked, output)
         elif output is Format.json:
             texts = await _read_all(connection, pods, asked, timestamps=timestamps)
             print_json({name: text.decode(errors="replace") for name, text in texts.items()})
-        elif follow or len(pods) == 1:
+        elif going_on and gang and kind.kind != "Pod" and not (timestamps or asked.query or asked.container):
+            await _follow_gang(connection, kind, name, gang, asked.rank)
+        elif going_on or len(pods) == 1:
             prefixes = {name: prefix_of(number, len(pods)) for name, number in ranks.items()}
             query = asked.query | ({"timestamps": "true"} if timestamps else {})
             await asyncio.gather(
-                *(_stream(connection, pod, asked.container, query, prefixes[name_of(pod)], follow) for pod in pods)
+                *(_stream(connection, pod, asked.container, query, prefixes[name_of(pod)], going_on) for pod in pods)
             )
         else:
             texts = await _read_all(connection, pods, asked, timestamps=True)
             _print_merged(texts, ranks, timestamps)
+
+
+async def _follow_gang(connection: Connection, kind: Kind, name: str, selector: str, rank: int | None) -> None:
+    """Show what a job's pods print until the job has ended, also those that a restart makes anew."""
+
+    def write(text: bytes) -> None:
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+
+    follower = Follower(connection.client, connection.namespace, selector, write, rank)
+    key = Key(connection.namespace, name)
+    await follow(follower, waiting.until(connection.client, kind, key, has_ended, timeout_seconds=_FOLLOW_SECONDS))
 
 
 def _print_merged(texts: dict[str, bytes], ranks: dict[str, int], timestamps: bool) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from argosy.client.client import Client
 from argosy.errors import AlreadyExists, UserError
 from argosy.meta.json import Obj
-from argosy.meta.objects import Key, annotations_of, key_of, name_of
+from argosy.meta.objects import annotations_of, key_of, name_of
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.sdk import lineage, waiting
-from argosy.sdk.following import Follower
+from argosy.sdk.following import Follower, follow
 from argosy.sdk.shipping import free_name, shipment, submit
 from argosy.sdk.training import Shipment, TrainingRun, image_named, training_job
 from argosy.sdk.workspace import Workspace
@@ -118,21 +118,7 @@ async def follow_to_the_end(
     pods cannot be started at all.
     """
     key = key_of(job)
-    selector = f"training.kubeflow.org/job-name={name_of(job)}"
-    follower = Follower(client, key.namespace, selector, write)
-    ending = asyncio.create_task(
-        waiting.until(
-            client, PYTORCH_JOB, Key(*key), waiting.succeeded_or_raise, timeout_seconds=timeout_seconds, seen=seen
-        )
-    )
-    following = asyncio.create_task(follower.run())
-    try:
-        await asyncio.wait([ending, following], return_when=asyncio.FIRST_COMPLETED)
-        if not ending.done():
-            following.result()  # raises what the pods cannot do
-        await follower.drain()
-        return await ending
-    finally:
-        for task in (ending, following):
-            task.cancel()
-        await asyncio.gather(ending, following, return_exceptions=True)
+    follower = Follower(client, key.namespace, f"training.kubeflow.org/job-name={name_of(job)}", write)
+    verdict = waiting.succeeded_or_raise
+    ending = waiting.until(client, PYTORCH_JOB, key, verdict, timeout_seconds=timeout_seconds, seen=seen)
+    return await follow(follower, ending)
