@@ -24,6 +24,16 @@ _DEFAULTED_KEYS = {"protocol": "TCP"}
 """Keys of list maps that the built-in API defaults: a structural schema must make them required or default them."""
 
 
+_NAMED_BY_DEFAULT = frozenset(
+    f"io.k8s.api.core.v1.{name}"
+    for name in (
+        "LocalObjectReference", "ConfigMapEnvSource", "ConfigMapKeySelector", "ConfigMapProjection", "ConfigMapVolumeSource",
+        "SecretEnvSource", "SecretKeySelector", "SecretProjection",
+    )
+)  # fmt: skip
+"""Definitions whose `name` the built-in API's own CRDs default to the empty string, as it always was on the wire."""
+
+
 def crd_for(kind: Kind, *others: Kind) -> Obj:
     """The CustomResourceDefinition of a kind that carries its schema; `others` are its further versions, served alike."""
     names: Obj = {"plural": kind.plural, "singular": kind.singular, "kind": kind.kind, "listKind": kind.list_kind}
@@ -116,7 +126,10 @@ def _builtin(name: str, above: tuple[str, ...]) -> Obj:
     """A definition written out. One that contains itself (JSONSchemaProps) ends as an open object."""
     if name in above:
         return dict(_OPEN)
-    return _written_out(pack.raw_definition(name), (*above, name))
+    made = _written_out(pack.raw_definition(name), (*above, name))
+    if name in _NAMED_BY_DEFAULT:
+        made["properties"]["name"].setdefault("default", "")
+    return made
 
 
 def _written_out(raw: Obj, above: tuple[str, ...]) -> Obj:
@@ -147,7 +160,7 @@ def _complete_keys(made: Obj) -> None:
     item = made["items"]
     for key in made.get("x-kubernetes-list-map-keys", ()):
         field = item.get("properties", {}).get(key)
-        if field is None or key in item.get("required", ()):
+        if field is None or "default" in field or key in item.get("required", ()):
             continue
         if key in _DEFAULTED_KEYS:
             field.setdefault("default", _DEFAULTED_KEYS[key])
