@@ -9,6 +9,8 @@ from argosy.meta.objects import Key
 
 WIDGET = Kind("example.com", "v1", "Widget", "widgets")
 W = Key("default", "w")
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -207,5 +209,24 @@ def test_two_definitions_of_one_kind_do_not_both_stand():
             "Established": "False",
         }
         assert (await world.send("GET", "/apis/example.com/v1/gadgets"))[0] == 404
+
+    with_world(check)
+
+
+def test_metadata_of_a_wrong_type():
+    async def check(world):
+        await world.send("POST", CRDS, definition())
+        for meta, why in (
+            ({"labels": {"a": 1}}, "number into Go struct field ObjectMeta.labels of type string"),
+            ({"labels": ["a"]}, "array into Go struct field ObjectMeta.labels of type map[string]string"),
+            ({"finalizers": "x"}, "string into Go struct field ObjectMeta.finalizers of type []string"),
+        ):
+            code, body, _ = await world.send("POST", WIDGETS, {"metadata": {"name": "w", **meta}})
+            told = f'Widget in version "v1" cannot be handled as a Widget: json: cannot unmarshal {why}'
+            assert (code, body["message"]) == (400, told)
+        assert (await world.send("POST", WIDGETS, {"metadata": {"name": "w"}}))[0] == 201
+        patch = {"metadata": {"labels": {"a": 1}}}
+        code, body, _ = await world.send("PATCH", f"{WIDGETS}/w", patch, type="application/merge-patch+json")
+        assert (code, "cannot unmarshal number" in body["message"]) == (422, True)
 
     with_world(check)

@@ -253,3 +253,19 @@ def test_kubectl_works(binary, tmp_path):
             assert "deleted" in await run("delete", "-f", "-", stdin=MANIFEST)
 
     with_world(check, clock=SystemClock())
+
+
+def test_too_many_requests_are_told_to_come_back():
+    async def check(world, session, edge):
+        edge.most_at_work = 0
+        async with session.get("/api/v1/namespaces") as answer:
+            body = await answer.json()
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+            assert (body["reason"], body["details"]) == ("TooManyRequests", {"retryAfterSeconds": 1})
+        edge.most_at_work = 1
+        async with session.get("/api/v1/namespaces?watch=true&timeoutSeconds=30") as stream:
+            assert await stream.content.readline()
+            async with session.get("/api/v1/namespaces") as answer:
+                assert answer.status == 200
+
+    over_http(check)

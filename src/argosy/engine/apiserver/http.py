@@ -1,7 +1,7 @@
 """The HTTP edge: turns HTTP into `Request` values, hands them to the app, and streams what comes back.
 
-Everything else about the API is the app's. Here are the limits of a connection: bodies up to three megabytes, a stream
-flushed at every event, half-open connections dropped, streams ended when the server stops.
+Everything else about the API is the app's. Here are the limits of a connection: bodies up to three megabytes that come in
+time, so many requests at once, a stream flushed at every event, half-open connections dropped, streams ended when the server stops.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from argosy.engine.apiserver import impersonation
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
 from argosy.engine.apiserver.render import line
-from argosy.errors import ApiError, ServiceUnavailable, TooLarge
+from argosy.errors import ApiError, ServiceUnavailable, Timeout, TooLarge, TooManyRequests
 
 _LARGEST_BODY = 3 * 1024 * 1024
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 _STOP_SECONDS = 2.0
+_BODY_SECONDS = 60.0
+_RETRY_SECONDS = 1
+_TOO_MANY = "the server has received too many requests and has asked us to try again later"
 _ENOUGH = 1 << 16
 """Bytes of a stream that are gathered before they are written, when that many are there at once."""
 _NOT_FOUND = b"404 page not found\n"
@@ -39,6 +42,9 @@ class Edge:
         self._authenticator = authenticator
         self._stopping = asyncio.Event()
         self._streams: set[asyncio.Task[Any]] = set()
+        self._at_work = 0
+        self.most_at_work = 600
+        """Requests that are read or answered at the same time, streams aside; more are told to come back."""
 
     def stop(self) -> None:
         """End every stream: watches, followed logs."""
@@ -51,10 +57,17 @@ class Edge:
         try:
             if self._stopping.is_set():
                 raise ServiceUnavailable("the API server is shutting down")
-            request = await self._read(raw)
+            if self._at_work >= self.most_at_work:
+                raise TooManyRequests(_TOO_MANY, retry_after_seconds=_RETRY_SECONDS)
         except ApiError as error:
             return _refused(error)
-        response = await self._answer(request)
+        self._at_work += 1
+        try:
+            response = await self._answer(await self._read(raw))
+        except ApiError as error:
+            return _refused(error)
+        finally:
+            self._at_work -= 1
         if response.session is not None:
             return await self._join(raw, response.session)
         if response.chunks is not None:
@@ -79,7 +92,10 @@ class Edge:
         body = b""
         if raw.can_read_body:
             try:
-                body = await raw.read()
+                async with asyncio.timeout(_BODY_SECONDS):
+                    body = await raw.read()
+            except TimeoutError:
+                raise Timeout(f"the body of the request did not arrive within {_BODY_SECONDS:.0f} s") from None
             except web.HTTPRequestEntityTooLarge:
                 raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}") from None
         headers = {name.lower(): value for name, value in raw.headers.items()}
@@ -146,7 +162,9 @@ class Edge:
 
 
 def _refused(error: ApiError) -> web.Response:
-    return web.Response(status=error.code, body=line(error.status()), content_type="application/json")
+    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    body = line(error.status())
+    return web.Response(status=error.code, body=body, headers=headers, content_type="application/json")
 
 
 def _abandon(task: asyncio.Task[Response]) -> None:

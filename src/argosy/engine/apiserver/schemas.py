@@ -24,8 +24,9 @@ class Schemas:
         if schema is None:
             return Decoded(obj)
         if served.custom:
-            unknown = structural.prepare(obj, schema)
-            return Decoded(obj, tuple(unknown))
+            error = structural.metadata_error(obj)
+            unknown = () if error else structural.prepare(obj, schema)
+            return Decoded(obj, tuple(unknown), error)
         decoded = decode(obj, schema)
         if not decoded.error:
             set_defaults(served.kind.api_version, served.kind.kind, decoded.obj)
