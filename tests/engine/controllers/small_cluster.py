@@ -92,6 +92,7 @@ class Kubelet:
         self.names = names
         self.cpu = cpu
         self.silent: set[str] = set()
+        self.lease_seconds = 40
         self._address = 1
 
     async def register(self) -> None:
@@ -112,13 +113,17 @@ class Kubelet:
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
                 "metadata": {"name": name, "namespace": "kube-node-lease"},
-                "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": rfc3339_micro(now)},
+                "spec": {
+                    "holderIdentity": name,
+                    "leaseDurationSeconds": self.lease_seconds,
+                    "renewTime": rfc3339_micro(now),
+                },
             }
             await self.client.create(LEASE, lease)
 
     async def keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(10)
+            await asyncio.sleep(self.lease_seconds / 4)
             for name in self.names:
                 if name not in self.silent:
                     renewed = {"spec": {"renewTime": rfc3339_micro(self.clock.now())}}
@@ -175,19 +180,21 @@ class Kubelet:
 
 @asynccontextmanager
 async def small_cluster(
-    tmp_path: Path, clock: Clock, *, nodes: tuple[str, ...] = ("n1",), cpu: str = "64"
+    tmp_path: Path, clock: Clock, *, nodes: tuple[str, ...] = ("n1",), cpu: str = "64", quick: bool = False
 ) -> AsyncIterator[Cluster]:
-    """Everything up; ends with the block."""
-    api = cluster(ApiSettings(clock=clock), with_account=False)
+    """Everything up; ends with the block. `quick`: death is noticed as on several nodes of one machine."""
+    settings = ApiSettings(clock=clock, toleration_seconds=0 if quick else 300)
+    api = cluster(settings, with_account=False)
     async with api as made, Informers(made.client) as informers:
         client = made.client
         kubelet = Kubelet(client, informers, clock, nodes, cpu)
+        kubelet.lease_seconds = 3 if quick else 40
         await kubelet.register()
-        settings = ControllerSettings(tmp_path / "volumes", "CA")
+        told = ControllerSettings(tmp_path / "volumes", "CA")
         tasks = [
             asyncio.create_task(work)
             for work in (
-                run_controllers(client, settings, clock, informers=informers),
+                run_controllers(client, told, clock, informers=informers),
                 run_scheduler(client, clock, informers=informers),
                 kubelet.run(),
             )

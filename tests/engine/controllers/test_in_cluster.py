@@ -395,6 +395,20 @@ def test_pods_leave_a_node_that_fell_silent(tmp_path: Path) -> None:
     in_cluster(tmp_path, test, nodes=("n1", "n2"))
 
 
+def test_pods_of_a_dead_node_are_elsewhere_within_five_seconds(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        await cluster.client.create(DEPLOYMENT, deployment(replicas=4))
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 4)
+        start = cluster.clock.now()
+        cluster.kubelet.silent.add("n2")
+        await cluster.count(POD, 4, lambda p: dig(p, "spec", "nodeName") == "n1")
+        await cluster.until(DEPLOYMENT, "web", lambda d: dig(d, "status", "availableReplicas") == 4)
+        assert (cluster.clock.now() - start).total_seconds() <= 5
+
+    in_cluster(tmp_path, test, nodes=("n1", "n2"), quick=True)
+
+
 class Meter:
     """The part of the node agent that measures: every pod of an app uses so much."""
 
