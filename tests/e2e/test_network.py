@@ -81,14 +81,14 @@ Server(("0.0.0.0", 8080), Talker).serve_forever()
 
 
 _WATCHER = """
-import socket, sys, time
+import select, socket, sys
 while True:
     try:
         socket.create_connection((sys.argv[1], 8080), timeout=2).close()
         print("open", flush=True)
     except OSError:
         print("shut", flush=True)
-    time.sleep(0.02)
+    select.select([], [], [], 0.02)
 """
 
 
