@@ -8,16 +8,18 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from argosy import kinds
-from argosy.engine.node.plan import Role
+from argosy.engine.node import machine
+from argosy.engine.node.plan import Role, plan_of
 from argosy.engine.node.records import remove_memory
+from argosy.engine.node.state import Tick
 from argosy.meta.conditions import find
 from argosy.meta.json import dig
 from argosy.meta.objects import Key
-from argosy.testing.sim_runtime import Life
+from argosy.testing.sim_runtime import Life as SimLife
 from argosy.testing.simloop import run
 
 from .agent_world import node
-from .pods import World, pod_of
+from .pods import Life, World, pod_of
 
 POD = Key("default", "p")
 GUEST = {"name": "look", "image": "busybox", "command": ["sh"]}
@@ -36,7 +38,7 @@ def guest_status(pod):
 
 def test_a_guest_comes_and_goes_and_means_nothing_to_the_pod(home):
     def lives(spec):
-        return Life(seconds=5.0, code=3) if spec.name == "look" else Life()
+        return SimLife(seconds=5.0, code=3) if spec.name == "look" else SimLife()
 
     async def scenario():
         async with node(home, lives) as world:
@@ -81,3 +83,28 @@ def test_readiness_follows_a_gate(home):
             await world.until("p", lambda pod: find(pod, "Ready")["status"] == "True")
 
     run(scenario())
+
+
+def test_another_image_replaces_the_run_whatever_the_policy():
+    world = World(pod_of([{"name": "c", "image": "a"}], restartPolicy="Never"), {"c": [Life(), Life()]})
+    world.run(1)
+    changed = {**world.pod, "spec": {**world.pod["spec"], "containers": [{"name": "c", "image": "b"}]}}
+    world.state, world.pod = machine.joined(world.state, plan_of(changed)), changed
+    world.feed(Tick())
+    world.run(5)
+    assert world.said("Killing") == ["Container c definition changed, will be restarted"]
+    status = world.status["containerStatuses"][0]
+    assert (status["image"], status["restartCount"], world.status["phase"]) == ("b", 1, "Running")
+    assert "running" in status["state"]
+
+
+def test_another_image_ends_the_wait_for_one_that_cannot_be_had():
+    lives = {"c": [Life(fail=("ErrImagePull", "no")), Life(fail=("ErrImagePull", "no")), Life()]}
+    world = World(pod_of([{"name": "c", "image": "a"}]), lives)
+    world.run(12)
+    assert len(world.starts("c")) == 2
+    changed = {**world.pod, "spec": {**world.pod["spec"], "containers": [{"name": "c", "image": "b"}]}}
+    world.state, world.pod = machine.joined(world.state, plan_of(changed)), changed
+    world.feed(Tick())
+    world.run(1)
+    assert world.status["phase"] == "Running"

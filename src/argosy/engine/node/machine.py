@@ -60,10 +60,17 @@ def handle(state: PodState, event: PodEvent, now: float) -> tuple[PodState, list
 
 
 def joined(state: PodState, plan: PodPlan) -> PodState:
-    """The pod with a newer plan's generation and the ephemeral containers that were added to it; nothing else can change."""
+    """The pod with a newer plan's generation, images and additional ephemeral containers: all that can change of one."""
+    images = {c.name: c.image for c in plan.containers}
+    known = tuple(replace(c, image=images.get(c.name, c.image)) for c in state.plan.containers)
     new = tuple(c for c in plan.containers if c.role is Role.EPHEMERAL and c.name not in state.containers)
-    containers = {**state.containers, **{c.name: ContainerState() for c in new}} if new else state.containers
-    wider = replace(state.plan, generation=plan.generation, containers=(*state.plan.containers, *new))
+    containers = {**state.containers, **{c.name: ContainerState() for c in new}}
+    for before, after in zip(state.plan.containers, known, strict=True):
+        if before.image != after.image:
+            current = containers[after.name]
+            not_before = 0.0 if current.stage is Stage.WAITING else current.not_before
+            containers[after.name] = replace(current, not_before=not_before, changed=current.alive)
+    wider = replace(state.plan, generation=plan.generation, containers=(*known, *new))
     return replace(state, plan=wider, containers=containers)
 
 
@@ -269,7 +276,7 @@ def _initialize(turn: Turn) -> bool:
 
 def _advance(turn: Turn, plan: ContainerPlan) -> None:
     state = turn.of(plan.name)
-    if state.stage is Stage.EXITED and state.exit is not None and restarts.should_restart(plan, state.exit.exit_code):
+    if restarts.runs_again(plan, state):
         restarts.begin_again(turn, plan)
         state = turn.of(plan.name)
     if state.stage is Stage.WAITING and turn.state.prepared:
@@ -279,7 +286,9 @@ def _advance(turn: Turn, plan: ContainerPlan) -> None:
         else:
             restarts.show_back_off(turn, plan)
     elif state.stage is Stage.RUNNING:
-        if state.stop is not None:
+        if state.changed and state.stop is None:
+            stopping.stop(turn, plan, _grace(turn), f"Container {plan.name} definition changed, will be restarted")
+        if turn.of(plan.name).stop is not None:
             stopping.press(turn, plan)
         else:
             thresholds.ask(turn, plan)

@@ -24,9 +24,15 @@ def should_restart(plan: ContainerPlan, exit_code: int) -> bool:
     return plan.restart_policy == "Always"
 
 
+def runs_again(plan: ContainerPlan, state: ContainerState) -> bool:
+    """Whether the container has ended and will run again."""
+    ended = state.stage is Stage.EXITED and state.exit is not None
+    return ended and (state.changed or (state.exit is not None and should_restart(plan, state.exit.exit_code)))
+
+
 def done_for_good(plan: ContainerPlan, state: ContainerState) -> bool:
     """Whether the container has ended and will not run again by itself."""
-    return state.stage is Stage.EXITED and state.exit is not None and not should_restart(plan, state.exit.exit_code)
+    return state.stage is Stage.EXITED and state.exit is not None and not runs_again(plan, state)
 
 
 def begin_again(turn: Turn, plan: ContainerPlan) -> None:
@@ -34,7 +40,7 @@ def begin_again(turn: Turn, plan: ContainerPlan) -> None:
     state = turn.of(plan.name)
     assert state.exit is not None, "only what ended begins again"
     finished_at = state.exit.finished_at if state.exit.finished_at is not None else turn.now
-    delay = state.back_off_seconds
+    delay = 0.0 if state.changed else state.back_off_seconds
     if delay and finished_at - state.back_off_since >= GOOD_AFTER_SECONDS:
         delay = 0.0
     common = {
@@ -42,6 +48,7 @@ def begin_again(turn: Turn, plan: ContainerPlan) -> None:
         "attempt": state.attempt + 1,
         "last": state.exit,
         "exit": None,
+        "changed": False,
         "run_id": "",
         "start_failures": 0,
         "back_off_seconds": min(delay * 2, BACK_OFF_MAX_SECONDS) if delay else BACK_OFF_FIRST_SECONDS,

@@ -95,6 +95,8 @@ class ContainerState:
     ready: bool = False
     probes: Mapping[ProbeKind, ProbeState] = field(default_factory=dict)
     stop: Stop | None = None
+    changed: bool = False
+    """Its image is another now: the present attempt gives way to one of that."""
     exit: Termination | None = None
     """Of the present attempt, in stage EXITED."""
     last: Termination | None = None

@@ -119,8 +119,7 @@ class PodWorker:
             self._guests = guests
             self.state = machine.joined(self.state, plan_of(pod))
             self.shared.statuses.changed(self, status.ANNOUNCEMENT_SECONDS)
-            if guests:
-                self.post(Tick())
+            self.post(Tick())
         if pod["spec"].get("readinessGates"):  # others write the conditions that they are about
             self.shared.statuses.changed(self, status.AT_ONCE)
         if meta.get("deletionTimestamp") and not self.state.deleting:
