@@ -10,7 +10,7 @@ from argosy.clock import parse_time
 from argosy.intent import Plan, Reason
 from argosy.meta.json import dig
 from argosy.meta.objects import created_of, name_of
-from argosy.operators.gang import census, ending, failure, hang, restart
+from argosy.operators.gang import census, elsewhere, ending, failure, hang, restart
 from argosy.operators.gang.conditions import RESTARTING
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.failure import Failure
@@ -38,7 +38,8 @@ def whole_gang(draft: Draft) -> Plan | None:
         if _policy(job, cause) == "ExitCode" and not cause.retryable and _may_be_consequence(draft, cause):
             return draft.plan()
         return ending.fail(draft, verdict)
-    draft.remember(restart.next_epoch(memory, cause, counted.began(), draft.seen.now))
+    suspect = elsewhere.suspect(cause, counted.pods.values())
+    draft.remember(restart.next_epoch(memory, cause, counted.began(), draft.seen.now, suspect))
     for pod in counted.everyone():
         draft.delete(kinds.POD, pod, grace_seconds=_BROKEN_GANG_GRACE_SECONDS)
     if draft.memory.not_before is not None:

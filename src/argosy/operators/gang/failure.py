@@ -40,6 +40,8 @@ class Failure:
     """When, as the API writes it; empty sorts first."""
     lost: bool = False
     """Whether somebody took the pod away, rather than that it failed."""
+    out_of_memory: bool = False
+    """Whether the kernel ended it for want of memory: its own doing, on any machine."""
 
     @property
     def retryable(self) -> bool:
@@ -63,7 +65,8 @@ def of(pod: Obj, type: str, container: str) -> Failure | None:
     ended = training_end(pod, container)
     if ended is not None and ended.get("exitCode"):
         code = int(ended["exitCode"])
-        return Failure(name, type, _exit(ended, code), code, str(ended.get("finishedAt") or ""))
+        starved = ended.get("reason") == "OOMKilled"
+        return Failure(name, type, _exit(ended, code), code, str(ended.get("finishedAt") or ""), out_of_memory=starved)
     if is_deleting(pod):
         return Failure(name, type, "was deleted", at=str(pod["metadata"]["deletionTimestamp"]), lost=True)
     if dig(pod, "status", "phase") != "Failed":

@@ -12,7 +12,7 @@ from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
-from argosy.operators.gang import census, failing, podgroup, pods, restart
+from argosy.operators.gang import census, elsewhere, failing, podgroup, pods, restart
 from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, is_finished
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.ending import fail, finished, succeed, suspend
@@ -130,6 +130,7 @@ def _make_pods(draft: Draft, gang: pods.Gang, settings: OperatorSettings) -> Non
             continue
         slot, epoch = (replica, index), draft.memory.epoch
         made = pods.pod(job, slot, epoch, gang, owner=owner, init_image=settings.init_image)
+        elsewhere.prefer_others(made["spec"], draft.memory.avoid)
         draft.create(kinds.POD, made)
         given = dig(replica.template, "spec", "restartPolicy")
         if given and given != made["spec"]["restartPolicy"]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from argosy.clock import parse_time, rfc3339
 from argosy.meta.json import Obj
 from argosy.meta.objects import annotations_of
+from argosy.operators.gang.elsewhere import remembered
 from argosy.operators.gang.env import entries
 from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job
@@ -24,6 +25,7 @@ EPOCH = f"{PREFIX}restart-epoch"
 REPLACED = f"{PREFIX}pods-replaced"
 BECAUSE = f"{PREFIX}restart-because"
 NOT_BEFORE = f"{PREFIX}restart-not-before"
+AVOID = f"{PREFIX}avoid-nodes"
 FORMED = f"{PREFIX}gang-formed"
 _BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS = 10, 300
 _HEALTHY_SECONDS = 600
@@ -41,6 +43,8 @@ class Memory:
     """New pods wait until then: repeated failures back off."""
     replaced: int = 0
     """How many pods were replaced alone, while the rest of their gang went on."""
+    avoid: tuple[str, ...] = ()
+    """Nodes whose pods were ended by their machine: later pods prefer others."""
     formed: str = ""
     """`<epoch>/<pods>` once every pod of that epoch existed: from then on a missing pod is a lost one."""
 
@@ -75,6 +79,7 @@ def remember(subject: Obj) -> Memory:
         replaced=int(replaced) if replaced.isdigit() else 0,
         because=annotations.get(BECAUSE, ""),
         not_before=not_before,
+        avoid=tuple(filter(None, annotations.get(AVOID, "").split(","))),
         formed=annotations.get(FORMED, ""),
     )
 
@@ -86,13 +91,16 @@ def patch(before: Memory, after: Memory) -> Obj | None:
     return {"metadata": {"annotations": changed}} if changed else None
 
 
-def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: datetime) -> Memory:
-    """The memory after a restart. The first restart, and one after ten healthy minutes, is immediate."""
+def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: datetime, suspect: str = "") -> Memory:
+    """The memory after a restart. The first restart, and one after ten healthy minutes, is immediate. `suspect` is the
+    node that the failure speaks against.
+    """
     return Memory(
         epoch=memory.epoch + 1,
         replaced=memory.replaced,
         because=str(failure),
         not_before=_not_before(memory, began, now),
+        avoid=remembered(memory.avoid, suspect),
     )
 
 
@@ -115,7 +123,7 @@ def forming(memory: Memory, job: Job) -> Memory:
 
 def scattered(memory: Memory) -> Memory:
     """The memory of a job whose pods were taken away on purpose (suspended): the epoch stays."""
-    return Memory(epoch=memory.epoch, replaced=memory.replaced)
+    return Memory(epoch=memory.epoch, replaced=memory.replaced, avoid=memory.avoid)
 
 
 def _not_before(memory: Memory, began: datetime | None, now: datetime) -> datetime | None:
@@ -141,5 +149,6 @@ def _annotations(memory: Memory) -> dict[str, str | None]:
         REPLACED: str(memory.replaced) if memory.replaced else None,
         BECAUSE: memory.because or None,
         NOT_BEFORE: when(memory) or None,
+        AVOID: ",".join(memory.avoid) or None,
         FORMED: memory.formed or None,
     }
