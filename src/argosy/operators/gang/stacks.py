@@ -20,11 +20,13 @@ COMMAND = (
   c=$({ tr '\\0' ' ' < "$d/cmdline"; } 2>/dev/null); [ -n "$c" ] || continue
   case "$c" in *py-spy*|*'for d in /proc'*) continue;; esac
   echo "process $p $(sed -n 's/^State:[[:space:]]*//p' "$d/status"): $c"
-  case "$c" in *python*) py-spy dump --nonblocking --pid "$p" 2>/dev/null || echo "no Python stack: py-spy is not there, or may not look";; esac
+  case "$c" in *python*)
+    py-spy dump --nonblocking --pid "$p" 2>/dev/null || echo "no Python stack: py-spy is not there, or may not look";;
+  esac
 done""",
 )
-"""Without namespaces (isolation L0, where this variable is set) a pod's processes stand among the machine's: those with the
-pod's own address are its own.
+"""Without namespaces (isolation L0, where this variable is set) a pod's processes stand among the machine's: its own are
+those with its address.
 """
 _PROCESS = re.compile(r"^process (\d+) (\S) ?(?:\([^)]*\))?: (.*)$")
 _FRAME = re.compile(r"^\s{2,}(\S.*) \(([^()]*)\)$")
