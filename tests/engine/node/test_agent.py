@@ -93,6 +93,16 @@ def test_one_machine_as_several_nodes(home):
             assert milli == len(os.sched_getaffinity(0)) * 1000 // 3, "each has its share of the machine"
             await world.create("p", node="argosy-3")
             await world.phase("p", "Running")
+            await world.down()
+            world.extra = {}
+            (home / "nodes.yaml").write_text(
+                "nodes: [{}, {taints: [{key: k, effect: NoSchedule}], resources: {tpu: 4}}]"
+            )
+            await world.up(nodes=3)
+            second = await world.client.get(kinds.NODE, "argosy-2")
+            assert second["spec"]["taints"] == [{"key": "k", "effect": "NoSchedule"}]
+            assert second["status"]["capacity"]["tpu"] == "4"
+            assert "nvidia.com/gpu" not in second["status"]["capacity"], "what is pretended no more is gone"
             await world.create("q", node="elsewhere")
             await world.down()
             await world.up(nodes=2)

@@ -22,7 +22,7 @@ from argosy.engine.node.node_objects import MANAGED, Strength, View, capacity, n
 from argosy.engine.node.profiles import Profile, profiles
 from argosy.engine.node.settings import NodeSettings
 from argosy.errors import AlreadyExists, ApiError, Conflict, NotFound
-from argosy.meta.json import Obj, thaw
+from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import Key, annotations_of, name_of, uid_of
 
 _log = logging.getLogger(__name__)
@@ -118,12 +118,19 @@ class Nodes:
         except AlreadyExists:
             patch: Obj = {"metadata": wanted["metadata"]}
             node = await self._client.patch(kinds.NODE, Key("", name), patch, content_type=STRATEGIC_PATCH)
+            there: list[Obj] = dig(node, "spec", "taints", default=[])
+            if any(taint not in there for taint in wanted["spec"].get("taints", ())):
+                own = wanted["spec"]["taints"]
+                others = [t for t in there if t.get("key") not in {taint.get("key") for taint in own}]
+                node = await self._client.patch(kinds.NODE, Key("", name), {"spec": {"taints": [*others, *own]}})
         self._nodes[name] = node
         await asyncio.gather(self._write_status(name), self._renew(name))
 
     async def _write_status(self, name: str) -> None:
         now = rfc3339(self._clock.now())
         status = node_status(self._view(name), self._nodes[name], now, disk_full=self._disk_full)
+        for field in ("capacity", "allocatable"):  # a patch has to name what is no more
+            status[field] = {**dict.fromkeys(dig(self._nodes[name], "status", field, default={})), **status[field]}
         try:
             self._nodes[name] = await self._client.patch(
                 kinds.NODE, Key("", name), {"status": status}, subresource="status", content_type=STRATEGIC_PATCH
