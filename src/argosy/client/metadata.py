@@ -10,10 +10,8 @@ from dataclasses import replace
 from argosy.client.requests import JSON, Request, Response
 from argosy.client.transport import Transport
 
-_METADATA = (
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-)
+_AS = "application/json;as={};g=meta.k8s.io;v=v1,application/json"
+_ONE, _LIST = _AS.format("PartialObjectMetadata"), _AS.format("PartialObjectMetadataList")
 
 
 class MetadataOnly:
@@ -25,8 +23,20 @@ class MetadataOnly:
     async def send(self, request: Request) -> Response:
         """Send a request; what reads objects reads their metadata."""
         if request.method == "GET" and request.headers.get("accept", JSON) == JSON:
-            request = replace(request, headers={**request.headers, "accept": _METADATA})
+            form = _LIST if _lists(request) else _ONE
+            request = replace(request, headers={**request.headers, "accept": form})
         return await self._inner.send(request)
 
     async def close(self) -> None:
         """The connection is another's."""
+
+
+def _lists(request: Request) -> bool:
+    """Whether the answer is a list. An API server that is asked for the wrong form of the two refuses, and ends a watch."""
+    if "watch" in request.query:
+        return False
+    parts = request.path.strip("/").split("/")
+    below = parts[2 if parts[0] == "api" else 3 :]
+    if len(below) > 2 and below[0] == "namespaces":
+        below = below[2:]
+    return len(below) == 1
