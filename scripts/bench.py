@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 
-from benchmarks import gateway, ground, jobs, nodes, pods, services, startup, store
+from benchmarks import gateway, ground, jobs, nodes, pods, services, startup, store, watchers
 from benchmarks.figures import Figure, table
 
 _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
@@ -26,6 +26,7 @@ _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
     "services": services.services,
     "store": store.store,
     "nodes": nodes.nodes,
+    "watchers": watchers.watchers,
 }
 
 

@@ -57,9 +57,11 @@ class Home:
         return time.perf_counter() - began
 
     @asynccontextmanager
-    async def client(self) -> AsyncGenerator[Client]:
-        """A client over HTTPS, as any other."""
-        client = Client(HttpTransport(load([self.path / "kubeconfig"])), field_manager="bench")
+    async def client(self, connections: int = 0) -> AsyncGenerator[Client]:
+        """A client over HTTPS, as any other; `connections` 0 means the usual number."""
+        access = load([self.path / "kubeconfig"])
+        transport = HttpTransport(access, connections=connections) if connections else HttpTransport(access)
+        client = Client(transport, field_manager="bench")
         try:
             yield client
         finally:
