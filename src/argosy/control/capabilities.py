@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from argosy.client.client import Client
 from argosy.client.discovery import discover
+from argosy.control.informer import Informer
 from argosy.control.pool import Informers
 from argosy.errors import ApiError
 from argosy.intent import Capabilities
 from argosy.kinds import CUSTOM_RESOURCE_DEFINITION
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
+from argosy.meta.objects import name_of
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ _AGAIN_SECONDS = 300.0
 _SETTLE_SECONDS = 0.05
 """CustomResourceDefinitions are mostly installed many at a time."""
 _LAST_BACKOFF_SECONDS = 10.0
+_LOOKS_AFTER_NEWS = 8
+"""A server tells of a definition before its discovery shows it: so often, at growing pauses, is it asked again."""
 
 
 async def capabilities_of(client: Client) -> Capabilities:
@@ -75,9 +80,9 @@ class CapabilityTracker:
 
     async def run(self) -> NoReturn:
         """Keep `current` current, until cancelled."""
-        failures = 0
+        failures = looks = 0
         news = asyncio.Event()
-        definitions_followed = False
+        definitions: Informer | None = None
         while True:
             try:
                 self._set(await capabilities_of(self._client))
@@ -86,17 +91,29 @@ class CapabilityTracker:
                 failures += 1
                 if failures == 1:
                     _log.warning("cannot ask the API server what it serves, trying again: %s", error)
-            if not definitions_followed and self.current.serves(CUSTOM_RESOURCE_DEFINITION):
-                definitions_followed = True
-                self._informers.of(CUSTOM_RESOURCE_DEFINITION, metadata_only=True).listen(lambda _: news.set())
-            wait = min(_LAST_BACKOFF_SECONDS, 0.1 * 2**failures) if failures else _AGAIN_SECONDS
+            if definitions is None and self.current.serves(CUSTOM_RESOURCE_DEFINITION):
+                definitions = self._informers.of(CUSTOM_RESOURCE_DEFINITION, metadata_only=True)
+                definitions.listen(lambda _: news.set())
+            if failures:
+                wait = min(_LAST_BACKOFF_SECONDS, 0.1 * 2**failures)
+            elif looks < _LOOKS_AFTER_NEWS and definitions is not None and self._lags(definitions.items()):
+                wait = 0.1 * 2**looks
+                looks += 1
+            else:
+                wait = _AGAIN_SECONDS
             try:
                 async with asyncio.timeout(wait):
                     await news.wait()
                 await asyncio.sleep(_SETTLE_SECONDS)
+                looks = 0
             except TimeoutError:
                 pass
             news.clear()
+
+    def _lags(self, definitions: Iterable[Obj]) -> bool:
+        """Whether a definition is there whose resource was not yet served when the server was last asked."""
+        served = {_resource(name) for name in self.current.resources}
+        return any(name_of(definition) not in served for definition in definitions)
 
     def _set(self, capabilities: Capabilities) -> None:
         if self.version and capabilities == self.current:
@@ -107,6 +124,12 @@ class CapabilityTracker:
         self._informers.nudge()
         for listener in tuple(self._listeners):
             listener()
+
+
+def _resource(name: str) -> str:
+    """`toys.toys.example` of `toys.v1.toys.example`: what its definition is called."""
+    plural, _, rest = name.partition(".")
+    return f"{plural}.{rest.partition('.')[2]}"
 
 
 def _name(kind: Kind) -> str:
