@@ -1,20 +1,15 @@
 """Documents that people wrote, held against what a real kube-apiserver made of them.
 
-`ARGOSY_CASES` names a folder with `golden.jsonl.gz` (request, code and response a line) and `crds.tar.gz`; without it
-these tests skip.
+They are in `golden.jsonl.gz` (request, code and response a line) and `crds.tar.gz` of the folder that `cases` finds;
+without it these tests skip.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
 import tarfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from argosy.meta import pack, rules, structural, validation
@@ -24,9 +19,9 @@ from argosy.meta.json import thaw
 from argosy.meta.kind import Kind
 from argosy.meta.schema import Schema
 from argosy.meta.schema import structural as compiled
+from cases import FOLDER, lines, needs_cases
 
-CASES = os.environ.get("ARGOSY_CASES", "")
-pytestmark = pytest.mark.skipif(not CASES, reason="ARGOSY_CASES names no folder of real cases")
+pytestmark = needs_cases
 GIVEN_BY_THE_SERVER = (
     "uid",
     "creationTimestamp",
@@ -41,7 +36,7 @@ GIVEN_BY_THE_SERVER = (
 @cache
 def custom_schemas() -> dict[tuple[str, str], Schema]:
     found = {}
-    with tarfile.open(Path(CASES) / "crds.tar.gz") as archive:
+    with tarfile.open(FOLDER / "crds.tar.gz") as archive:
         for member in archive:
             source = archive.extractfile(member)
             if source is None:
@@ -54,8 +49,8 @@ def custom_schemas() -> dict[tuple[str, str], Schema]:
 
 
 def documents() -> list[dict[str, Any]]:
-    with gzip.open(Path(CASES) / "golden.jsonl.gz", "rt") as lines:
-        return [json.loads(line) for line in lines]
+    found: list[dict[str, Any]] = lines("golden.jsonl.gz")
+    return found
 
 
 def processed(obj: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[Any]] | None:
