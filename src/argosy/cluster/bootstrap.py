@@ -11,16 +11,11 @@ from argosy.client.client import Client
 from argosy.client.metadata import MetadataOnly
 from argosy.cluster.settings import SYSTEM_NAMESPACE
 from argosy.errors import AlreadyExists, NotFound
-from argosy.meta.crd import crd_for, fingerprint
+from argosy.meta.crd import MADE_FROM, crd_for, fingerprint
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import annotations_of, name_of, namespace_of, version_of
 from argosy.operators.install import definitions, objects
-
-_MADE_FROM = "argosy.dev/made-from"
-"""On a CustomResourceDefinition of ours: a digest of what its manifest is made from. Making and checking a whole schema takes
-longer than the rest of a start, and most starts would change nothing.
-"""
 
 
 async def install(client: Client) -> None:
@@ -56,11 +51,11 @@ async def _ensure(client: Client, name: str, versions: tuple[Kind, ...]) -> None
     except NotFound:
         await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, _marked(crd_for(*versions), made_from))
         return
-    if annotations_of(present).get(_MADE_FROM) != made_from:
+    if annotations_of(present).get(MADE_FROM, made_from) != made_from:  # without it, it is somebody's and stays
         crd = _marked(crd_for(*versions), made_from)
         crd["metadata"]["resourceVersion"] = version_of(present)
         await client.update(kinds.CUSTOM_RESOURCE_DEFINITION, crd)
 
 
 def _marked(crd: Obj, made_from: str) -> Obj:
-    return {**crd, "metadata": {**crd["metadata"], "annotations": {**annotations_of(crd), _MADE_FROM: made_from}}}
+    return {**crd, "metadata": {**crd["metadata"], "annotations": {**annotations_of(crd), MADE_FROM: made_from}}}

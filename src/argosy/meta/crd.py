@@ -34,6 +34,13 @@ _NAMED_BY_DEFAULT = frozenset(
 """Definitions whose `name` the built-in API's own CRDs default to the empty string, as it always was on the wire."""
 
 
+MADE_FROM = "argosy.dev/made-from"
+"""On a CustomResourceDefinition that came with Argosy: its `fingerprint`. Making and checking a whole schema takes longer
+than the rest of a start, and most starts would change nothing. A definition that carries it gives way to one that a person
+creates: install instructions of the kinds' own projects say `kubectl create`.
+"""
+
+
 def crd_for(kind: Kind, *others: Kind) -> Obj:
     """The CustomResourceDefinition of a kind that carries its schema; `others` are its further versions, served alike."""
     names: Obj = {"plural": kind.plural, "singular": kind.singular, "kind": kind.kind, "listKind": kind.list_kind}

@@ -1,8 +1,9 @@
 import pytest
 from api_world import definition, with_world
 
-from argosy.errors import Conflict, Invalid, NotFound, UnsupportedMediaType
+from argosy.errors import AlreadyExists, Conflict, Invalid, NotFound, UnsupportedMediaType
 from argosy.kinds import CUSTOM_RESOURCE_DEFINITION as CRD
+from argosy.meta.crd import MADE_FROM
 from argosy.meta.json import thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
@@ -228,5 +229,19 @@ def test_metadata_of_a_wrong_type():
         patch = {"metadata": {"labels": {"a": 1}}}
         code, body, _ = await world.send("PATCH", f"{WIDGETS}/w", patch, type="application/merge-patch+json")
         assert (code, "cannot unmarshal number" in body["message"]) == (422, True)
+
+    with_world(check)
+
+
+def test_a_definition_that_came_with_argosy_gives_way_to_a_persons():
+    async def check(world):
+        bundled = definition()
+        bundled["metadata"]["annotations"] = {MADE_FROM: "0123456789abcdef"}
+        await world.client.create(CRD, bundled)
+        await world.client.create(CRD, definition())  # `kubectl create -f` of the project's own
+        kept = await world.client.get(CRD, definition()["metadata"]["name"])
+        assert MADE_FROM not in (kept["metadata"].get("annotations") or {})
+        with pytest.raises(AlreadyExists):
+            await world.client.create(CRD, definition())
 
     with_world(check)

@@ -13,9 +13,10 @@ import msgspec
 from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.apiserver.api import Api
-from argosy.engine.apiserver.served import served_by
-from argosy.engine.store import Op, Put, Remove
+from argosy.engine.apiserver.served import Served, served_by
+from argosy.engine.store import Op, Put, Record, Remove
 from argosy.meta.conditions import is_true, with_condition
+from argosy.meta.crd import MADE_FROM
 from argosy.meta.json import Obj, decode, thaw
 from argosy.meta.objects import Key, is_deleting
 from argosy.meta.raw_schema import RawSchema
@@ -61,6 +62,11 @@ def _clash(api: Api, crd: Obj) -> str:
         if served.custom and not mine and served.kind.group == group and served.kind.kind == names["kind"]:
             return f'"{names["kind"]}" is already in use'
     return ""
+
+
+def gives_way(served: Served, record: Record) -> bool:
+    """Whether a stored object yields to one that is created under its name: definitions that came with Argosy do."""
+    return served.storage is _CRD and MADE_FROM in (record.metadata.get("annotations") or {})
 
 
 def condemned(crd: Obj, now: datetime) -> None:

@@ -39,7 +39,9 @@ async def store_new(call: Call, obj: Obj) -> Answer:
     made = new
     if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         new = crds.established(call.api, new, call.now)
-    ops: list[Op] = [Put(served.storage.resource, key, new, expect=0), *call.charges]
+    present = call.api.store.newest(served.storage.resource, key)  # `prepare` has seen to it that this one gives way
+    expect = present.revision if present is not None else 0
+    ops: list[Op] = [Put(served.storage.resource, key, new, expect=expect), *call.charges]
     try:
         (record, *_) = await writing.commit(call, ops)
     except BaseException:
@@ -73,7 +75,8 @@ def prepare(call: Call, obj: Obj) -> Key:
         if meta.get("resourceVersion") not in (None, "", "0") and not call.dry_run:
             raise Unreasoned("resourceVersion should not be set on objects to be created")
         key = writing.key_for(call, obj)
-        if call.api.store.newest(served.storage.resource, key) is not None:
+        present = call.api.store.newest(served.storage.resource, key)
+        if present is not None and not crds.gives_way(served, present):
             raise already_exists(served.kind, key.name)
     except BaseException:
         services.release(call, obj)
