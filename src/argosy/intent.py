@@ -179,6 +179,7 @@ class Asleep:
     An operator is code, a queue, and a copy of every kind that it looks at; most clusters use few of the kinds they know.
     """
 
-    kind: Kind
+    kinds: tuple[Kind, ...]
+    """The kind, in each of the versions that a cluster may serve; the first that this one serves is watched."""
     wake: Callable[[], Sequence[Operator]]
     """Makes them; called once, in a thread, since it imports their code."""

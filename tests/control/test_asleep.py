@@ -7,10 +7,13 @@ import asyncio
 from argosy import kinds
 from argosy.control.runner import run_operators
 from argosy.intent import Asleep, Observed, Operator, Plan
+from argosy.meta.kind import Kind
 from argosy.testing.cluster import cluster
 
+UNSERVED = Kind("apps", "v9", "Deployment", "deployments")
 
-def test_the_first_object_wakes_them() -> None:
+
+def test_the_first_object_wakes_them_in_whichever_version_is_served() -> None:
     async def scenario() -> None:
         woken, planned = [], asyncio.Event()
 
@@ -26,7 +29,7 @@ def test_the_first_object_wakes_them() -> None:
             raise AssertionError("there is no object of its kind")
 
         async with cluster() as made, asyncio.timeout(20):
-            sleepers = (Asleep(kinds.DEPLOYMENT, wake), Asleep(kinds.STATEFUL_SET, never))
+            sleepers = (Asleep((UNSERVED, kinds.DEPLOYMENT), wake), Asleep((kinds.STATEFUL_SET,), never))
             running = asyncio.create_task(run_operators(made.client, sleepers))
             for name in ("a", "b"):
                 template = {

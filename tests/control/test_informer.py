@@ -5,7 +5,7 @@ from memory_api import KINDS, TOY, pod, settle, toy, world
 
 from argosy.control.cache import OWNER
 from argosy.control.pool import Informers
-from argosy.errors import Forbidden, ServiceUnavailable
+from argosy.errors import Forbidden, ServiceUnavailable, TooManyRequests
 from argosy.kinds import POD
 from argosy.meta.objects import Key
 from argosy.testing.simloop import run
@@ -126,6 +126,21 @@ def test_a_server_that_is_away_is_asked_again_and_complained_about_once(caplog):
 
     run(main())
     assert len(caplog.messages) == 3
+
+
+def test_a_server_that_has_no_time_yet_is_asked_again_without_a_word(caplog):
+    async def main():
+        _, faults, client = world()
+        faults.fail(TooManyRequests("storage is (re)initializing"), path="pods", times=4)
+        async with Informers(client) as informers:
+            await informers.of(POD).synced()
+        assert not caplog.messages
+        faults.fail(TooManyRequests("go away"), path="pods", times=20)
+        async with Informers(client) as informers:
+            await informers.of(POD).synced()
+
+    run(main())
+    assert len(caplog.messages) == 1
 
 
 def test_a_kind_that_is_not_served_yet_counts_as_empty_and_is_noticed_when_it_is():

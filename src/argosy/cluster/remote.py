@@ -15,7 +15,9 @@ from argosy import kinds
 from argosy.client.client import Client
 from argosy.client.http import HttpTransport
 from argosy.client.kubeconfig import Access
+from argosy.client.metadata import MetadataOnly
 from argosy.clock import SystemClock
+from argosy.control.capabilities import capabilities_of
 from argosy.control.lease import Candidacy, lead
 from argosy.control.runner import run_operators
 from argosy.errors import AlreadyExists, NotFound
@@ -23,7 +25,7 @@ from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import name_of
 from argosy.operators import ALL, build
-from argosy.operators.install import choose, missing, objects
+from argosy.operators.install import choose, missing, objects, unserved
 from argosy.operators.offer import Offer
 from argosy.operators.settings import OperatorSettings
 
@@ -49,7 +51,7 @@ async def operate(access: Access, settings: OperatorSettings, tell: Callable[[st
         identity = f"{socket.gethostname()}_{os.getpid()}"
 
         async def body() -> None:
-            tell(f"{identity} leads; reconciling {', '.join(o.kind.resource for o in operators)}")
+            tell(f"{identity} leads; reconciling {', '.join(o.kinds[0].resource for o in operators)}")
             await run_operators(client, operators, clock=clock)
 
         tell(f"waiting for the lease {LEASE_NAMESPACE}/{LEASE_NAME}")
@@ -60,7 +62,10 @@ async def operate(access: Access, settings: OperatorSettings, tell: Callable[[st
 
 async def _install(client: Client, offers: Sequence[Offer], tell: Callable[[str], None]) -> None:
     """The CRDs of all kinds, for tools that list them; what comes along only with the kinds that are ours here."""
-    present = {name_of(crd) for crd in (await client.list(kinds.CUSTOM_RESOURCE_DEFINITION)).items}
+    definitions = await client.through(MetadataOnly).list(kinds.CUSTOM_RESOURCE_DEFINITION)
+    present = {name_of(crd) for crd in definitions.items}
+    for sentence in unserved(present, await capabilities_of(client), offers):
+        tell(sentence)
     for crd in missing(present):
         try:
             await client.create(kinds.CUSTOM_RESOURCE_DEFINITION, crd)

@@ -66,9 +66,12 @@ class CapabilityTracker:
         """Call `listener` whenever `current` has changed."""
         self._listeners.append(listener)
 
-    async def serves(self, kind: Kind) -> None:
-        """Wait until the cluster serves a kind in this version."""
-        while not self.current.serves(kind):
+    async def serves(self, *kinds: Kind) -> Kind:
+        """Wait until the cluster serves a kind in one of these versions; the first of them that it serves."""
+        while True:
+            served = next((kind for kind in kinds if self.current.serves(kind)), None)
+            if served is not None:
+                return served
             self._changed.clear()
             await self._changed.wait()
 

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from argosy.client.client import Client
 from argosy.client.requests import Event
 from argosy.control.cache import Cache, Change
-from argosy.errors import ApiError, BadRequest, Expired, Invalid, NotFound
+from argosy.errors import ApiError, BadRequest, Expired, Invalid, NotFound, TooManyRequests
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, annotations_of, version_of
@@ -27,6 +27,10 @@ _PAGE = 500
 _FIRST_BACKOFF_SECONDS = 0.05
 _LAST_BACKOFF_SECONDS = 10.0
 _UNSERVED_SECONDS = 30.0
+_REFUSALS = 6
+"""So often may a server say in a row that it has no time now, as one does of a kind it has begun to serve, before that is
+worth a warning.
+"""
 _WATCH_SECONDS = 300
 _GRACE_SECONDS = 30.0
 """How much longer than asked for a watch may last before its connection counts as dead."""
@@ -173,7 +177,8 @@ class Informer:
             except NotFound:
                 self._unserved()
             except (ApiError, ConnectionError, TimeoutError) as error:
-                self._complain(error)
+                if not isinstance(error, TooManyRequests) or failures >= _REFUSALS:
+                    self._complain(error)
             if self._resume not in ("", version) or loop.time() - begun > _LAST_BACKOFF_SECONDS:
                 # It got somewhere, or at least lasted: whatever ended it is not the same as before.
                 failures = 0

@@ -298,12 +298,12 @@ async def run_operators(
     tracker = CapabilityTracker(client, informers)
 
     async def run_one(operator: Operator | Asleep) -> None:
-        await tracker.serves(operator.kind)
         if isinstance(operator, Asleep):
-            informer = informers.of(operator.kind, namespace=namespace)
+            informer = informers.of(await tracker.serves(*operator.kinds), namespace=namespace)
             await informer.until(lambda: bool(informer.items()))
             start(await asyncio.to_thread(operator.wake))
             return
+        await tracker.serves(operator.kind)
         runner = Runner(
             client,
             operator,
@@ -318,7 +318,9 @@ async def run_operators(
 
     def start(some: Sequence[Operator | Asleep]) -> None:
         for operator in some:
-            name = operator.component if isinstance(operator, Operator) else f"operators of {operator.kind.resource}"
+            name = (
+                operator.component if isinstance(operator, Operator) else f"operators of {operator.kinds[0].resource}"
+            )
             group.create_task(run_one(operator), name=name)
 
     async with asyncio.TaskGroup() as group:

@@ -47,4 +47,4 @@ ALL: tuple[Offer, ...] = (
 
 def build(settings: OperatorSettings, clock: Clock, offers: Sequence[Offer] = ALL) -> tuple[Asleep, ...]:
     """The operators of these offers under an administrator's settings, each to be woken by the first object of its kind."""
-    return tuple(Asleep(offer.kinds[0], partial(offer.operators, settings, clock)) for offer in offers)
+    return tuple(Asleep(offer.versions, partial(offer.operators, settings, clock)) for offer in offers)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from argosy import kinds
+from argosy.intent import Capabilities
 from argosy.meta.crd import crd_for
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
@@ -58,6 +59,17 @@ def missing(present: Collection[str], offers: Sequence[Offer] = ALL) -> list[Obj
     return [crd_for(*versions) for name, versions in definitions(offers).items() if name not in present]
 
 
+def unserved(present: Collection[str], capabilities: Capabilities, offers: Sequence[Offer] = ALL) -> list[str]:
+    """A sentence for each version of a kind that definitions which were there already leave out."""
+    return [
+        f"the cluster's own definition of {kind.resource} has no version {kind.version}: {kind.kind}s of {kind.api_version} "
+        f"are refused here; add the version there to have Argosy run them"
+        for offer in offers
+        for kind in offer.kinds
+        if kind.resource in present and not capabilities.serves(kind)
+    ]
+
+
 def choose(offers: Sequence[Offer], deployments: Iterable[Obj]) -> Choice:
     """What to run on a cluster that has these Deployments."""
     running = {name_of(d): d for d in deployments if dig(d, "spec", "replicas") != 0}
@@ -68,8 +80,8 @@ def choose(offers: Sequence[Offer], deployments: Iterable[Obj]) -> Choice:
             chosen.append(offer)
             continue
         left += [
-            f"{kind.kind} is left to {namespace_of(taken)}/{name_of(taken)}, which runs here; scale that Deployment to 0 "
-            f"to have Argosy take over"
-            for kind in offer.kinds
+            f"{name} is left to {namespace_of(taken)}/{name_of(taken)}, which runs here; scale that Deployment to 0 "
+            f"and start the operators again to have Argosy take over"
+            for name in dict.fromkeys(kind.kind for kind in offer.kinds)
         ]
     return Choice(tuple(chosen), tuple(left))

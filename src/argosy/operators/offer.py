@@ -35,3 +35,8 @@ class Offer:
     """Deployments, by name, of the operators that may already care for these kinds in a cluster; then ours leaves them alone."""
     objects: Callable[[], Iterable[Obj]] = _nothing
     """Objects that a cluster gets with the kinds, such as ready-made training runtimes; one that is there already stays."""
+
+    @property
+    def versions(self) -> tuple[Kind, ...]:
+        """The first kind, in each of its versions. A cluster may serve only some of them, by a definition of its own."""
+        return tuple(kind for kind in self.kinds if kind.resource == self.kinds[0].resource)
