@@ -63,6 +63,11 @@ def test_status_and_down_without_an_engine(tmp_path: Path) -> None:
         (["train", "nowhere.py"], "there is no script nowhere.py"),
         (["up", "--token-auth-file", "nowhere"], "there is no token file nowhere"),
         (["demo", "--data", "nowhere.txt"], "there is no text nowhere.txt"),
+        (["operators", "--gateway", "here:80"], "'here:80' is no gateway; give --gateway NAMESPACE/SERVICE"),
+        (["operators", "--gateway", "a/b:http"], "'a/b:http' is no gateway; give --gateway NAMESPACE/SERVICE"),
+        (["apply", "-f", os.devnull], "there is no object in /dev/null"),
+        (["images", "--pull", "nowhere/image:1"], "no environment is mapped to the image nowhere/image:1"),
+        (["serve", "pvc://m/b", "--name", "m", "--adapter", "poet"], "write for example: --adapter poet=adapters/poet"),
     ],
 )
 def test_bad_input_is_one_sentence(command: list[str], says: str, tmp_path: Path) -> None:

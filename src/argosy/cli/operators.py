@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -13,7 +15,10 @@ from argosy.cli.connection import ContextOption, KubeconfigOption, access
 from argosy.cli.terminal import Format, Output, note, print_json
 from argosy.client.kubeconfig import Access
 from argosy.cluster.remote import operate
+from argosy.errors import UserError
 from argosy.operators.settings import OperatorSettings
+
+_GATEWAY = re.compile(r"(?P<namespace>[^/:]+)/(?P<service>[^/:]+)(:(?P<port>[0-9]+))?")
 
 
 def command(
@@ -29,17 +34,22 @@ def command(
     Example: argosy operators --context prod
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
-    chosen: dict[str, object] = {}
+    settings = OperatorSettings()
     if model_server_image:
-        chosen["model_server_image"] = model_server_image
+        settings = replace(settings, model_server_image=model_server_image)
     if init_image:
-        chosen["init_image"] = init_image
+        settings = replace(settings, init_image=init_image)
     if gateway:
-        namespace, _, rest = gateway.partition("/")
-        service, _, port = rest.partition(":")
-        chosen |= {"gateway_namespace": namespace, "gateway_service": service, "gateway_port": int(port or 8000)}
-    settings = OperatorSettings(**chosen)  # type: ignore[arg-type]
+        settings = _with_gateway(settings, gateway)
     asyncio.run(_operate(access(context, kubeconfig), settings, as_json=output is Format.json))
+
+
+def _with_gateway(settings: OperatorSettings, gateway: str) -> OperatorSettings:
+    found = _GATEWAY.fullmatch(gateway)
+    if found is None:
+        raise UserError(f"{gateway!r} is no gateway", "give --gateway NAMESPACE/SERVICE or NAMESPACE/SERVICE:PORT")
+    port = int(found["port"] or settings.gateway_port)
+    return replace(settings, gateway_namespace=found["namespace"], gateway_service=found["service"], gateway_port=port)
 
 
 async def _operate(found: Access, settings: OperatorSettings, *, as_json: bool) -> None:
