@@ -10,6 +10,7 @@ import typer
 
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, print_json, progress, say
+from argosy.errors import UserError
 from argosy.meta.json import Obj
 from argosy.meta.objects import key_of
 from argosy.sdk import manifests
@@ -30,6 +31,8 @@ def command(
     Example: argosy apply -f examples/pytorchjob.yaml
     """
     objects = manifests.read(filename, recursive=recursive)
+    if not objects:
+        raise UserError(f"there is no object in {', '.join(filename)}", "name manifests: .yaml, .yml or .json files")
     results = asyncio.run(_apply(objects, namespace, context, kubeconfig, dry_run, output is Format.text))
     if output is Format.json:
         print_json([{"outcome": result.outcome, "object": result.obj} for result in results])

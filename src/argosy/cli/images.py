@@ -12,6 +12,7 @@ from argosy.cluster.settings import Layout, home_directory
 from argosy.engine.node.images.builder import Images, Pulled
 from argosy.engine.node.images.environments import Progress
 from argosy.engine.node.images.resolve import ImageError
+from argosy.errors import UserError
 from argosy.meta.json import Obj
 
 
@@ -50,7 +51,10 @@ async def _pull(images: Images, references: list[str]) -> None:
         while not task.done():
             await asyncio.wait({task}, timeout=0.2)
             shown.update(", ".join(_line(p) for p in images.progress()) or "building environments")
-    await task
+    try:
+        await task
+    except ImageError as error:
+        raise UserError(str(error)) from None
 
 
 def _row(images: Images, reference: str) -> Obj:

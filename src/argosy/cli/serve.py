@@ -42,7 +42,7 @@ def command(
     served = ServedModel(
         name=name,
         storage_uri=model,
-        adapters=parse_pairs(adapter or [], "--adapter"),
+        adapters=parse_pairs(adapter or [], "--adapter", example="poet=adapters/poet"),
         min_replicas=min_,
         max_replicas=max_,
         scale_target=target,
@@ -79,6 +79,11 @@ def _ready_or_raise(service: Obj) -> bool:
 
 
 def _tell(shown: Progress, obj: Obj) -> None:
-    waiting_for = [c for c in dig(obj, "status", "conditions", default=()) if c.get("status") != "True"]
+    waiting_for = [c for c in dig(obj, "status", "conditions", default=()) if _hinders(c)]
     text = "; ".join(f"{c['type']}: {c.get('message') or c.get('reason') or 'not yet'}" for c in waiting_for[:2])
     shown.update(f"inferenceservice/{obj['metadata']['name']}: {text or 'starting'}")
+
+
+def _hinders(condition: Obj) -> bool:
+    """Whether a condition says what is still missing; those of severity Info, such as Stopped, do not."""
+    return condition.get("status") != "True" and condition.get("severity") != "Info"

@@ -193,12 +193,12 @@ def _variables(values: Mapping[str, str]) -> list[Obj]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
-def parse_pairs(pairs: Sequence[str], what: str) -> dict[str, str]:
-    """`["A=1", "B=2"]` → a mapping. Raises UserError."""
+def parse_pairs(pairs: Sequence[str], what: str, *, example: str = "LR=0.001") -> dict[str, str]:
+    """`["A=1", "B=2"]` → a mapping. Raises UserError that shows `example`."""
     parsed: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UserError(f"{what} {pair!r} is not NAME=VALUE", f"write for example: {what} LR=0.001")
+            raise UserError(f"{what} {pair!r} is not NAME=VALUE", f"write for example: {what} {example}")
         parsed[name] = value
     return parsed
