@@ -170,6 +170,8 @@ async def _read_all(connection: Connection, pods: Sequence[Obj], asked: Asked, *
                 return None
 
     texts = await asyncio.gather(*(one(pod) for pod in pods))
+    if not any(text is not None for text in texts):
+        raise UserError("none of these pods has such a log", "see: argosy ps, or argosy why KIND/NAME")
     return {name_of(pod): text for pod, text in zip(pods, texts, strict=True) if text is not None}
 
 
