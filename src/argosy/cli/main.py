@@ -94,7 +94,9 @@ def _next_step(error: ApiError) -> str:
         429: "wait a little and try again",
     }
     if error.code in (400, 422) or "typed patch object" in error.message:
-        return "mend the manifest and apply it again"
+        return (
+            "mend the manifest and apply it again" if sys.argv[1:2] == ["apply"] else "mend the arguments and try again"
+        )
     return steps.get(error.code, "see the API server's log, for the embedded engine $ARGOSY_HOME/engine.log")
 
 
