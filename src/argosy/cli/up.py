@@ -18,8 +18,18 @@ def command(
     isolation: Annotated[Level | None, typer.Option(help="Force a level instead of the best one possible.")] = None,
     nodes: Annotated[int, typer.Option(min=1, max=1000, help="How many nodes the machine appears as.")] = 1,
     token_auth_file: Annotated[Path | None, typer.Option(help="Static tokens: token,user,uid,groups lines.")] = None,
-    port: Annotated[int, typer.Option(help="The API server's port; default: as last time, or 6443.")] = 0,
-    ingress_port: Annotated[int, typer.Option(help="The Ingress port; default: as last time, or 8080.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, show_default=False, help="The API server's port; default: as last time, or 6443 if free."
+        ),
+    ] = 0,
+    ingress_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, show_default=False, help="The Ingress port; default: as last time, or 8080 if free."
+        ),
+    ] = 0,
     output: Output = Format.text,
 ) -> None:
     """Start the engine in the background; returns when it is ready. A second call changes nothing.
