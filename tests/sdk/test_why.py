@@ -66,3 +66,12 @@ def test_a_service_family_is_what_it_selects() -> None:
     labelled["metadata"]["labels"] = {"app": "a", "more": "b"}
     service = obj("s", spec={"selector": {"app": "a"}})
     assert [p["metadata"]["name"] for p in assemble(kinds.SERVICE, service, {kinds.POD: [labelled]}).pods()] == ["p"]
+
+
+def test_a_rayjob_that_its_operator_refused_has_failed() -> None:
+    stage: Obj = {"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed", "message": "no cluster"}
+    assert why.judge("RayJob", obj("r", status=stage)) == (
+        why.State.failed,
+        ("the RayJob is ValidationFailed: no cluster",),
+    )
+    assert why.judge("RayJob", obj("r", status={"jobDeploymentStatus": "Running"})) == (why.State.ok, ())

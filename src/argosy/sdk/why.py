@@ -76,7 +76,7 @@ def judge(kind: str, obj: Obj) -> tuple[State, tuple[str, ...]]:
     if obj["metadata"].get("deletionTimestamp"):
         finalizers = ", ".join(obj["metadata"].get("finalizers") or ())
         return State.waiting, (f"it is being deleted{f', waiting for {finalizers}' if finalizers else ''}",)
-    special = {"Pod": _pod, "PersistentVolumeClaim": _claim, "Service": _nothing}.get(kind)
+    special = {"Pod": _pod, "PersistentVolumeClaim": _claim, "RayJob": _ray_job, "Service": _nothing}.get(kind)
     return special(obj) if special else _conditions(obj)
 
 
@@ -140,6 +140,16 @@ def _ended(ended: Obj) -> str:
 def _claim(claim: Obj) -> tuple[State, tuple[str, ...]]:
     phase = dig(claim, "status", "phase", default="Pending")
     return (State.ok, ()) if phase == "Bound" else (State.waiting, (f"the claim is {phase}",))
+
+
+def _ray_job(job: Obj) -> tuple[State, tuple[str, ...]]:
+    """KubeRay's RayJob has no conditions; how far it is stands in one field."""
+    stage = str(dig(job, "status", "jobDeploymentStatus", default="") or "not seen by its operator")
+    message = str(dig(job, "status", "message", default="") or dig(job, "status", "reason", default=""))
+    reason = f"the RayJob is {stage}: {message}".rstrip(": ")
+    if stage in ("Running", "Complete"):
+        return State.ok, ()
+    return State.failed if stage in ("Failed", "ValidationFailed") else State.waiting, (reason,)
 
 
 def _nothing(_: Obj) -> tuple[State, tuple[str, ...]]:
