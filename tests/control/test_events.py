@@ -75,3 +75,23 @@ def test_the_caller_never_learns_of_trouble():
         assert [e["count"] for e in api.of(EVENT).values()] == [2]
 
     run(main())
+
+
+def test_warnings_that_differ_in_words_alone_share_an_event_once_there_are_many():
+    async def main():
+        api, _, client = world()
+        recorder = EventRecorder(client, "raycluster", SimClock())
+        subject = api.create(POD, pod("p"))
+        for number in range(40):
+            recorder.emit(POD, subject, Reason("FailedCreate", f"Cannot create Pod head-{number}", warning=True))
+            recorder.emit(POD, subject, Reason("SuccessfulCreate", f"Created pod {number}"))
+            await asyncio.sleep(1)
+        recorder.emit(POD, subject, Reason("FailedCreate", "Cannot create Pod head-3", warning=True))
+        await recorder.close()
+        failed = [e for e in api.of(EVENT).values() if e["reason"] == "FailedCreate"]
+        assert sorted(e["count"] for e in failed) == [*[1] * 9, 2, 30], "those that are known keep their own"
+        last = max(failed, key=lambda e: e["count"])
+        assert last["message"] == "(combined from similar events): Cannot create Pod head-39"
+        assert len(api.of(EVENT)) == 11 + 40, "what was done is told one by one"
+
+    run(main())

@@ -1,7 +1,8 @@
 """Events: what the decisions' reasons become, so that `kubectl describe` and `argosy why` can tell them.
 
 Emitting never blocks, never fails and never slows its caller: events are written in the background, several at a time, and
-a reason that repeats raises the count of the event that is there.
+a reason that repeats raises the count of the event that is there. So do Warnings that differ in their words alone once there
+are many, as when every try to create a pod has a new name in it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
@@ -33,7 +34,11 @@ _RETRY_SECONDS = 1.0
 _SERIES_SECONDS = 600.0
 """A reason that is silent for longer than this begins a new event."""
 
-_Subject: TypeAlias = tuple[str, str, str, str, bool]
+_ALIKE_MAX = 10
+"""So many Warnings with one reason, about one object and in one series, have an event each; those after them share one."""
+_COMBINED = "(combined from similar events): "
+
+_Subject: TypeAlias = tuple[str, str, str, bool]
 
 
 @dataclass(slots=True)
@@ -51,6 +56,14 @@ class _Entry:
     attempts: int = 0
 
 
+@dataclass(slots=True)
+class _Alike:
+    """The messages that one reason about one object has had."""
+
+    last: datetime
+    messages: set[str] = field(default_factory=set)
+
+
 class EventRecorder:
     """Writes events on behalf of one component (`job-controller`, `kubelet`). Used from one event loop."""
 
@@ -59,7 +72,8 @@ class EventRecorder:
         self._component = component
         self._clock = clock or SystemClock()
         self._source: Obj = {"component": component, **({"host": host} if host else {})}
-        self._remembered: OrderedDict[_Subject, _Entry] = OrderedDict()
+        self._remembered: OrderedDict[tuple[_Subject, str], _Entry] = OrderedDict()
+        self._alike: OrderedDict[_Subject, _Alike] = OrderedDict()
         self._pending: OrderedDict[str, _Entry] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._serial = 0
@@ -68,23 +82,23 @@ class EventRecorder:
         """Have a reason written as an event about an object."""
         now = self._clock.now()
         message = reason.message[:_MESSAGE_MAX]
-        place: _Subject = (
-            kind.resource,
-            uid_of(obj) or f"{namespace_of(obj)}/{name_of(obj)}",
-            reason.code,
-            message,
-            reason.warning,
-        )
+        about = uid_of(obj) or f"{namespace_of(obj)}/{name_of(obj)}"
+        subject: _Subject = (kind.resource, about, reason.code, reason.warning)
+        place = (subject, message)
+        if reason.warning and self._is_one_of_many(subject, message, now):
+            place = (subject, _COMBINED)
+            message = f"{_COMBINED}{message}"[:_MESSAGE_MAX]
+        told = Reason(reason.code, message, reason.warning)
         entry = self._remembered.get(place)
         if entry is not None and (now - entry.last).total_seconds() < _SERIES_SECONDS:
             entry.count += 1
-            entry.last = now
+            entry.last, entry.reason = now, told
             self._remembered.move_to_end(place)
         else:
             self._serial += 1
             # The name is unique as Kubernetes makes it: by the moment, and here by a count within it.
             name = f"{name_of(obj)[:200]}.{int(now.timestamp() * 1e6):x}{self._serial % 0x1000:03x}"
-            entry = _Entry(name, object_reference(obj, kind), Reason(reason.code, message, reason.warning), now, now)
+            entry = _Entry(name, object_reference(obj, kind), told, now, now)
             self._remembered[place] = entry
             while len(self._remembered) > _REMEMBERED_MAX:
                 self._remembered.popitem(last=False)
@@ -93,6 +107,19 @@ class EventRecorder:
             self._pending.popitem(last=False)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_all(), name=f"events of {self._component}")
+
+    def _is_one_of_many(self, subject: _Subject, message: str, now: datetime) -> bool:
+        alike = self._alike.get(subject)
+        if alike is None or (now - alike.last).total_seconds() >= _SERIES_SECONDS:
+            alike = self._alike[subject] = _Alike(now)
+            while len(self._alike) > _REMEMBERED_MAX:
+                self._alike.popitem(last=False)
+        alike.last = now
+        self._alike.move_to_end(subject)
+        if message not in alike.messages and len(alike.messages) >= _ALIKE_MAX:
+            return True
+        alike.messages.add(message)
+        return False
 
     async def close(self, timeout: float = 2.0) -> None:
         """Write what is pending, for at most `timeout` seconds."""
@@ -118,7 +145,7 @@ class EventRecorder:
         count = entry.count
         try:
             if entry.written:
-                patch = {"count": count, "lastTimestamp": rfc3339(entry.last)}
+                patch = {"count": count, "lastTimestamp": rfc3339(entry.last), "message": entry.reason.message}
                 await self._client.patch(EVENT, Key(_namespace(entry), entry.name), patch)
             else:
                 await self._client.create(EVENT, self._event(entry, count))
