@@ -6,7 +6,7 @@ import pytest
 
 from argosy.errors import UserError
 from argosy.sdk.serving import ServedModel, serving_objects
-from argosy.sdk.training import Shipment, TrainingRun, name_from, parse_pairs, pod_template, training_job
+from argosy.sdk.training import Shipment, TrainingRun, name_from, parse_pairs, pod_template, resources_of, training_job
 from argosy.sdk.workspace import Packed
 
 
@@ -64,6 +64,12 @@ def test_pairs() -> None:
     assert parse_pairs(["A=1", "B=x=y"], "--env") == {"A": "1", "B": "x=y"}
     with pytest.raises(UserError, match="--env 'A' is not NAME=VALUE"):
         parse_pairs(["A"], "--env")
+
+
+def test_resources_are_quantities() -> None:
+    assert resources_of("500m", "", 2) == {"cpu": "500m", "nvidia.com/gpu": "2"}
+    with pytest.raises(UserError, match="--memory 'lots' is not a quantity; write for example: --memory 2Gi"):
+        resources_of("1", "lots", 0)
 
 
 def test_adapters_are_paths_below_the_model_s_storage() -> None:

@@ -29,7 +29,7 @@ from argosy.sdk.sweeping import (
     parse_parameter,
     rows,
 )
-from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs
+from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs, resources_of
 
 
 def command(
@@ -78,7 +78,6 @@ def command(
     parameters = tuple(parse_parameter(text) for text in param)
     metric, lowest = parse_objective(objective)
     workspace, path = code_of(script, workdir)
-    resources = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": str(gpus or "")}
     wish = Wish(
         command=("python", path, *arguments_for(arguments or (), [p["name"] for p in parameters])),
         name=name,
@@ -86,7 +85,7 @@ def command(
         nodes=nodes,
         image=image,
         env=parse_pairs(env or [], "--env"),
-        resources={key: value for key, value in resources.items() if value},
+        resources=resources_of(cpu, memory, gpus),
         processes=max(gpus, 1),
         claim=claim,
         backoff_limit=0,

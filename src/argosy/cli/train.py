@@ -15,7 +15,7 @@ from argosy.errors import UserError
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of
 from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch
-from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs
+from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs, resources_of
 from argosy.sdk.workspace import Workspace, collect
 
 Where = tuple[str, str, Path | None]
@@ -54,7 +54,6 @@ def command(
     Example: argosy train train.py --nodes 2 -- --epochs 3
     """
     workspace, path = code_of(script, workdir)
-    resources = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": str(gpus or "")}
     wish = Wish(
         command=("python", path, *(arguments or ())),
         name=name,
@@ -62,7 +61,7 @@ def command(
         nodes=nodes * scale,
         image=image,
         env=parse_pairs(env or [], "--env"),
-        resources={key: value for key, value in resources.items() if value},
+        resources=resources_of(cpu, memory, gpus),
         processes=processes or max(gpus, 1),
         claim=claim,
         cache=cache,

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from argosy.errors import UserError
+from argosy.meta import quantity
 from argosy.meta.json import Obj
 from argosy.sdk.workspace import Packed
 
@@ -202,3 +203,14 @@ def parse_pairs(pairs: Sequence[str], what: str, *, example: str = "LR=0.001") -
             raise UserError(f"{what} {pair!r} is not NAME=VALUE", f"write for example: {what} {example}")
         parsed[name] = value
     return parsed
+
+
+def resources_of(cpu: str, memory: str, gpus: int) -> dict[str, str]:
+    """What each pod asks for; nothing for what is empty or 0. Raises UserError for what is no quantity."""
+    for option, text, example in (("--cpu", cpu, "500m"), ("--memory", memory, "2Gi")):
+        try:
+            quantity.parse(text or "0")
+        except ValueError:
+            raise UserError(f"{option} {text!r} is not a quantity", f"write for example: {option} {example}") from None
+    asked = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": str(gpus or "")}
+    return {name: text for name, text in asked.items() if text}
