@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
+from argosy.cli.connection import ContextOption, KubeconfigOption, connect
 from argosy.cli.terminal import Format, Output, note, print_json, print_table
 from argosy.client.discovery import discover, resolve
 from argosy.client.requests import Request
@@ -20,7 +20,7 @@ _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 def command(
     kind: Annotated[str, typer.Argument(help="pods, pytorchjobs, isvc, …")] = "pods",
     selector: Annotated[str, typer.Option("--selector", "-l", help="Labels to match.")] = "",
-    namespace: NamespaceOption = "",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")] = "",
     everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces: the default.")] = False,
     context: ContextOption = "",
     kubeconfig: KubeconfigOption = None,
