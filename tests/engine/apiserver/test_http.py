@@ -262,9 +262,9 @@ def test_too_many_requests_are_told_to_come_back():
             body = await answer.json()
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
             assert (body["reason"], body["details"]) == ("TooManyRequests", {"retryAfterSeconds": 1})
-        edge.most_at_work = 1
         async with session.get("/api/v1/namespaces?watch=true&timeoutSeconds=30") as stream:
-            assert await stream.content.readline()
+            assert await stream.content.readline()  # streams do not count: any number may begin at once
+            edge.most_at_work = 1
             async with session.get("/api/v1/namespaces") as answer:
                 assert answer.status == 200
 

@@ -21,6 +21,7 @@ from argosy.engine.apiserver import impersonation
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
 from argosy.engine.apiserver.render import line
+from argosy.engine.apiserver.routes import is_true
 from argosy.errors import ApiError, ServiceUnavailable, Timeout, TooLarge, TooManyRequests
 
 _LARGEST_BODY = 3 * 1024 * 1024
@@ -54,20 +55,18 @@ class Edge:
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         """One HTTP request."""
+        lasting = _lasts(raw)
+        self._at_work += not lasting
         try:
             if self._stopping.is_set():
                 raise ServiceUnavailable("the API server is shutting down")
-            if self._at_work >= self.most_at_work:
+            if self._at_work > self.most_at_work and not lasting:
                 raise TooManyRequests(_TOO_MANY, retry_after_seconds=_RETRY_SECONDS)
-        except ApiError as error:
-            return _refused(error)
-        self._at_work += 1
-        try:
             response = await self._answer(await self._read(raw))
         except ApiError as error:
             return _refused(error)
         finally:
-            self._at_work -= 1
+            self._at_work -= not lasting
         if response.session is not None:
             return await self._join(raw, response.session)
         if response.chunks is not None:
@@ -159,6 +158,11 @@ class Edge:
         finally:
             self._streams.discard(task)
         return stream
+
+
+def _lasts(raw: web.BaseRequest) -> bool:
+    """Whether a request asks for a stream. Those are as many as there are who look, and none holds a body."""
+    return raw.method == "GET" and any(is_true(raw.query.get(name)) for name in ("watch", "follow"))
 
 
 def _refused(error: ApiError) -> web.Response:
