@@ -159,6 +159,17 @@ def test_status_follows_the_pods():
     assert w.status["stateTransitionTimes"] == {"ready": rfc3339(w.now)}
 
 
+def test_workers_alone_are_no_cluster():
+    w = world()
+    (head,), (worker,) = pods(w, "head"), pods(w, "worker")
+    w.remove(kinds.POD, head["metadata"]["name"])
+    up = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    w.change(kinds.POD, worker["metadata"]["name"], {"status": up})
+    seen = w.plan().status
+    assert seen is not None
+    assert {c["type"]: c["status"] for c in seen["conditions"]}["RayClusterProvisioned"] == "False"
+
+
 def test_scaling_up_and_down_takes_the_unready_and_the_youngest_first():
     w = ready(world(group(replicas=1)))
     first = pods(w, "worker")[0]["metadata"]["name"]

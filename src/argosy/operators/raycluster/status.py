@@ -140,7 +140,7 @@ def _conditions(cluster: Cluster, subject: Obj, head: Obj | None, pods: Sequence
     put(HEAD_READY, *_head_ready(head))
     now_in = suspension(subject)
     if not is_true_in(conditions, PROVISIONED) and now_in != SUSPENDED:
-        if pods and all(_is_up(pod) for pod in pods):
+        if head is not None and all(_is_up(pod) for pod in pods):
             put(PROVISIONED, "True", "AllPodRunningAndReadyFirstTime", "All Ray Pods are ready for the first time")
         else:
             message = "RayCluster Pods are being provisioned for first time"
