@@ -45,9 +45,10 @@ async def _apply(
         with progress(f"applying {len(objects)} objects") as shown:
 
             def done(applied: Applied) -> None:
-                shown.update()
+                shown.close()
                 if tell:
                     suffix = " (dry run)" if dry_run else ""
                     say(f"{applied.kind.singular}/{key_of(applied.obj).name} {applied.outcome}{suffix}")
+                shown.update()
 
             return await apply(connection.client, objects, namespace=connection.namespace, dry_run=dry_run, done=done)

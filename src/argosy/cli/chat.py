@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from argosy.cli.connection import Connection, ContextOption, KubeconfigOption, connect
-from argosy.cli.terminal import Format, Output, note, print_json
+from argosy.cli.terminal import Format, Output, note, print_json, progress
 from argosy.errors import ApiError, UserError
 from argosy.sdk import endpoint
 
@@ -59,11 +59,13 @@ async def _answer(
 ) -> str:
     parts: list[str] = []
     try:
-        async for part in endpoint.chat(connection.client, model, messages, options):
-            parts.append(part)
-            if output is Format.text:
-                sys.stdout.write(part)
-                sys.stdout.flush()
+        with progress(f"waiting for {model}") as line:
+            async for part in endpoint.chat(connection.client, model, messages, options):
+                line.close()
+                parts.append(part)
+                if output is Format.text:
+                    sys.stdout.write(part)
+                    sys.stdout.flush()
     except ApiError as error:
         raise UserError(f"{model} did not answer: {error.message}", "see: argosy ps inferenceservices") from None
     if output is Format.text:

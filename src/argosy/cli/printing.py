@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ class Progress:
     """
 
     _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+    _FRAME_SECONDS = 0.2
     _QUIET_SECONDS = 2.0
     _LINE_SECONDS = 10.0
     """Off a terminal, a new line at most this often."""
@@ -74,10 +76,23 @@ class Progress:
         self._line_at = 0.0
         self._frame = 0
         self._tty = sys.stderr.isatty()
+        self._closed = False
+        self._lock = threading.Lock()
 
     def update(self, text: str = "") -> None:
         """Say what is happening now; call it as often as you like."""
-        self._text = text or self._text
+        with self._lock:
+            self._text, self._closed = text or self._text, False
+            self._draw()
+
+    def keep(self, ended: threading.Event) -> None:
+        """Draw on while nothing new is said; the body of a thread."""
+        while not ended.wait(self._FRAME_SECONDS):
+            with self._lock:
+                if not self._closed:
+                    self._draw()
+
+    def _draw(self) -> None:
         waited = time.monotonic() - self._began
         if waited < self._QUIET_SECONDS:
             return
@@ -94,17 +109,21 @@ class Progress:
         self._shown = self._text
 
     def close(self) -> None:
-        """Clear the line."""
-        if self._tty and self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+        """Clear the line, until the next update."""
+        with self._lock:
+            if self._tty and self._shown and not self._closed:
+                sys.stderr.write("\r\033[K")
+                sys.stderr.flush()
+            self._closed = True
 
 
 @contextmanager
 def progress(text: str) -> Iterator[Progress]:
     """A `Progress` for the length of a block."""
-    shown = Progress(text)
+    shown, ended = Progress(text), threading.Event()
+    threading.Thread(target=shown.keep, args=(ended,), name="progress", daemon=True).start()
     try:
         yield shown
     finally:
+        ended.set()
         shown.close()

@@ -44,6 +44,7 @@ class Stage:
     def tell(self, text: str) -> None:
         """A line of the story, for a person."""
         if not self.quiet:
+            self.shown.close()
             say(text)
 
     def moment(self, what: str, since: float | None = None) -> None:
