@@ -167,3 +167,16 @@ def test_processors_are_spread():
     assert choose_cpus("a", 4000, [0, 1, 2, 3]) == []
     assert len(choose_cpus("a", 1500, [0, 1, 2, 3])) == 2
     assert {choose_cpus(f"run{i}", 100, [0, 1, 2, 3])[0] for i in range(50)} == {0, 1, 2, 3}
+
+
+def test_what_a_killed_engine_left_goes_when_the_next_one_starts(tmp_path):
+    for name in ("alive", "ended", "dying"):
+        (tmp_path / name).mkdir()
+    last = tmp_path / "dying" / "process"
+    last.touch()  # a group with a process in it cannot be removed
+    groups = cgroups.GroupsV2(tmp_path, frozenset())
+    groups.keep(["alive"])
+    assert {path.name for path in tmp_path.iterdir()} == {"alive", "dying"}
+    last.unlink()
+    groups.retry()
+    assert [path.name for path in tmp_path.iterdir()] == ["alive"]

@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from argosy.engine.node.runtime.limits import Enforcer, NoEnforcer
@@ -80,6 +81,16 @@ class _Groups:
                 left.append(path)
         self._stale = left
 
+    def retry(self) -> None:
+        """Try again what was left."""
+        self._sweep()
+
+    def _keep(self, run_ids: Iterable[str], *bases: Path) -> None:
+        kept = {_file_name(run_id) for run_id in run_ids}
+        for base in bases:
+            with contextlib.suppress(OSError):
+                self._sweep(*(path for path in base.iterdir() if path.is_dir() and path.name not in kept))
+
     def _finish(self, *bases: Path) -> None:
         deadline = time.monotonic() + _REMOVE_SECONDS
         for base in bases:
@@ -118,6 +129,10 @@ class GroupsV1(_Groups):
         """Its processes have ended, or are about to."""
         self._sweep(*(base / _file_name(run_id) for base in self.bases.values()))
 
+    def keep(self, run_ids: Iterable[str]) -> None:
+        """Remove the groups of all other runs."""
+        self._keep(run_ids, *self.bases.values())
+
     def usage(self, run_id: str) -> Usage | None:
         """Cpu time has a hierarchy of its own in v1, so /proc says it all."""
         return None
@@ -147,6 +162,10 @@ class GroupsV2(_Groups):
     def remove(self, run_id: str) -> None:
         """Its processes have ended, or are about to."""
         self._sweep(self.base / _file_name(run_id))
+
+    def keep(self, run_ids: Iterable[str]) -> None:
+        """Remove the groups of all other runs."""
+        self._keep(run_ids, self.base)
 
     def usage(self, run_id: str) -> Usage | None:
         """Counted by the kernel when the run has a group with both."""

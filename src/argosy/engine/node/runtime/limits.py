@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterable
 from typing import Protocol
 
 from argosy.engine.node.runtime.holder import processes
@@ -25,6 +26,14 @@ class Enforcer(Protocol):
 
     def remove(self, run_id: str) -> None:
         """Forget a run that has ended."""
+        ...
+
+    def keep(self, run_ids: Iterable[str]) -> None:
+        """Forget every run but these: an engine that was killed may have left others."""
+        ...
+
+    def retry(self) -> None:
+        """Try again what could not be removed because its last process was still dying."""
         ...
 
     def usage(self, run_id: str) -> Usage | None:
@@ -46,6 +55,12 @@ class NoEnforcer:
         return [], ""
 
     def remove(self, run_id: str) -> None:
+        """Nothing was made."""
+
+    def keep(self, run_ids: Iterable[str]) -> None:
+        """Nothing was made."""
+
+    def retry(self) -> None:
         """Nothing was made."""
 
     def usage(self, run_id: str) -> Usage | None:

@@ -78,6 +78,8 @@ class LocalRuntime:
         self._index.mkdir(exist_ok=True)
         _raise_descriptor_limit()
         self.recall()
+        self._enforcer.keep([run_id for run_id, followed in self._runs.items() if followed.alive])
+        asyncio.get_running_loop().call_later(GROUP_SECONDS, self._enforcer.retry)
         await self._main.ensure()
 
     def recall(self) -> None:
@@ -301,7 +303,7 @@ class LocalRuntime:
         if followed.state.confinement.get("cgroups"):
             self._enforcer.remove(followed.state.id)
             # A group whose last process is still dying stays; it must not stay until the next run happens to end.
-            asyncio.get_running_loop().call_later(GROUP_SECONDS, self._enforcer.remove, followed.state.id)
+            asyncio.get_running_loop().call_later(GROUP_SECONDS, self._enforcer.retry)
 
     async def _kill(self, followed: runs.Followed) -> None:
         """Kill the command, so that the shim can still write down the end; failing that, the shim."""
