@@ -29,10 +29,21 @@ def test_the_chain_goes_from_the_deployment_to_the_image() -> None:
     assert why.lines(finding) == [
         "Deployment/web: waiting",
         "  - Available=False: no minimum",
-        "  ReplicaSet/web-1: ok",
+        "  ReplicaSet/web-1: waiting",
+        "    - 0 of 1 pods are ready",
         "    Pod/web-1-a: waiting",
         "      - container c waits: ErrImagePull: no environment for image x; add it",
     ]
+
+
+def test_a_crash_without_a_word_leads_to_the_log() -> None:
+    end = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    silent = pod("p", "", phase="Failed", containerStatuses=[{"name": "c", "state": end}])
+    silent["metadata"]["namespace"] = "team"
+    assert why.chain(assemble(kinds.POD, silent, {}), {}).reasons == (
+        "container c ended with exit code 3 (Error)",
+        "what it said: argosy logs p -n team",
+    )
 
 
 def test_an_unplaced_pod_says_so_first_and_events_are_not_repeated() -> None:

@@ -12,12 +12,15 @@ import typer
 from argosy.cli.connection import Connection, ContextOption, KubeconfigOption, connect
 from argosy.cli.terminal import Format, Output, note, print_json, progress
 from argosy.errors import ApiError, UserError
+from argosy.meta.conditions import is_true
+from argosy.meta.objects import name_of, namespace_of
+from argosy.operators.inferenceservice.schema import INFERENCE_SERVICE
 from argosy.sdk import endpoint
 
 
 def command(
     message: Annotated[str, typer.Argument(help="One message; without it, a conversation.")] = "",
-    model: Annotated[str, typer.Option(help="A model or adapter; default: the first that is served.")] = "",
+    model: Annotated[str, typer.Option(help="A model or adapter; default: the first that is ready.")] = "",
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
     temperature: Annotated[float, typer.Option(min=0.0, help="0: always the likeliest word.")] = 0.7,
     context: ContextOption = "",
@@ -80,4 +83,11 @@ async def _first_model(connection: Connection) -> str:
         raise UserError(f"the gateway does not answer: {error.message}", "serve a model with: argosy serve") from None
     if not served:
         raise UserError("no model is served", "serve one with: argosy serve pvc://CLAIM/PATH --name NAME")
-    return served[0]
+    services = (await connection.client.list(INFERENCE_SERVICE)).items
+    ready = {name_of(service) for service in services if is_true(service, "Ready")}
+    chosen = next((model for model in served if model in ready), "")
+    if services and not chosen:
+        waiting = name_of(services[0])
+        where = f"-n {namespace_of(services[0])}"
+        raise UserError(f"{waiting} is served, but not ready yet", f"see: argosy why isvc/{waiting} {where}")
+    return chosen or served[0]

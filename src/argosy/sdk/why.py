@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from argosy.meta.conditions import find
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import name_of, uid_of
+from argosy.meta.objects import name_of, namespace_of, uid_of
 from argosy.sdk.ownership import Family
 
 _GOOD_WHEN_TRUE = frozenset(
@@ -76,7 +76,10 @@ def judge(kind: str, obj: Obj) -> tuple[State, tuple[str, ...]]:
     if obj["metadata"].get("deletionTimestamp"):
         finalizers = ", ".join(obj["metadata"].get("finalizers") or ())
         return State.waiting, (f"it is being deleted{f', waiting for {finalizers}' if finalizers else ''}",)
-    special = {"Pod": _pod, "PersistentVolumeClaim": _claim, "RayJob": _ray_job, "Service": _nothing}.get(kind)
+    special = {
+        "Pod": _pod, "PersistentVolumeClaim": _claim, "RayJob": _ray_job, "Service": _nothing,
+        "ReplicaSet": _replicas, "StatefulSet": _replicas,
+    }.get(kind)  # fmt: skip
     return special(obj) if special else _conditions(obj)
 
 
@@ -96,6 +99,8 @@ def _pod(pod: Obj) -> tuple[State, tuple[str, ...]]:
     preparing = [_preparing(status) for status in dig(pod, "status", "initContainerStatuses", default=[])]
     running = [_container(status) for status in dig(pod, "status", "containerStatuses", default=[])]
     reasons = [text for text in (*preparing, *running) if text]
+    if _ended_in_silence(pod):
+        reasons.append(f"what it said: argosy logs {name_of(pod)} -n {namespace_of(pod)}")
     scheduled = find(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         reasons.insert(0, f"not placed: {scheduled.get('message') or scheduled.get('reason')}")
@@ -129,6 +134,25 @@ def _container(status: Obj) -> str:
     if dig(status, "state", "running") and not status.get("ready"):
         return f"container {name} runs and is not ready yet (its readiness or startup probe)"
     return ""
+
+
+def _ended_in_silence(pod: Obj) -> bool:
+    """Whether a container failed without a message of its own."""
+    ends = (
+        dig(status, place, "terminated", default={})
+        for field in ("initContainerStatuses", "containerStatuses")
+        for status in dig(pod, "status", field, default=())
+        for place in ("state", "lastState")
+    )
+    return any(end.get("exitCode") and not end.get("message") for end in ends)
+
+
+def _replicas(owner: Obj) -> tuple[State, tuple[str, ...]]:
+    """Kinds that say how far they are in numbers."""
+    wanted, ready = dig(owner, "spec", "replicas", default=1), dig(owner, "status", "readyReplicas", default=0)
+    if ready >= wanted:
+        return State.ok, ()
+    return State.waiting, (f"{ready} of {wanted} pods are ready",)
 
 
 def _ended(ended: Obj) -> str:
