@@ -160,6 +160,37 @@ def test_a_watch_sees_everything_once_in_order(place):
     with_store(check, place)
 
 
+def test_many_watches_are_woken_some_at_a_time_and_all_see_everything():
+    async def check(store):
+        begun = []
+
+        async def read(watch):
+            seen = []
+            while "last" not in seen:
+                seen += [change.record.key.name for change in await anext(watch)]
+                begun.append(watch)
+            return seen
+
+        readers = [asyncio.create_task(read(store.watch("pods", store.revision))) for _ in range(100)]
+        await asyncio.sleep(0)
+        await store.commit([put("first")])
+        await asyncio.sleep(0)
+        assert 0 < len(begun) < len(readers)
+        await store.commit([put("last")])
+        assert await asyncio.wait_for(asyncio.gather(*readers), 5) == [["first", "last"]] * 100
+
+    with_store(check)
+
+
+def test_a_watch_of_one_name_sees_that_name_alone():
+    async def check(store):
+        watch = store.watch("pods", 0, "default", "a")
+        await store.commit([put("a"), put("b"), put("a", namespace="other")])
+        assert [str(change.record.key) for change in watch.take()] == ["default/a"]
+
+    with_store(check)
+
+
 def test_closing_the_store_ends_watches(place):
     async def run():
         store = await Store.open(place)

@@ -15,9 +15,12 @@ from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
-    """One event of a watch. Exactly one of `obj` and `change` is set; a change's line is shared by all who watch."""
+    """One event of a watch. Exactly one of `obj` and `change` is set; a change's line is shared by all who watch.
+
+    Not frozen: one is made for every event and watch, and freezing takes longer than all the rest of it.
+    """
 
     type: str
     obj: Obj | None = None
@@ -34,7 +37,8 @@ class Answer:
     records: Sequence[Record] | None = None
     meta: Obj = field(default_factory=dict)
     """Of a list: its `metadata`."""
-    watch: AsyncGenerator[Seen, None] | None = None
+    watch: AsyncGenerator[Sequence[Seen], None] | None = None
+    """Events by batches: those that are there at once are written at once."""
     chunks: AsyncGenerator[bytes, None] | None = None
     body: bytes | None = None
     session: Session | None = None

@@ -22,7 +22,6 @@ from argosy.engine.apiserver.background import Background
 from argosy.engine.apiserver.calls import ANONYMOUS, Call
 from argosy.engine.apiserver.discovery import Discovery
 from argosy.engine.apiserver.failures import no_such_method, no_such_path
-from argosy.engine.apiserver.fields import exact_name
 from argosy.engine.apiserver.openapi import OpenApi
 from argosy.engine.apiserver.quotas import Recount
 from argosy.engine.apiserver.routes import Target, is_true, resource_target, verb_of
@@ -34,7 +33,7 @@ from argosy.engine.apiserver.tokens import Tokens
 from argosy.engine.apiserver.verbs.create import create
 from argosy.engine.apiserver.verbs.delete import delete, delete_collection
 from argosy.engine.apiserver.verbs.get import get
-from argosy.engine.apiserver.verbs.list import list_
+from argosy.engine.apiserver.verbs.list import list_, only_name
 from argosy.engine.apiserver.verbs.patch import patch
 from argosy.engine.apiserver.verbs.update import update
 from argosy.engine.apiserver.verbs.watch import watch
@@ -200,8 +199,7 @@ class App:
         """A request for a resource, once it is known that the user may."""
         target = call.target
         self._check_scope(call)
-        name = target.name or exact_name(call.query.get("fieldSelector") or "")
-        self.api.authorizer.check(call.user, attributes_of(call.verb, target, name))
+        self.api.authorizer.check(call.user, attributes_of(call.verb, target, only_name(call)))
         if len(call.request.body) > _LARGEST_BODY:
             raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}")
         if target.subresource:

@@ -10,7 +10,7 @@ from argosy.engine.apiserver.served import Served
 from argosy.errors import BadRequest
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
-from argosy.meta.selectors import parse_fields
+from argosy.meta.selectors import FieldTerm, parse_fields
 
 Getter = Callable[[Obj], str]
 
@@ -91,17 +91,18 @@ def _selectable(served: Served) -> dict[str, Getter]:
     return found
 
 
-def fields_matcher(served: Served, text: str) -> Callable[[Obj], bool] | None:
-    """Whether an object matches the field selector; None when everything does. Raises BadRequest."""
+def fields_matcher(served: Served, text: str, name: str = "") -> Callable[[Obj], bool] | None:
+    """Whether an object of that name matches the field selector; None when everything does. Raises BadRequest."""
     terms = [term for term in parse_fields(text) if term.field or term.value]
-    if not terms:
-        return None
     known = _selectable(served)
     tests: list[tuple[Getter, str, bool]] = []
     for term in terms:
         if term.field not in known:
             raise BadRequest(_unsupported(served, term.field))
-        tests.append((known[term.field], term.value, term.equal))
+        if term != FieldTerm("metadata.name", name):
+            tests.append((known[term.field], term.value, term.equal))
+    if not tests:
+        return None
     return lambda obj: all((get(obj) == value) is wanted for get, value, wanted in tests)
 
 

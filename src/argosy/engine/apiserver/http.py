@@ -30,8 +30,6 @@ _STOP_SECONDS = 2.0
 _BODY_SECONDS = 60.0
 _RETRY_SECONDS = 1
 _TOO_MANY = "the server has received too many requests and has asked us to try again later"
-_ENOUGH = 1 << 16
-"""Bytes of a stream that are gathered before they are written, when that many are there at once."""
 _NOT_FOUND = b"404 page not found\n"
 
 
@@ -144,7 +142,8 @@ class Edge:
         try:
             await stream.prepare(raw)
             async with aclosing(chunks):
-                await _pump(chunks, stream)
+                async for chunk in chunks:
+                    await stream.write(chunk)
             with contextlib.suppress(ConnectionError):
                 await stream.write_eof()
         except ConnectionError:
@@ -189,36 +188,6 @@ async def _end(response: Response) -> None:
     beginning.cancel()
     await asyncio.gather(beginning, return_exceptions=True)
     await response.chunks.aclose()
-
-
-async def _pump(chunks: AsyncGenerator[bytes, None], stream: web.StreamResponse) -> None:
-    """Write chunks as they come, those that are there at once together."""
-    pending: list[bytes] = []
-    size = 0
-    following: asyncio.Task[bytes] | None = None
-    try:
-        while True:
-            following = asyncio.ensure_future(anext(chunks))
-            # A chunk that is there already arrives within the loop's next turns.
-            await asyncio.sleep(0)
-            if not following.done() and pending:
-                await stream.write(b"".join(pending))
-                pending, size = [], 0
-            try:
-                chunk = await following
-            except StopAsyncIteration:
-                break
-            pending.append(chunk)
-            size += len(chunk)
-            if size >= _ENOUGH:
-                await stream.write(b"".join(pending))
-                pending, size = [], 0
-        if pending:
-            await stream.write(b"".join(pending))
-    finally:
-        if following is not None and not following.done():
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
 
 def _headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:

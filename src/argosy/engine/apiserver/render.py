@@ -6,7 +6,7 @@ used as they lie in the store; a list is their concatenation and a watch event i
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,9 @@ from argosy.meta.kind import Column, Kind
 
 JSON_TYPE = "application/json"
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+
+_ENOUGH = 1 << 16
+"""Bytes of a watch that are written together, when that many are there at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,24 +157,29 @@ class Renderer:
         items = [b"{" + r.raw[cut:] if r.raw.startswith(prefix) else r.raw for r in records]
         return b"".join((head, b",".join(items), b"]}\n"))
 
-    async def _events(self, seen: AsyncGenerator[Seen, None], form: Form) -> AsyncGenerator[Event, None]:
+    async def _events(self, seen: AsyncGenerator[Sequence[Seen], None], form: Form) -> AsyncGenerator[Event, None]:
         show = self._show_event(form)
-        async with aclosing(seen) as events:
-            async for event in events:
-                yield Event(event.type, show(event))
+        async with aclosing(seen) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield Event(event.type, show(event))
 
-    async def _lines(self, seen: AsyncGenerator[Seen, None], form: Form) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, seen: AsyncGenerator[Sequence[Seen], None], form: Form) -> AsyncGenerator[bytes, None]:
         converts = self._served is not None and self._served.converts
         show = self._show_event(form)
-        async with aclosing(seen) as events:
-            async for event in events:
-                change = event.change
-                if change is None or form.name or converts:
-                    yield b'{"type":"%b","object":%b}\n' % (event.type.encode(), encode(show(event)))
-                elif event.type == change.type:
-                    yield change.line
-                else:
-                    yield b'{"type":"%b","object":%b}\n' % (event.type.encode(), change.record.raw)
+
+        def line_of(event: Seen) -> bytes:
+            change = event.change
+            if change is None or form.name or converts:
+                return b'{"type":"%b","object":%b}\n' % (event.type.encode(), encode(show(event)))
+            if event.type == change.type:
+                return change.line
+            return b'{"type":"%b","object":%b}\n' % (event.type.encode(), change.record.raw)
+
+        async with aclosing(seen) as batches:
+            async for batch in batches:
+                for chunk in _chunks(map(line_of, batch)):
+                    yield chunk
 
     def _show_event(self, form: Form) -> Callable[[Seen], Obj]:
         first = [True]
@@ -194,6 +202,20 @@ class Renderer:
             return made
 
         return show
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines put together to what is worth a write."""
+    pending: list[bytes] = []
+    size = 0
+    for each in lines:
+        pending.append(each)
+        size += len(each)
+        if size >= _ENOUGH:
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)
 
 
 def _table_meta(obj: Obj) -> Obj:

@@ -96,10 +96,10 @@ class Store:
         await durable
         return [change.record for change in changes]
 
-    def watch(self, resource: str, since: int, namespace: str | None = None) -> Watch:
-        """Follow a resource after the revision `since`. Raises Expired when that is compacted away."""
+    def watch(self, resource: str, since: int, namespace: str | None = None, name: str = "") -> Watch:
+        """Follow a resource, or one name in it, after the revision `since`. Raises Expired when that is compacted away."""
         hub = self._hubs.setdefault(resource, Hub())
-        watch = Watch(self._state.history.lane(resource), hub, since, namespace)
+        watch = Watch(self._state.history.lane(resource), hub, since, namespace, name)
         if self._closed:
             watch.close()
         return watch

@@ -11,19 +11,38 @@ import asyncio
 from argosy.engine.store.mvcc import Lane
 from argosy.engine.store.records import Change
 
+_WOKEN_AT_ONCE = 8
+"""In one turn of the event loop. Everybody else has a turn between some of a thousand watches and the next, and what
+changes meanwhile reaches those that come later in one batch.
+"""
+
 
 class Hub:
-    """Wakes the watches of one resource."""
+    """Wakes the watches of one resource, some at a time, round by round."""
 
-    __slots__ = ("watches",)
+    __slots__ = ("_due", "_news", "_waking", "watches")
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
+        self._due: list[Watch] = []
+        self._news = False
+        self._waking = False
 
     def wake(self) -> None:
         """There is something new."""
-        for watch in self.watches:
+        self._news = True
+        if not self._waking:
+            self._wake_some()
+
+    def _wake_some(self) -> None:
+        if not self._due:
+            self._due, self._news = list(self.watches), False
+        for watch in self._due[-_WOKEN_AT_ONCE:]:
             watch.wake()
+        del self._due[-_WOKEN_AT_ONCE:]
+        self._waking = bool(self._due) or self._news
+        if self._waking:
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
 
 class Watch:
@@ -32,10 +51,11 @@ class Watch:
     Raises `Expired` when its reader is too slow: list again.
     """
 
-    def __init__(self, lane: Lane, hub: Hub, since: int, namespace: str | None) -> None:
+    def __init__(self, lane: Lane, hub: Hub, since: int, namespace: str | None, name: str) -> None:
         self._lane = lane
         self._hub = hub
         self._namespace = namespace
+        self._name = name
         self._position = lane.position_after(since)
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
@@ -66,6 +86,8 @@ class Watch:
         self._position = self._lane.end
         if self._namespace is not None:
             batch = [change for change in batch if change.record.key.namespace == self._namespace]
+        if self._name:
+            batch = [change for change in batch if change.record.key.name == self._name]
         return batch
 
     @property

@@ -14,7 +14,7 @@ from argosy.engine.apiserver.failures import (
     too_large_version,
     unsupported,
 )
-from argosy.engine.apiserver.fields import fields_matcher
+from argosy.engine.apiserver.fields import exact_name, fields_matcher
 from argosy.engine.apiserver.routes import is_true
 from argosy.engine.store import Record
 from argosy.errors import BadRequest, Cause, Expired
@@ -25,14 +25,16 @@ from argosy.meta.selectors import parse_labels
 Matches = Callable[[Obj], bool]
 
 
+def only_name(call: Call) -> str:
+    """The one name that the request selects, empty if it does not. Names are looked up, no object is looked at."""
+    return call.target.name or exact_name(call.query.get("fieldSelector") or "")
+
+
 def matcher(call: Call) -> Matches | None:
-    """Whether an object is selected by the request's label and field selectors; None when all are."""
+    """Whether an object of that name is selected by the request's label and field selectors; None when all are."""
     labels = parse_labels(call.query.get("labelSelector") or "")
-    fields = fields_matcher(call.served, call.query.get("fieldSelector") or "")
+    fields = fields_matcher(call.served, call.query.get("fieldSelector") or "", only_name(call))
     tests: list[Matches] = []
-    if call.target.name:
-        name = call.target.name
-        tests.append(lambda obj: bool(obj["metadata"]["name"] == name))
     if fields is not None:
         tests.append(fields)
     if labels:
@@ -44,7 +46,14 @@ def matcher(call: Call) -> Matches | None:
 
 def selected(call: Call) -> list[Record]:
     """Every record that the request selects."""
-    records = call.api.store.list(call.served.storage.resource, call.target.namespace or None)
+    store, resource = call.api.store, call.served.storage.resource
+    name, namespace = only_name(call), call.target.namespace
+    if name and (namespace or not call.kind.namespaced):
+        found = store.get(resource, Key(namespace, name))
+        records = [found] if found is not None else []
+    else:
+        records = store.list(resource, namespace or None)
+        records = [record for record in records if record.key.name == name] if name else records
     matches = matcher(call)
     return records if matches is None else [record for record in records if matches(record.obj)]
 

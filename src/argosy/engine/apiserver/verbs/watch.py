@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from argosy.engine.apiserver.answers import Answer, Seen
 from argosy.engine.apiserver.calls import Call
@@ -16,7 +16,7 @@ from argosy.engine.apiserver.failures import (
     unsupported,
 )
 from argosy.engine.apiserver.routes import is_true
-from argosy.engine.apiserver.verbs.list import Matches, matcher
+from argosy.engine.apiserver.verbs.list import Matches, matcher, only_name, selected
 from argosy.engine.store import Change, Record, Watch
 from argosy.errors import ApiError, Cause
 from argosy.meta.json import Obj
@@ -42,10 +42,8 @@ def watch(call: Call) -> Answer:
     wants_state = is_true(initial) if initial is not None else since == 0
     resource, namespace = call.served.storage.resource, call.target.namespace or None
     begin = store.revision if wants_state or since == 0 else since
-    changes = store.watch(resource, begin, namespace)
-    state: list[Record] = []
-    if wants_state:
-        state = [r for r in store.list(resource, namespace) if matches is None or matches(r.obj)]
+    changes = store.watch(resource, begin, namespace, only_name(call))
+    state = selected(call) if wants_state else []
     follow = _Follow(call, changes, matches, begin, is_true(call.query.get("allowWatchBookmarks")))
     marked = is_true(initial)
     return Answer(watch=follow.events(state, timeout, marked), kind=call.kind)
@@ -78,16 +76,18 @@ class _Follow:
         self._revision = begin
         self._bookmarks = bookmarks
 
-    async def events(self, state: list[Record], timeout: float, marked: bool) -> AsyncGenerator[Seen, None]:
+    async def events(self, state: list[Record], timeout: float, marked: bool) -> AsyncGenerator[Sequence[Seen], None]:
         """The state as ADDED events, a bookmark after them when asked for, and every change until the time is up."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         every = self._call.api.settings.bookmark_seconds
         try:
-            for record in state:
-                yield Seen("ADDED", record.obj)
+            first = [Seen("ADDED", change=Change("ADDED", record, None)) for record in state]
             if marked:
-                yield self._bookmark({INITIAL_EVENTS_END: "true"})
+                first.append(self._bookmark({INITIAL_EVENTS_END: "true"}))
+            if first:
+                yield first
+            del first, state  # a watch lasts; what it began with need not
             while True:
                 left = end - loop.time()
                 if left <= 0:
@@ -96,17 +96,16 @@ class _Follow:
                 if batch is None:
                     if end - loop.time() > 0 and self._bookmarks and not self._changes.behind:
                         self._revision = max(self._revision, self._call.api.store.revision)
-                        yield self._bookmark({})
+                        yield [self._bookmark({})]
                     continue
                 if not batch:
                     return
-                for change in batch:
-                    self._revision = change.record.revision
-                    seen = self._seen(change)
-                    if seen is not None:
-                        yield seen
+                self._revision = batch[-1].record.revision
+                seen = [event for event in map(self._seen, batch) if event is not None]
+                if seen:
+                    yield seen
         except ApiError as error:
-            yield Seen("ERROR", error.status())
+            yield [Seen("ERROR", error.status())]
         finally:
             self._changes.close()
 
