@@ -86,3 +86,14 @@ def test_a_rayjob_that_its_operator_refused_has_failed() -> None:
         ("the RayJob is ValidationFailed: no cluster",),
     )
     assert why.judge("RayJob", obj("r", status={"jobDeploymentStatus": "Running"})) == (why.State.ok, ())
+
+
+def test_the_innermost_reason_is_one_sentence() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no environment for image x; add it"}}
+    candidates = {
+        kinds.POD: [pod("p", "web", phase="Pending", containerStatuses=[{"name": "c", "state": waiting}])],
+    }
+    web = obj("web", status={"conditions": [{"type": "Available", "status": "False", "message": "no minimum"}]})
+    finding = why.chain(assemble(kinds.DEPLOYMENT, web, candidates), {})
+    assert why.innermost(finding) == "Pod p: container c waits: ErrImagePull: no environment for image x; add it"
+    assert why.innermost(why.chain(assemble(kinds.DEPLOYMENT, obj("fine"), {}), {})) == ""

@@ -9,12 +9,11 @@ from typing import Annotated
 
 import typer
 
-from argosy import kinds
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, print_json, say
-from argosy.meta.json import Obj, dig
 from argosy.sdk import why
-from argosy.sdk.ownership import family_of, find_target
+from argosy.sdk.investigating import investigate
+from argosy.sdk.ownership import find_target
 
 
 def command(
@@ -42,13 +41,4 @@ def command(
 async def _investigate(target: str, namespace: str, context: str, kubeconfig: Path | None) -> why.Finding:
     async with connect(context, kubeconfig, namespace) as connection:
         kind, name = await find_target(connection.client, target, connection.namespace)
-        family = await family_of(connection.client, kind, name, connection.namespace)
-        listed = await connection.client.list(kinds.EVENT, connection.namespace if kind.namespaced else "default")
-    by_uid: dict[str, list[Obj]] = {}
-    for event in sorted(listed.items, key=_when):
-        by_uid.setdefault(str(dig(event, "involvedObject", "uid", default="")), []).append(event)
-    return why.chain(family, by_uid)
-
-
-def _when(event: Obj) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+        return await investigate(connection.client, kind, name, connection.namespace)

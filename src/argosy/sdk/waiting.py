@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from argosy.client.client import Client
-from argosy.errors import Expired, UserError
+from argosy.errors import ApiError, Expired, UserError
 from argosy.meta.conditions import find, is_true
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
+from argosy.sdk import why
+from argosy.sdk.investigating import investigate
 
 Verdict = Callable[[Obj], bool]
 """Whether the object is there; raises to give up."""
@@ -38,10 +40,18 @@ async def until(
                 except (Expired, ConnectionError):
                     await asyncio.sleep(0.5)
     except TimeoutError:
+        because = await _because(client, kind, key)
         raise UserError(
-            f"{kind.singular}/{key.name} was not there after {timeout_seconds:.0f} s",
+            f"{kind.singular}/{key.name} was not ready after {timeout_seconds:.0f} s{f': {because}' if because else ''}",
             f"see: argosy why {kind.singular}/{key.name} -n {key.namespace}",
         ) from None
+
+
+async def _because(client: Client, kind: Kind, key: Key) -> str:
+    try:
+        return why.innermost(await investigate(client, kind, key.name, key.namespace))
+    except (ApiError, ConnectionError):
+        return ""
 
 
 def succeeded_or_raise(job: Obj) -> bool:

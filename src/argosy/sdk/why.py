@@ -71,6 +71,17 @@ def chain(family: Family, events: Mapping[str, Sequence[Obj]]) -> Finding:
     return Finding(family.kind.kind, name_of(family.obj), state, merged, children)
 
 
+def innermost(finding: Finding) -> str:
+    """What holds it up at the bottom of the chain, in a sentence; empty where nothing does."""
+    for child in finding.children:
+        found = innermost(child) if child.blocked else ""
+        if found:
+            return found
+    if finding.state is State.ok or not finding.reasons:
+        return ""
+    return f"{finding.kind} {finding.name}: {finding.reasons[0]}"
+
+
 def judge(kind: str, obj: Obj) -> tuple[State, tuple[str, ...]]:
     """How one object stands, by its kind's own rules where it has some and by its conditions otherwise."""
     if obj["metadata"].get("deletionTimestamp"):
