@@ -69,6 +69,15 @@ def test_a_recycled_pid_is_not_an_engine(tmp_path: Path) -> None:
     assert process.last_state(layout) is not None
 
 
+def test_a_running_engine_says_what_it_has_otherwise(tmp_path: Path) -> None:
+    made = ("http://127.0.0.1:6443", "http://127.0.0.1:8080", "k", "L2", "v", "t")
+    state = process.EngineState(1, 2, *made, nodes=2)
+    assert state.differs(Settings(tmp_path)) == ""
+    assert state.differs(Settings(tmp_path, isolation=Level.L2, nodes=2, api_port=6443, ingress_port=8080)) == ""
+    assert state.differs(Settings(tmp_path, nodes=5, api_port=7000)) == "2 nodes and port 6443"
+    assert state.differs(Settings(tmp_path, isolation=Level.L1)) == "isolation L2"
+
+
 def test_one_engine_a_home(tmp_path: Path) -> None:
     held = process.hold_lock(Layout(tmp_path))
     try:

@@ -22,8 +22,8 @@ def start(settings: Settings, output: Format) -> None:
     running = state is not None
     if state is None:
         state = process.start(settings, layout)
-    elif settings.isolation is not None and state.isolation != settings.isolation:
-        raise UserError(f"an engine runs at {state.isolation}", "end it first with: argosy down")
+    elif differs := state.differs(settings):
+        raise UserError(f"an engine runs already, with {differs}", "end it first with: argosy down")
     if output is Format.json:
         print_json(asdict(state))
         return

@@ -111,6 +111,7 @@ class Engine:
             isolation=self._runtime.level,
             version=__version__,
             started_at=rfc3339(self._clock.now()),
+            nodes=self._settings.nodes,
         )
 
     async def close(self, *, kill: bool) -> None:

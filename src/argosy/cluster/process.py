@@ -41,6 +41,22 @@ class EngineState:
     started_at: str
     notes: tuple[str, ...] = ()
     """What a person should know: recovery at start, why a better isolation level is not available."""
+    nodes: int = 1
+    """How many it was told to appear as."""
+
+    def differs(self, settings: Settings) -> str:
+        """What it runs with that is not what these settings ask for, in words; empty where it is."""
+        ways = (
+            (settings.isolation not in (None, self.isolation), f"isolation {self.isolation}"),
+            (settings.nodes not in (1, self.nodes), f"{self.nodes} node{'s' if self.nodes > 1 else ''}"),
+            (settings.api_port not in (0, _port(self.server)), f"port {_port(self.server)}"),
+            (settings.ingress_port not in (0, _port(self.ingress)), f"ingress port {_port(self.ingress)}"),
+        )
+        return " and ".join(words for differs, words in ways if differs)
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2].strip("/") or 0)
 
 
 def find(layout: Layout) -> EngineState | None:
