@@ -269,3 +269,15 @@ def test_too_many_requests_are_told_to_come_back():
                 assert answer.status == 200
 
     over_http(check)
+
+
+def test_a_large_list_comes_in_pieces_and_whole():
+    async def check(world, session, edge):
+        for number in range(12):
+            await world.client.create(CONFIG_MAP, config_map(f"large-{number}", data={"text": "x" * 100_000}))
+        async with session.get("/api/v1/namespaces/default/configmaps") as answer:
+            body = await answer.read()
+            assert int(answer.headers["Content-Length"]) == len(body) > 1_200_000
+            assert len(json.loads(body)["items"]) >= 12
+
+    over_http(check)
