@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -38,6 +39,7 @@ def main() -> int:
         "--only", action="append", choices=_BENCHES, metavar="NAME", help=f"one of: {', '.join(_BENCHES)}"
     )
     chosen = parser.parse_args().only or list(_BENCHES)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that engines are ended then, too
     print(ground.description(), flush=True)
     figures: list[Figure] = []
     failed = 0
