@@ -163,6 +163,8 @@ class Operator:
     related: tuple[Related, ...] = ()
     probe: Probe | None = None
     probe_every_seconds: float = 1.0
+    probed: Callable[[Obj], bool] = lambda _: True
+    """Which subjects the probe is for; the others cost nothing."""
     name: str = ""
     """Names the component in Events and the fieldManager; default: the kind in lower case plus `-controller`."""
 

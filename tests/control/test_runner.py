@@ -447,6 +447,36 @@ def test_probes_feed_plans():
     run(main())
 
 
+def test_only_subjects_that_want_it_are_probed():
+    async def main():
+        api, _, client = world()
+        asked = []
+
+        async def probe(fetch, subject):
+            asked.append(name_of(subject))
+            return {"asked": True}
+
+        def wants(subject):
+            return bool(subject["spec"].get("watched"))
+
+        def plan(seen):
+            return Plan(status={"probed": seen.probed})
+
+        operator = Operator(TOY, plan, probe=probe, probe_every_seconds=2.0, probed=wants)
+        async with running(client, operator):
+            api.create(TOY, toy("quiet"))
+            api.create(TOY, toy("t", watched=True))
+            await settle(lambda: api.of(TOY)["t"].get("status") == {"probed": {"asked": True}})
+            assert set(asked) == {"t"}
+            await client.patch(TOY, Key("default", "t"), {"spec": {"watched": False}})
+            await asyncio.sleep(3)
+            count = len(asked)
+            await asyncio.sleep(60)
+            assert len(asked) == count
+
+    run(main())
+
+
 def test_operators_share_informers_and_start_when_their_kind_is_served():
     async def main():
         api, faults, client = world(kinds=[k for k in KINDS if k is not TOY])

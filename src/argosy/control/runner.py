@@ -242,6 +242,8 @@ class Runner:
     def _watch_over(self, key: Key, subject: Obj) -> None:
         if self.operator.probe is None or key in self._probes or is_deleting(subject):
             return
+        if not self.operator.probed(subject):
+            return
         self._probes[key] = asyncio.create_task(self._keep_probing(key), name=f"{self.operator.component} probe {key}")
 
     async def _keep_probing(self, key: Key) -> None:
@@ -250,6 +252,10 @@ class Runner:
         while True:
             subject, memory = self._view.subjects.get(key), self._memories.get(key)
             if subject is not None and memory is not None:
+                if not self.operator.probed(subject):
+                    self._probes.pop(key, None)  # a later plan begins again, should it be wanted again
+                    memory.probed = None
+                    return
                 calls = memory.calls
                 try:
                     found = await probe(_Outside(self._client), subject)

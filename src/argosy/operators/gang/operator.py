@@ -10,7 +10,7 @@ from argosy.intent import Operator
 from argosy.operators.gang import podgroup
 from argosy.operators.gang.framework import Framework
 from argosy.operators.gang.plan import plan
-from argosy.operators.gang.watch import EVERY_SECONDS, Watch
+from argosy.operators.gang.watch import EVERY_SECONDS, Watch, asked_for
 from argosy.operators.settings import OperatorSettings
 
 
@@ -23,4 +23,5 @@ def operator(framework: Framework, settings: OperatorSettings, clock: Clock | No
         name=framework.component,
         probe=Watch(framework.container, clock or SystemClock()),
         probe_every_seconds=EVERY_SECONDS,
+        probed=asked_for,
     )

@@ -15,7 +15,7 @@ from argosy.clock import Clock, parse_time
 from argosy.errors import ApiError
 from argosy.intent import Fetch
 from argosy.meta.json import Obj, decode, dig
-from argosy.meta.objects import is_deleting, key_of, name_of, namespace_of, uid_of
+from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, namespace_of, uid_of
 from argosy.operators.gang import progress, stacks
 from argosy.operators.gang.conditions import is_finished
 from argosy.operators.gang.labels import LABEL_JOB
@@ -23,6 +23,12 @@ from argosy.operators.gang.progress import Pace, Policy
 
 EVERY_SECONDS = 5.0
 _TAIL_LINES, _AT_ONCE, _STACKS_SECONDS = 200, 8, 20.0
+
+
+def asked_for(subject: Obj) -> bool:
+    """Whether a job is to be watched: it says so, and is not at its end."""
+    finished = is_finished(dig(subject, "status", "conditions", default=[]))
+    return bool(annotations_of(subject).get(progress.HANG_AFTER)) and not finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Watch:
             wanted = progress.policy(subject)
         except ValueError:
             return {}  # `problems` tells
-        if wanted is None or is_finished(dig(subject, "status", "conditions", default=[])):
+        if wanted is None or not asked_for(subject):
             return {}
         pods = await self._pods(fetch, subject)
         gate = asyncio.Semaphore(_AT_ONCE)
