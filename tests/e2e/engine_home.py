@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from argosy.cluster.settings import addresses
+import pytest
+
+from argosy.cluster.settings import addresses, home_directory
 from argosy.engine.node.runtime.probe import best_level
 from argosy.engine.node.runtime.spec import Level
 from argosy.meta.json import Obj, decode
@@ -137,3 +139,34 @@ class EngineHome:
     def _control_groups(self) -> Iterable[Path]:
         name = f"argosy-{zlib.crc32(os.fsencode(self.path.resolve())):08x}"
         return Path("/sys/fs/cgroup").glob(f"**/{name}")
+
+
+def best_available() -> Level:
+    """The highest level that this machine allows."""
+    return next(level for level in (Level.L2, Level.L1, Level.L0) if not unavailable(level))
+
+
+def running_home(level: Level) -> Iterator[EngineHome]:
+    """For fixtures: a home with an engine. Environments that this user has built already are used again."""
+    if why := unavailable(level):
+        pytest.skip(why)
+    made = EngineHome(level)
+    built = home_directory() / "images"
+    if built.is_dir():
+        (made.path / "images").symlink_to(built)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.remove()
+
+
+def until_said(home: EngineHome, pod: str, text: str) -> None:
+    """Follow a pod's log until it says something."""
+    following = home.command("logs", "-f", pod)
+    with subprocess.Popen(following, env=home.environ, stdout=subprocess.PIPE, text=True) as logs:
+        try:
+            assert logs.stdout is not None
+            assert any(text in line for line in logs.stdout), f"{pod} ended without saying {text!r}"
+        finally:
+            logs.kill()

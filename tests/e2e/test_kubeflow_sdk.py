@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from engine_home import EngineHome, unavailable
-
-from argosy.cluster.settings import home_directory
-from argosy.engine.node.runtime.spec import Level
+from engine_home import EngineHome, best_available, running_home
 
 trainer = pytest.importorskip("kubeflow.trainer", reason="Kubeflow's client (pip install kubeflow) is not here")
 
@@ -18,16 +15,7 @@ _SECONDS = 300
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[EngineHome]:
-    level = next(level for level in (Level.L2, Level.L1, Level.L0) if not unavailable(level))
-    made = EngineHome(level)
-    built = home_directory() / "images"
-    if built.is_dir():
-        (made.path / "images").symlink_to(built)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.remove()
+    yield from running_home(best_available())
 
 
 def add_up(steps):  # its source is sent as it stands

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from engine_home import EngineHome, unavailable
+from engine_home import EngineHome, running_home, until_said
 
 from argosy import kinds
 from argosy.cli.connection import connect
-from argosy.cluster.settings import home_directory
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import NotFound, UserError
 from argosy.meta.conditions import is_true
@@ -33,17 +31,7 @@ _SECONDS = 240
 @pytest.fixture(scope="module", params=[Level.L2, Level.L1], ids=str)
 def home(request: pytest.FixtureRequest) -> Iterator[EngineHome]:
     """A home with an engine; environments that this user has built already are used again."""
-    if why := unavailable(request.param):
-        pytest.skip(why)
-    made = EngineHome(request.param)
-    built = home_directory() / "images"
-    if built.is_dir():
-        (made.path / "images").symlink_to(built)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.remove()
+    yield from running_home(request.param)
 
 
 def _succeeded(home: EngineHome, kind: Kind, name: str) -> Obj:
@@ -67,17 +55,6 @@ async def _launcher(home: EngineHome, name: str) -> str:
 
 def _launcher_said(home: EngineHome, name: str) -> str:
     return home.argosy("logs", asyncio.run(_launcher(home, name)))
-
-
-def _until_said(home: EngineHome, pod: str, text: str) -> None:
-    """Follow a pod's log until it says something."""
-    following = home.command("logs", "-f", pod)
-    with subprocess.Popen(following, env=home.environ, stdout=subprocess.PIPE, text=True) as logs:
-        try:
-            assert logs.stdout is not None
-            assert any(text in line for line in logs.stdout), f"{pod} ended without saying {text!r}"
-        finally:
-            logs.kill()
 
 
 def test_ranks_on_two_workers_sum_together(home: EngineHome) -> None:
@@ -123,7 +100,7 @@ def test_a_killed_worker_is_replaced_and_the_job_ends_well(home: EngineHome) -> 
             client = connection.client
 
             await waiting.until(client, MPI_JOB, Key("default", "killed"), _runs, timeout_seconds=_SECONDS)
-            await asyncio.to_thread(_until_said, home, await _launcher(home, "killed"), "asleep")
+            await asyncio.to_thread(until_said, home, await _launcher(home, "killed"), "asleep")
             await client.delete(kinds.POD, Key("default", "killed-worker-1"), grace_seconds=0)
 
     asyncio.run(kill())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from engine_home import EngineHome, unavailable
+from engine_home import EngineHome, running_home, until_said
 
 from argosy.cli.connection import connect
-from argosy.cluster.settings import home_directory
 from argosy.engine.node.runtime.spec import Level
 from argosy.kinds import POD
 from argosy.meta.conditions import is_true
@@ -35,17 +33,7 @@ _SECONDS = 300
 @pytest.fixture(scope="module", params=[Level.L2, Level.L0], ids=str)
 def home(request: pytest.FixtureRequest) -> Iterator[EngineHome]:
     """A home with an engine; environments that this user has built already are used again."""
-    if why := unavailable(request.param):
-        pytest.skip(why)
-    made = EngineHome(request.param)
-    built = home_directory() / "images"
-    if built.is_dir():
-        (made.path / "images").symlink_to(built)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.remove()
+    yield from running_home(request.param)
 
 
 def _until(home: EngineHome, kind: Kind, name: str, holds: Callable[[Obj], bool]) -> Obj:
@@ -69,18 +57,6 @@ def _pods(home: EngineHome, prefix: str) -> list[str]:
         return [name_of(pod) for pod in listing.items if name_of(pod).startswith(prefix)]
 
     return asyncio.run(names())
-
-
-def _until_said(home: EngineHome, pod: str, text: str) -> None:
-    """Follow a pod's log until it says so; below L2 a variable's name of a pod is its address, so look for other words."""
-    with subprocess.Popen(
-        home.command("logs", pod, "--follow"), stdout=subprocess.PIPE, text=True, env=home.environ
-    ) as following:
-        assert following.stdout is not None
-        try:
-            assert any(text in line for line in following.stdout), f"{pod} ended without saying {text!r}"
-        finally:
-            following.kill()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +88,8 @@ def test_a_jobset_meets_by_name(home: EngineHome) -> None:
 def test_a_group_of_leader_and_workers_comes_back_as_a_whole(home: EngineHome) -> None:
     home.argosy("apply", "-f", str(_OPERATORS / "leaderworkerset" / "example.yaml"))
     _until(home, LEADER_WORKER_SET, "pages", lambda lws: is_true(lws, "Available"))
-    _until_said(home, "pages-1-2", "worker 2 has ")
+    # Below L2 the variable that names a pod holds its address, so look for other words.
+    until_said(home, "pages-1-2", "worker 2 has ")
 
     async def kill_one() -> Obj:
         async with connect(path=home.path / "kubeconfig") as connection:

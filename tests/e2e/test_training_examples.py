@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from engine_home import EngineHome, unavailable
+from engine_home import EngineHome, best_available, running_home, until_said
 
 from argosy import kinds
 from argosy.cli.connection import connect
-from argosy.cluster.settings import home_directory
-from argosy.engine.node.runtime.spec import Level
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
@@ -40,16 +37,7 @@ _SECONDS = 600
 @pytest.fixture(scope="module")
 def home() -> Iterator[EngineHome]:
     """A home with an engine, at the best level that this machine allows."""
-    level = next(level for level in (Level.L2, Level.L1, Level.L0) if not unavailable(level))
-    made = EngineHome(level)
-    built = home_directory() / "images"
-    if built.is_dir():
-        (made.path / "images").symlink_to(built)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.remove()
+    yield from running_home(best_available())
 
 
 @dataclass(frozen=True)
@@ -102,17 +90,6 @@ def _runs(pod: Obj) -> bool:
     return dig(pod, "status", "phase") == "Running"
 
 
-def _until_said(home: EngineHome, pod: str, text: str) -> None:
-    """Follow a pod's log until it says something."""
-    following = home.command("logs", "-f", pod)
-    with subprocess.Popen(following, env=home.environ, stdout=subprocess.PIPE, text=True) as logs:
-        try:
-            assert logs.stdout is not None
-            assert any(text in line for line in logs.stdout), f"{pod} ended without saying {text!r}"
-        finally:
-            logs.kill()
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_it_trains(home: EngineHome, example: Example) -> None:
     key = Key("default", example.job["metadata"]["name"])
@@ -137,10 +114,10 @@ def test_a_worker_joins_a_running_group(home: EngineHome) -> None:
         async with connect(path=home.path / "kubeconfig") as connection:
             client, first = connection.client, Key("default", "grows-worker-0")
             await waiting.until(client, kinds.POD, first, _runs, timeout_seconds=_SECONDS, comes_back=True)
-            await asyncio.to_thread(_until_said, home, first.name, "step=40 world=2")
+            await asyncio.to_thread(until_said, home, first.name, "step=40 world=2")
             wanted = {"spec": {"replicas": 3}}
             await client.patch(PYTORCH_JOB, Key("default", "grows"), wanted, subresource="scale")
-            await asyncio.to_thread(_until_said, home, first.name, "world=3")
+            await asyncio.to_thread(until_said, home, first.name, "world=3")
         return await _until_succeeded(home, EXAMPLES[1], Key("default", "grows"))
 
     done = asyncio.run(scenario())
@@ -160,7 +137,7 @@ def test_sharded_training_goes_on_after_a_rank_is_killed(home: EngineHome) -> No
         async with connect(path=home.path / "kubeconfig") as connection:
             client, rank_0 = connection.client, Key("default", "killed-master-0")
             await waiting.until(client, kinds.POD, rank_0, _runs, timeout_seconds=_SECONDS, comes_back=True)
-            await asyncio.to_thread(_until_said, home, rank_0.name, "step=40 ")
+            await asyncio.to_thread(until_said, home, rank_0.name, "step=40 ")
             await client.delete(kinds.POD, Key("default", "killed-worker-0"), grace_seconds=0)
         return await _until_succeeded(home, example, Key("default", "killed"))
 
