@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow check fmt bench clean
+.PHONY: help setup demo test test-slow conformance check fmt bench clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,6 +26,9 @@ test: setup ## the tests
 
 test-slow: setup ## the tests that take minutes: the demo at every isolation level, crashes, floods
 	$(BIN)/python -m pytest -q -m slow
+
+conformance: setup ## the conformance suite on a fresh engine, or on any cluster: make conformance KUBECONFIG=FILE
+	$(BIN)/python -m pytest -q tests/conformance $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG))
 
 check: setup ## style, types, layers
 	$(BIN)/ruff format --check src tests scripts

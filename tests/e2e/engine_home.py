@@ -64,9 +64,9 @@ class EngineHome:
         """The environment of a verb; temporary files go where nobody else makes any."""
         return {**os.environ, "ARGOSY_HOME": str(self.path), "TMPDIR": str(self._scratch)}
 
-    def up(self) -> Obj:
+    def up(self, *options: str) -> Obj:
         """Start the engine; its state."""
-        state = dict(decode(self.argosy("up", "--isolation", self.level, "-o", "json").encode()))
+        state = dict(decode(self.argosy("up", "--isolation", self.level, "-o", "json", *options).encode()))
         assert state["isolation"] == self.level
         self.listens(state["server"], state["ingress"])
         return state
@@ -146,8 +146,8 @@ def best_available() -> Level:
     return next(level for level in (Level.L2, Level.L1, Level.L0) if not unavailable(level))
 
 
-def running_home(level: Level) -> Iterator[EngineHome]:
-    """For fixtures: a home with an engine. Environments that this user has built already are used again."""
+def running_home(level: Level, *options: str) -> Iterator[EngineHome]:
+    """For fixtures: a home with an engine, started with options of `argosy up`. Environments that this user has built already are used again."""
     if why := unavailable(level):
         pytest.skip(why)
     made = EngineHome(level)
@@ -155,7 +155,7 @@ def running_home(level: Level) -> Iterator[EngineHome]:
     if built.is_dir():
         (made.path / "images").symlink_to(built)
     try:
-        made.up()
+        made.up(*options)
         yield made
     finally:
         made.remove()

@@ -1,0 +1,106 @@
+"""What a cluster can do, found by asking it: for skipping what cannot hold there, with the reason.
+
+Each is tried once a session, when the first test needs it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Awaitable, Callable
+
+from argosy import kinds
+from argosy.client.requests import Request
+from argosy.errors import ApiError
+from argosy.meta.conditions import is_true
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import annotations_of
+from conformance import manifests
+from conformance.cluster import Cluster, observe
+
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+_NODE_SECONDS = 10.0
+
+
+class Capabilities:
+    """Names that `pytest.mark.needs` takes, each with the way of finding out."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[str, str] = {}
+        self._ways: dict[str, Callable[[], Awaitable[str]]] = {
+            "controllers": self._controllers,
+            "pods": self._pods,
+            "nodes": self._nodes,
+            "storage": self._storage,
+            "metrics": self._metrics,
+            "kubectl": self._kubectl,
+        }
+
+    async def lacks(self, name: str) -> str:
+        """Why the cluster has it not; empty when it has."""
+        if name not in self._known:
+            self._known[name] = await self._ways[name]()
+        return self._known[name]
+
+    async def _controllers(self) -> str:
+        namespace = await self._cluster.namespace()
+        try:
+            accounts = await namespace.list(kinds.SERVICE_ACCOUNT)
+            return "" if accounts else "a new namespace was given no ServiceAccount, so no controller manager runs"
+        finally:
+            await namespace.delete()
+
+    async def _pods(self) -> str:
+        if why := await self.lacks("controllers"):
+            return why
+        if not await self._ready_nodes(1):
+            return "no node is ready and takes pods"
+        namespace = await self._cluster.namespace()
+        try:
+            await namespace.pod("trial", manifests.pod_spec(manifests.shell("echo hello"), restartPolicy="Never"))
+            pod = await namespace.ended("trial")
+            said = await namespace.log("trial")
+        except (AssertionError, ApiError) as error:
+            return f"a pod of {manifests.SHELL_IMAGE} did not run: {str(error)[:500]}"
+        else:
+            return "" if "hello" in said else f"a pod that should have said hello said {said!r}: {pod['status']}"
+        finally:
+            await namespace.delete()
+
+    async def _nodes(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        return "" if await self._ready_nodes(2) else "only one node is ready and takes pods"
+
+    async def _storage(self) -> str:
+        classes = (await self._cluster.client.list(kinds.STORAGE_CLASS)).items
+        if any(annotations_of(each).get(_DEFAULT_CLASS) == "true" for each in classes):
+            return ""
+        return "no StorageClass is the default"
+
+    async def _metrics(self) -> str:
+        try:
+            found = await self._cluster.client.raw(Request("GET", "/apis/metrics.k8s.io/v1beta1/nodes"))
+        except ApiError as error:
+            return f"metrics.k8s.io is not served: {error}"
+        return "" if found.decoded().get("items") else "metrics.k8s.io knows of no node"
+
+    async def _kubectl(self) -> str:
+        return "" if shutil.which("kubectl") else "kubectl is not on the PATH of this machine"
+
+    async def _ready_nodes(self, at_least: int) -> list[Obj]:
+        """Those that pods can go to. A cluster that has just started may need a moment to have any."""
+
+        def usable(nodes: dict[str, Obj]) -> list[Obj]:
+            found = [node for node in nodes.values() if is_true(node, "Ready") and not _keeps_off(node)]
+            return found if len(found) >= at_least else []
+
+        try:
+            return await observe(self._cluster.client, kinds.NODE, "", usable, seconds=_NODE_SECONDS)
+        except AssertionError:
+            return []
+
+
+def _keeps_off(node: Obj) -> bool:
+    taints = dig(node, "spec", "taints", default=())
+    return bool(dig(node, "spec", "unschedulable")) or any(each["effect"] != "PreferNoSchedule" for each in taints)
