@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from pathlib import Path
 
 from argosy.client.requests import User
 from argosy.cluster.settings import Layout
 from argosy.engine.apiserver.authn import read_token_file, static_user
-from argosy.engine.apiserver.pki import Authority, Credential
+from argosy.engine.apiserver.pki import Authority, Credential, keep
 
 ADMIN = "argosy-admin"
 _MASTERS = "system:masters"
@@ -57,22 +56,15 @@ def write_kubeconfig(layout: Layout, server: str, authority: Authority) -> None:
         key=_b64(admin.key),
         token=_admin_token(layout),
     )
-    _write_private(layout.kubeconfig, text)
+    if not layout.kubeconfig.exists() or layout.kubeconfig.read_text() != text:
+        keep(layout.kubeconfig, text.encode())
 
 
 def _admin_token(layout: Layout) -> str:
     path = layout.pki / "admin.token"
     if not path.exists():
-        _write_private(path, secrets.token_urlsafe(32))
+        keep(path, secrets.token_urlsafe(32).encode())
     return path.read_text().strip()
-
-
-def _write_private(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 def _b64(data: bytes | str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import logging
 import os
 import socket
 from functools import cached_property
@@ -41,6 +42,8 @@ from argosy.engine.store import Store
 if TYPE_CHECKING:
     from argosy.engine.network import PodGate
 
+log = logging.getLogger("argosy")
+
 _GARBAGE_LOOKED_FOR_EVERY = 20_000
 """Allocations. Objects of the API are trees and go by themselves; looking through them for cycles every 700 is waste."""
 _ENGINE = User("system:argosy-engine", frozenset({"system:masters", "system:authenticated"}))
@@ -63,6 +66,8 @@ class Engine:
         self._addresses = addresses(self._runtime.level, layout.home)
         self._authority = Authority(layout.pki, now)
         self._store = await Store.open(layout.store)
+        if self._store.recovered:
+            log.info("%s", self._store.recovered)
         port = self._ground.api_port
         api_settings = ApiSettings(
             service_cidr=self._addresses.service_cidr,
@@ -112,6 +117,7 @@ class Engine:
             version=__version__,
             started_at=rfc3339(self._clock.now()),
             nodes=self._settings.nodes,
+            notes=(self._store.recovered,) if self._store.recovered else (),
         )
 
     async def close(self, *, kill: bool) -> None:

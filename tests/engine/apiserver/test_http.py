@@ -178,6 +178,21 @@ def test_keys_are_the_owners_alone_and_certificates_last(tmp_path):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_without_its_certificate_is_made_anew(tmp_path):
+    """As a crash leaves it that came between the two."""
+    authority = pki.Authority(tmp_path, NOW)
+    authority.server(["127.0.0.1"])
+    old = {path: path.read_bytes() for path in (tmp_path / "server.crt", tmp_path / "server.json")}
+    authority.server(["127.0.0.1", "other"])
+    for path, content in old.items():
+        path.write_bytes(content)
+    assert isinstance(authority.server(["127.0.0.1"]), ssl.SSLContext)
+    (tmp_path / "ca.crt").unlink()
+    again = pki.Authority(tmp_path, NOW)
+    assert again.pem != authority.pem
+    assert isinstance(again.server(["127.0.0.1"]), ssl.SSLContext)
+
+
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment

@@ -41,8 +41,8 @@ class Authority:
             from argosy.engine.apiserver import certificates  # noqa: PLC0415
 
             stored = Credential(*certificates.authority(now, now + timedelta(days=_VALID_DAYS)))
-            _keep(directory / "ca.key", stored.key)
-            _keep(self.certificate_path, stored.certificate)
+            keep(directory / "ca.key", stored.key)
+            keep(self.certificate_path, stored.certificate)
         self._root = stored
         self.pem = stored.certificate.decode()
         """The authority's certificate: what clients verify the server by."""
@@ -71,9 +71,9 @@ class Authority:
         if stored is not None and self._is_good(stored, _read(note), hosts):
             return stored
         made = self._signed(name, groups, hosts)
-        _keep(self._directory / f"{file}.key", made.key)
-        _keep(self._directory / f"{file}.crt", made.certificate)
-        _keep(note, encode(self._note(made, hosts)))
+        keep(self._directory / f"{file}.key", made.key)
+        keep(self._directory / f"{file}.crt", made.certificate)
+        keep(note, encode(self._note(made, hosts)))
         return made
 
     def _signed(self, name: str, groups: Sequence[str], hosts: Sequence[str]) -> Credential:
@@ -87,6 +87,7 @@ class Authority:
         return {
             "authority": _digest(self._root.certificate),
             "certificate": _digest(made.certificate),
+            "key": _digest(made.key),
             "hosts": list(hosts),
             "ends": (self._now + timedelta(days=_VALID_DAYS)).timestamp(),
         }
@@ -96,6 +97,7 @@ class Authority:
         return (
             note.get("authority") == _digest(self._root.certificate)
             and note.get("certificate") == _digest(stored.certificate)
+            and note.get("key") == _digest(stored.key)  # a crash between the two files leaves a new one beside an old
             and note.get("ends", 0) > (self._now + timedelta(days=_RENEW_DAYS)).timestamp()
             and set(hosts) <= set(note.get("hosts", ()))
         )
@@ -110,7 +112,7 @@ def signing_key(directory: Path) -> bytes:
         from argosy.engine.apiserver import certificates  # noqa: PLC0415
 
         pem = certificates.private_key()
-        _keep(path, pem)
+        keep(path, pem)
         return pem
 
 
@@ -133,8 +135,8 @@ def _load(directory: Path, file: str) -> Credential | None:
         return None
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+def keep(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: whole or not at all, and there to stay."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_suffix(f"{path.suffix}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -143,3 +145,6 @@ def _keep(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)

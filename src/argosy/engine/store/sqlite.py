@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from argosy.engine.store import recovery
 from argosy.engine.store.records import Change, ChangeType, Record, StoreFailed
 from argosy.meta.objects import Key
 
@@ -51,10 +52,13 @@ class SqliteLog:
         self._inserts = {n: _insert(n) for n in range(1, _ROWS_MAX + 1)}
         self.floor = 0
         self.revision = 0
+        self.recovered = ""
+        """What had to be recovered when it was opened, as a sentence; empty after an orderly end."""
 
     @classmethod
     def open(cls, path: Path) -> SqliteLog:
         """Open or create the file. Raises StoreFailed when it is in use, not ours, or damaged."""
+        left = recovery.look(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Secrets are in it: nobody but its owner reads it.
@@ -76,6 +80,8 @@ class SqliteLog:
         except StoreFailed:
             connection.close()
             raise
+        if left is not None:
+            log.recovered = left.told(log._fold(), log.revision)
         return log
 
     def changes(self) -> Iterator[Change]:
@@ -164,6 +170,14 @@ class SqliteLog:
         self.floor = run("SELECT value FROM facts WHERE name = 'floor'").fetchone()[0]
         newest = run("SELECT max(revision) FROM log").fetchone()[0]
         self.revision = max(self.floor, newest or 0)
+
+    def _fold(self) -> int:
+        """Fold the write-ahead log into the file; how many of its frames were good, or -1 if that fails."""
+        try:
+            found: int = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+        except sqlite3.Error:
+            return -1  # the disk is full, say: what is in the log can be read there, and is folded in later
+        return found
 
     def _insert_rows(self, rows: Sequence[Row]) -> None:
         values: list[object] = []

@@ -34,6 +34,8 @@ class Store:
         self._turn: list[tuple[list[Change], asyncio.Future[None]]] = []
         self._compacted = state.history.floor
         self._closed = False
+        self.recovered = ""
+        """What had to be recovered when it was opened, as a sentence; empty after an orderly end."""
 
     @classmethod
     async def open(cls, path: Path | None, *, history_changes: int = 20_000, history_bytes: int = 8 << 20) -> Store:
@@ -47,6 +49,7 @@ class Store:
         log = await asyncio.to_thread(_load, path, state)
         store = cls(state)
         store._writer = ThreadWriter(log, store._heard)
+        store.recovered = log.recovered
         store._compacted = log.floor
         store._compact_if_due()
         return store

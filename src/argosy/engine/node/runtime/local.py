@@ -85,9 +85,14 @@ class LocalRuntime:
     def recall(self) -> None:
         """Read what earlier engines left, and nothing else: enough to end it with `close`."""
         for path in self._index.glob("*.json"):
-            with contextlib.suppress(OSError, msgspec.DecodeError):
+            try:
                 record = msgspec.json.decode(path.read_bytes(), type=PodRecord)
-                self._pods[record.uid] = record
+            except OSError:
+                continue
+            except msgspec.DecodeError:
+                path.unlink()  # an engine died while it wrote this: nothing of the pod had been started yet
+                continue
+            self._pods[record.uid] = record
         for record in self._pods.values():
             for path in (Path(record.directory) / "runtime").glob("*.json"):
                 state = runs.read_state(path)
