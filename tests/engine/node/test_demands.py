@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argosy.engine.node.demands import HOST_NETWORK, PRIVILEGED, Abilities, refusal, shortfalls
+from argosy.engine.node.demands import HOST_IPC, HOST_NETWORK, HOST_PID, PRIVILEGED, Abilities, refusal, shortfalls
 from argosy.engine.node.runtime.spec import Level
 
 ABLE = Abilities(Level.L2, many_users=True)
@@ -22,7 +22,7 @@ def pod(context: dict | None = None, **spec: object) -> dict:
         (pod(hostPID=True), "processes"),
         (pod(hostIPC=True), "IPC"),
         (pod(runtimeClassName="kata"), "kata"),
-        (pod({"capabilities": {"add": ["SYS_ADMIN", "CAP_SYS_PTRACE", "NET_ADMIN"]}}), "SYS_ADMIN, SYS_PTRACE, which"),
+        (pod({"capabilities": {"add": ["SYS_ADMIN", "CAP_SYS_BOOT", "NET_ADMIN"]}}), "SYS_ADMIN, SYS_BOOT, which"),
         (pod({"capabilities": {"add": ["ALL"]}}), "ALL"),
         (pod({"seccompProfile": {"type": "Localhost", "localhostProfile": "x.json"}}), "x.json"),
         (pod({"appArmorProfile": {"type": "Localhost", "localhostProfile": "y"}}), "appArmorProfile y"),
@@ -56,6 +56,23 @@ def test_some_demands_can_be_allowed():
     able = Abilities(Level.L2, many_users=True, allowed=frozenset({HOST_NETWORK, PRIVILEGED}))
     assert refusal(pod({"privileged": True}, hostNetwork=True), able) == ""
     assert "without the host's devices" in shortfalls(pod({"privileged": True}), able)[0]
+
+
+def test_everything_that_would_have_to_be_allowed_is_said_at_once():
+    asked = pod(hostPID=True, hostNetwork=True, hostIPC=True)  # as `kubectl debug node/x` makes it
+    message = refusal(asked, ABLE)
+    assert "ARGOSY_ALLOW=hostIPC,hostNetwork,hostPID" in message
+    able = Abilities(Level.L2, many_users=True, allowed=frozenset({HOST_NETWORK, HOST_PID, HOST_IPC}))
+    assert refusal(asked, able) == ""
+    (told,) = shortfalls(asked, able)
+    assert "IPC objects of its own" in told
+
+
+def test_tracing_within_ones_own_user_is_told():
+    asked = pod({"capabilities": {"add": ["SYS_PTRACE"]}}, shareProcessNamespace=True)
+    assert refusal(asked, ABLE) == ""
+    (told,) = shortfalls(asked, ABLE)
+    assert "its own user" in told
 
 
 def test_the_host_is_shared_anyway_below():

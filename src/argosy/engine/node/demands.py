@@ -16,11 +16,18 @@ from argosy.meta.json import Obj, dig
 
 ISOLATION = "argosy.dev/isolation"
 """Label and annotation of a node: the isolation level of its pods; annotation of a pod: the level that it demands."""
-HOST_NETWORK, PRIVILEGED = "hostNetwork", "privileged"
-ALLOWABLE = frozenset({HOST_NETWORK, PRIVILEGED})
+HOST_NETWORK, HOST_PID, HOST_IPC, PRIVILEGED = "hostNetwork", "hostPID", "hostIPC", "privileged"
+ALLOWABLE = frozenset({HOST_NETWORK, HOST_PID, HOST_IPC, PRIVILEGED})
 """Demands that whoever runs the engine may allow."""
 GRANTED = frozenset(CAPABILITIES)
 """Capabilities that stay within a container's own namespaces."""
+_TRACE = "SYS_PTRACE"
+"""Tracing processes of one's own user needs no capability; that of others stays out of reach."""
+_LIES_BEYOND = {
+    HOST_NETWORK: "would put the pod into this machine's own network",
+    HOST_PID: "would show the pod this machine's processes",
+    HOST_IPC: "asks for this machine's IPC objects",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,15 @@ def refusal(pod: Obj, able: Abilities) -> str:
 
 def shortfalls(pod: Obj, able: Abilities) -> list[str]:
     """What the pod asks for and runs without."""
-    return list(_short(pod, able))
+    found = [told for container in containers_of(pod) for told in container_shortfalls(pod, container, able)]
+    if pod["spec"].get("hostIPC") and HOST_IPC in able.allowed and able.level is not Level.L0:
+        found.append("hostIPC is allowed, and the pod has IPC objects of its own all the same")
+    return found
+
+
+def container_shortfalls(pod: Obj, container: Obj, able: Abilities) -> list[str]:
+    """The same of one container, for one that comes later than its pod."""
+    return list(_short(pod["spec"], container, able))
 
 
 def isolation_refusal(pod: Obj, level: Level) -> tuple[str, str] | None:
@@ -64,19 +79,22 @@ def containers_of(pod: Obj) -> Iterator[Obj]:
 
 def _unmet(pod: Obj, able: Abilities) -> Iterator[str]:
     spec = pod["spec"]
-    if spec.get("hostNetwork") and able.level is Level.L2 and HOST_NETWORK not in able.allowed:
-        yield _allow(HOST_NETWORK, "hostNetwork would put the pod into this machine's own network")
-    for field, what in (("hostPID", "processes"), ("hostIPC", "IPC objects")):
-        if spec.get(field) and able.level is not Level.L0:
-            yield f"{field}: a pod here never sees the host's {what}; remove it, or run where isolation is L0"
+    forbidden = sorted(_allowable(pod, able.level) - able.allowed)
+    if forbidden:
+        whys = [f"{demand} {_LIES_BEYOND[demand]}" for demand in forbidden if demand in _LIES_BEYOND]
+        privileged = _privileged(pod) if PRIVILEGED in forbidden else []
+        whys += [f"{name} is privileged, and no container here is given the host's devices" for name in privileged]
+        yield (
+            f"{'; '.join(whys)}: remove {'it' if len(forbidden) == 1 else 'them'}, or allow "
+            f"{'it' if len(forbidden) == 1 else 'them'} by starting the engine with ARGOSY_ALLOW={','.join(forbidden)} "
+            "(argosy down, then ARGOSY_ALLOW=… argosy up)"
+        )
     if spec.get("runtimeClassName"):
         yield f"the RuntimeClass {spec['runtimeClassName']} is not available on this node; remove runtimeClassName"
     yield from _profiles(spec.get("securityContext") or {}, "the pod")
     for container in containers_of(pod):
         context, name = container.get("securityContext") or {}, f"container {container.get('name')}"
-        if context.get("privileged") and PRIVILEGED not in able.allowed:
-            yield _allow(PRIVILEGED, f"{name} is privileged, and no container here is given the host's devices")
-        missing = sorted({_capability(c) for c in dig(context, "capabilities", "add", default=())} - GRANTED)
+        missing = sorted(_capabilities(context) - GRANTED - {_TRACE})
         if missing and not context.get("privileged"):
             yield (
                 f"{name} asks for the capabilities {', '.join(missing)}, which would reach beyond it; "
@@ -85,6 +103,22 @@ def _unmet(pod: Obj, able: Abilities) -> Iterator[str]:
         if context.get("procMount") == "Unmasked":
             yield f"{name} asks for an unmasked /proc, which no container here is given; remove procMount"
         yield from _profiles(context, name)
+
+
+def _allowable(pod: Obj, level: Level) -> set[str]:
+    """What the pod demands of that which may be allowed and is beyond what this level gives anyway."""
+    spec = pod["spec"]
+    found = {field for field in (HOST_PID, HOST_IPC) if spec.get(field) and level is not Level.L0}
+    found |= {HOST_NETWORK} if spec.get("hostNetwork") and level is Level.L2 else set()
+    return found | ({PRIVILEGED} if _privileged(pod) else set())
+
+
+def _privileged(pod: Obj) -> list[str]:
+    return [f"container {c.get('name')}" for c in containers_of(pod) if dig(c, "securityContext", "privileged")]
+
+
+def _capabilities(context: Obj) -> set[str]:
+    return {str(name).upper().removeprefix("CAP_") for name in dig(context, "capabilities", "add", default=())}
 
 
 def _profiles(context: Obj, whose: str) -> Iterator[str]:
@@ -97,28 +131,19 @@ def _profiles(context: Obj, whose: str) -> Iterator[str]:
         yield f"{whose} asks for the sysctls {names}, which this node does not set; remove them"
 
 
-def _short(pod: Obj, able: Abilities) -> Iterator[str]:
-    spec = pod["spec"]
-    if spec.get("shareProcessNamespace"):
-        yield "shareProcessNamespace: each container sees its own processes only"
-    for container in containers_of(pod):
-        context = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
-        name = f"container {container.get('name')}"
-        if context.get("privileged"):
-            yield f"{name} is allowed to be privileged and runs without the host's devices and capabilities"
-        if container.get("targetContainerName"):
-            yield f"{name} does not see the processes of {container['targetContainerName']}; use kubectl exec for that"
-        if able.level is not Level.L0:
-            continue
-        if context.get("readOnlyRootFilesystem"):
-            yield f"{name} has a directory of its own that it can write to: at isolation L0 there is no root to protect"
-        if not able.many_users and (context.get("runAsUser") is not None or context.get("runAsGroup") is not None):
-            yield f"{name} runs as the engine's own user: at isolation L0 an ordinary user cannot become another"
-
-
-def _capability(name: object) -> str:
-    return str(name).upper().removeprefix("CAP_")
-
-
-def _allow(demand: str, why: str) -> str:
-    return f"{why}; remove it, or allow it by starting the engine with ARGOSY_ALLOW={demand}"
+def _short(spec: Obj, container: Obj, able: Abilities) -> Iterator[str]:
+    context = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
+    name = f"container {container.get('name')}"
+    if context.get("privileged"):
+        yield f"{name} is allowed to be privileged and runs without the host's devices and capabilities"
+    elif _TRACE in _capabilities(context):
+        if able.level is Level.L0 or spec.get("hostPID"):
+            yield f"{name} is not given SYS_PTRACE: it cannot trace the processes of this machine"
+        else:
+            yield f"{name} is not given SYS_PTRACE: it can trace processes of its own user (runAsUser), and no others"
+    if able.level is not Level.L0:
+        return
+    if context.get("readOnlyRootFilesystem"):
+        yield f"{name} has a directory of its own that it can write to: at isolation L0 there is no root to protect"
+    if not able.many_users and (context.get("runAsUser") is not None or context.get("runAsGroup") is not None):
+        yield f"{name} runs as the engine's own user: at isolation L0 an ordinary user cannot become another"

@@ -47,6 +47,8 @@ def pod_spec(pod: Obj, address: str, directory: Path, memory: Path) -> PodSpec:
         etc_hosts=memory / "etc-hosts",
         resolv_conf=memory / "resolv.conf",
         host_network=bool(pod["spec"].get("hostNetwork")),
+        share_processes=bool(pod["spec"].get("shareProcessNamespace")),
+        host_processes=bool(pod["spec"].get("hostPID")),
     )
 
 
@@ -119,6 +121,7 @@ def container_spec(
         add_capabilities=tuple(str(c) for c in dig(context, "capabilities", "add", default=())),
         tty=bool(container.get("tty")),
         stdin=bool(container.get("stdin")),
+        joins=str(container.get("targetContainerName") or ""),
         termination_message_path=str(container.get("terminationMessagePath") or "/dev/termination-log"),
     )
 

@@ -250,6 +250,9 @@ class PodWorker:
             container = launch.container_of(self.pod, name)
             if unmet := demands.refusal(self.pod, self.shared.abilities):
                 raise Missing(unmet)
+            if any(c.get("name") == name for c in self.pod["spec"].get("ephemeralContainers") or ()):
+                for told in demands.container_shortfalls(self.pod, container, self.shared.abilities):
+                    self._say(Reason("NotAsDemanded", told, warning=True))
             try:
                 image = await self._image(container)
             finally:

@@ -83,10 +83,9 @@ def choose_cpus(run_id: str, cpu_millis: int | None, available: list[int] | None
     return [cpus[(first + i) % len(cpus)] for i in range(wanted)]
 
 
-def measure(shim_pid: int, command_pid: int, *, own_pids: bool) -> Usage | None:
+def measure(shim_pid: int, command_pid: int, *, own_pids: bool, mounts: int = 0) -> Usage | None:
     """Sum over the container's processes, from /proc. None when it has ended."""
-    proc, pids = processes.members(shim_pid, command_pid, own_pids=own_pids)
-    pids = [pid for pid in pids if not (own_pids and pid == "1")]
+    proc, pids = processes.members(shim_pid, command_pid, own_pids=own_pids, mounts=mounts)
     if not pids:
         return None
     cpu = sum(processes.cpu_seconds(proc, pid) for pid in pids)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from argosy.engine.node.runtime import executing, limits, orders, runs
+from argosy.engine.node.runtime import executing, limits, orders, pauses, runs
 from argosy.engine.node.runtime.cleaning import Cleaner, remake, remove_tree
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
 from argosy.engine.node.runtime.holder import processes, rootfs
@@ -46,6 +46,7 @@ class PodRecord(msgspec.Struct):
     hostname: str
     address: str
     host_network: bool = False
+    share_processes: bool = False
 
 
 class LocalRuntime:
@@ -69,6 +70,7 @@ class LocalRuntime:
         self._main = Keeper(main, lambda: self._sandboxes(self._main), self.network.restore)
         self._on_host = Keeper(on_host, lambda: self._sandboxes(self._on_host), lambda: None)
         self._cleaner = Cleaner()
+        self._pauses = pauses.Pauses()
 
     # -- life
 
@@ -121,13 +123,15 @@ class LocalRuntime:
     async def create_pod(self, spec: PodSpec) -> None:
         """Make the sandbox. Raises HolderRefused with the kernel's reason."""
         orders.runtime_directory(spec).mkdir(parents=True, exist_ok=True, mode=0o700)
-        record = PodRecord(spec.uid, str(spec.directory), spec.hostname, spec.address, spec.host_network)
+        shares = spec.share_processes and self.level is not Level.L0
+        record = PodRecord(spec.uid, str(spec.directory), spec.hostname, spec.address, spec.host_network, shares)
         path = self._index / f"{spec.uid}.json"
         path.write_bytes(msgspec.json.encode(record))  # first: whoever comes after a crash must know what to remove
         self._pods[spec.uid] = record
-        await self._keeper(record).ask(
-            {"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address}
-        )
+        keeper = self._keeper(record)
+        await keeper.ask({"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address})
+        if shares:
+            await self._pauses.get(keeper, spec.uid, orders.runtime_directory(spec))
 
     async def remove_pod(self, uid: str) -> None:
         """End its runs, drop its namespaces, delete its runtime directory."""
@@ -137,6 +141,7 @@ class LocalRuntime:
         mine = [followed for followed in self._runs.values() if followed.state.pod == uid]
         await asyncio.gather(*(self._kill(followed) for followed in mine))
         self._leaving.add(uid)
+        await pauses.end(Path(record.directory) / "runtime")
         with contextlib.suppress(HolderGone):
             await self._keeper(record).connection.ask({"op": "unpod", "uid": uid})
         for followed in mine:
@@ -169,16 +174,32 @@ class LocalRuntime:
         termination.chmod(0o666)
         if spec.stdin and not (stdin := orders.stdin_path(spec)).exists():
             os.mkfifo(stdin, 0o600)
-        by_namespace = self._own_pids and (spec.limits.pids or 0) >= rootfs.PIDS_MIN
+        by_namespace = self._own_pids and not spec.pod.host_processes and (spec.limits.pids or 0) >= rootfs.PIDS_MIN
         grouped = replace(spec.limits, pids=None) if by_namespace else spec.limits
         entries, oom = self._enforcer.create(spec.id, grouped)
         watch = 0 if "memory" in self.enforces else spec.limits.memory_bytes or 0
         cpus = [] if "cpu" in self.enforces else limits.choose_cpus(spec.id, spec.limits.cpu_millis)
         how = orders.confinement(spec, level, entries, cpus)
-        followed = await self._order(record, orders.start_order(spec, level, how, oom, watch))
+        order = orders.start_order(spec, level, how, oom, watch)
+        order["join"], order["join_time"] = await self._neighbours(record, spec)
+        followed = await self._order(record, order)
         self._follow(followed)
         self._forget(f"{spec.pod.uid}/{spec.name}/{spec.attempt - 2}")
         return followed.run()
+
+    async def _neighbours(self, record: PodRecord, spec: ContainerSpec) -> pauses.Who:
+        """One of the processes that the run is to live among; nobody for a run that has its own, or the host's."""
+        if self.level is Level.L0 or spec.pod.host_processes:
+            return pauses.NOBODY
+        if record.share_processes:
+            return await self._pauses.get(self._keeper(record), record.uid, orders.runtime_directory(spec.pod))
+        if not spec.joins:
+            return pauses.NOBODY
+        for followed in self._runs.values():
+            state = followed.state
+            if (state.pod, state.container) == (record.uid, spec.joins) and followed.alive and not state.mounts:
+                return state.pid, state.start_time
+        raise NotFound(f"container {spec.joins} is not running, so nobody can live among its processes; try again")
 
     async def _order(self, record: PodRecord, order: StartOrder) -> runs.Followed:
         """Have the holder start a run, whatever becomes of the holder meanwhile. Raises HolderRefused, HolderGone."""
@@ -270,7 +291,8 @@ class LocalRuntime:
         if not followed.alive:
             return None
         measured = self._enforcer.usage(run_id)
-        return measured or limits.measure(followed.state.pid, followed.state.command_pid, own_pids=self.level != "L0")
+        state, apart = followed.state, self.level != "L0"
+        return measured or limits.measure(state.pid, state.command_pid, own_pids=apart, mounts=state.mounts)
 
     # -- inside
 
@@ -291,7 +313,9 @@ class LocalRuntime:
         followed.follow(self._ended)
 
     def _ended(self, followed: runs.Followed) -> None:
-        """The writable layer of an ended run is of no use to anyone."""
+        """The writable layer of an ended run is of no use to anyone; nor is what outlived a killed shim."""
+        if followed.state.mounts and not followed.state.finished_at and processes.in_mounts(followed.state.mounts):
+            asyncio.get_running_loop().run_in_executor(None, processes.end_in_mounts, followed.state.mounts)
         self._leave_groups(followed)
         self._cleaner.soon(followed.state.id, followed.path.with_suffix(".root"))
 

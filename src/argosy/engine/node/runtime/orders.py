@@ -79,6 +79,7 @@ def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus:
         "cpus": list(cpus),
         "rules": rules,
         "scope": scope,
+        "host_pids": spec.pod.host_processes and level is not Level.L0,
         "places": table,
     }
 
@@ -112,6 +113,8 @@ def start_order(spec: ContainerSpec, level: Level, how: Confinement, cgroup_oom:
         "cgroup_oom": cgroup_oom,
         "memory_bytes": watch,
         "pids": spec.limits.pids or 0,
+        "join": 0,
+        "join_time": 0,
     }
 
 

@@ -37,6 +37,8 @@ class StateFile(msgspec.Struct, frozen=True):
     confinement: Obj
     command_pid: int = 0
     command_start_time: int = 0
+    mounts: int = 0
+    """The mount namespace of its processes, where they are known by it alone."""
     finished_at: float = 0.0
     code: int = 0
     signal: int = 0

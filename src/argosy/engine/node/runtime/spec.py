@@ -66,6 +66,10 @@ class PodSpec:
     resolv_conf: Path
     """File bound at /etc/resolv.conf (L2)."""
     host_network: bool = False
+    share_processes: bool = False
+    """Its containers see each other's processes (L1, L2): one pid namespace, of which none of them is the first."""
+    host_processes: bool = False
+    """They see, and are among, the host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class ContainerSpec:
     add_capabilities: tuple[str, ...] = ()
     tty: bool = False
     stdin: bool = False
+    joins: str = ""
+    """The name of the container of this pod among whose processes it lives (L1, L2), if any."""
     termination_message_path: str = "/dev/termination-log"
     """A file in the container; bound from `<pod directory>/runtime/<name>-<attempt>.termination`."""
 

@@ -54,7 +54,8 @@ def _run(level: str, order: ExecOrder, line: socket.socket, descriptors: list[in
     target = order["pid"]
     confine.limit(order["confinement"])  # while the control groups can still be seen; this process waits, it is small
     if level != "L0":
-        names = [name for name in _NAMESPACES if level == "L2" or name != "net"]
+        left_out = {"net" if level != "L2" else "", "pid" if order["confinement"].get("host_pids") else ""}
+        names = [name for name in _NAMESPACES if name not in left_out]
         namespaces = [os.open(f"/proc/{target}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in names]
         if not processes.is_alive(target, order["start_time"]):
             raise ProcessLookupError("the container has ended")
@@ -123,8 +124,9 @@ def _become_command(
             terminal.take(carrier)
         for number, fd in enumerate(descriptors):
             os.dup2(fd, number)
+        how = order["confinement"]
         confine.become_command(
-            order["argv"], order["confinement"], many_ids=many_ids, processes_are_apart=level != "L0"
+            order["argv"], how, many_ids=many_ids, processes_are_apart=level != "L0" and not how.get("host_pids")
         )
     except BaseException as error:
         os.write(report, confine.explain(error))

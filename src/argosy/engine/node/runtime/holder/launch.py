@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from argosy.engine.node.runtime.holder.order import Confinement, StartOrder, State
 
 
+_MOUNTS = b"mount namespace "
+"""Before the number by which a command tells its mount namespace, on the way on which it tells failures."""
+
+
 class Place:
     """Where a container is to run: what the holder knows and the order does not say."""
 
@@ -51,6 +55,8 @@ def run(place: Place, order: StartOrder, line: socket.socket, descriptors: list[
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for fd in place.namespaces:
             syscalls.setns(fd)
+        if order["join"]:
+            _join(order["join"], order["join_time"])
         _supervise(place, order, line, descriptors)
     except (
         BaseException
@@ -58,6 +64,15 @@ def run(place: Place, order: StartOrder, line: socket.socket, descriptors: list[
         answer_failure(line, error)
         os._exit(1)
     os._exit(0)
+
+
+def _join(pid: int, started: int) -> None:
+    """Have the children live among another process's; the shim itself stays out of their sight."""
+    fd = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    if not processes.is_alive(pid, started):
+        raise ProcessLookupError("the processes that this container is to live among have ended")
+    syscalls.setns(fd)
+    os.close(fd)
 
 
 def answer_failure(line: socket.socket, error: BaseException) -> None:
@@ -133,6 +148,10 @@ def _start_command(place: Place, supervisor: shim.Shim, line: socket.socket) -> 
             supervisor.attach(out[0], b"stdout")
             supervisor.attach(err[0], b"stderr")
         failure = reading.read()
+    if failure.startswith(_MOUNTS):
+        first, _, failure = failure.partition(b"\n")
+        state["mounts"] = int(first.removeprefix(_MOUNTS))
+        statefile.append(order["state"], {"mounts": state["mounts"]})
     ours.close()
     return failure
 
@@ -179,13 +198,17 @@ def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int]
             layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
             layout.uid, layout.gid, layout.read_only = how["uid"], how["gid"], order["ro_root"]
             layout.pids = order["pids"]
+            layout.host_pids = how["host_pids"]
             rootfs.enter(place.host, layout)
+            if order["join"] or how["host_pids"]:
+                os.write(report, _MOUNTS + b"%d\n" % os.stat("/proc/self/ns/mnt").st_ino)
             _give_home(how)
         os.makedirs(how["cwd"], exist_ok=True)
         if order["tty"]:
             terminal.take(carrier)
         many_ids = place.host.many_ids if place.host else os.geteuid() == 0
-        confine.become_command(order["argv"], how, many_ids=many_ids, processes_are_apart=place.host is not None)
+        apart = place.host is not None and not how["host_pids"]
+        confine.become_command(order["argv"], how, many_ids=many_ids, processes_are_apart=apart)
     except BaseException as error:
         os.write(report, confine.explain(error))
     os._exit(128)

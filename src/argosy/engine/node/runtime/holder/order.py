@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         rules: list[tuple[str, bool]] | None
         """Landlock: paths and whether they may be written; None leaves the file system alone."""
         scope: int
+        host_pids: bool
+        """No pid namespace stands between it and the host."""
         places: dict[str, str]
         """L0: where the container's paths lead; for the engine, which translates commands with it."""
 
@@ -54,6 +56,19 @@ if TYPE_CHECKING:
         memory_bytes: int
         pids: int
         """How many processes and threads there may be, 0 for any number."""
+        join: int
+        """The host's pid of a process whose pid namespace is entered, 0 for one of the run's own."""
+        join_time: int
+        """When that process started, in ticks."""
+
+    class PauseOrder(TypedDict):
+        """`pause`: the first process of a pid namespace that a pod's containers share. It does nothing but exist."""
+
+        op: str
+        pod: str
+        root: str
+        record: str
+        """A file that tells its pid and start time, for whoever has to end it."""
 
     class ExecOrder(TypedDict):
         """`exec`: run a command in a container.
@@ -89,6 +104,8 @@ if TYPE_CHECKING:
         reason: str
         message: str
         confinement: Confinement
+        mounts: int
+        """The mount namespace, by which its processes are known where it has no pid namespace of its own; else 0."""
 
 else:
-    Confinement = StartOrder = ExecOrder = State = Request = dict
+    Confinement = StartOrder = ExecOrder = PauseOrder = State = Request = dict

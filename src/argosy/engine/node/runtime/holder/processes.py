@@ -7,9 +7,12 @@ Everything here tolerates processes that vanish while being looked at.
 from __future__ import annotations
 
 import os
+import signal
+import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+_LOOK_AGAIN_SECONDS = 0.002
 
 
 def boot_id() -> str:
@@ -66,17 +69,52 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def in_mounts(inode: int) -> list[int]:
+    """Pids of everything in a mount namespace, as far as one may look.
+
+    Left out is who merely stepped in to execute something there, and waits for it outside of the pid namespace.
+    """
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                ns = f"/proc/{name}/ns"
+                if os.stat(f"{ns}/mnt").st_ino != inode:
+                    continue
+                if os.stat(f"{ns}/pid").st_ino == os.stat(f"{ns}/pid_for_children").st_ino:
+                    found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
+def end_in_mounts(inode: int) -> None:
+    """Kill everything in a mount namespace, and see it gone. Nothing new can come to be in one whose processes end."""
+    while rest := in_mounts(inode):
+        for pid in rest:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
 def container_proc(command_pid: int) -> str:
     """The container's own /proc, where only its processes are listed."""
     return f"/proc/{command_pid}/root/proc"
 
 
-def members(shim_pid: int, command_pid: int, *, own_pids: bool) -> tuple[str, list[str]]:
-    """The /proc to look in and the pids in it of everything in a container."""
+def members(shim_pid: int, command_pid: int, *, own_pids: bool, mounts: int = 0) -> tuple[str, list[str]]:
+    """The /proc to look in and the pids in it of everything in a container but its shim.
+
+    `mounts` is its mount namespace, where the container lives among other processes than its own.
+    """
+    if mounts:
+        return "/proc", [str(pid) for pid in in_mounts(mounts)]
     if own_pids:
         proc = container_proc(command_pid)
         try:
-            return proc, [name for name in os.listdir(proc) if name.isdigit()]
+            return proc, [name for name in os.listdir(proc) if name.isdigit() and name != "1"]
         except OSError:
             return proc, []
     return "/proc", [str(pid) for pid in descendants(shim_pid)]

@@ -42,7 +42,7 @@ class Host:
 class Layout:
     """What one container's root is made of."""
 
-    __slots__ = ("binds", "gid", "own_network", "pids", "read_only", "root", "uid")
+    __slots__ = ("binds", "gid", "host_pids", "own_network", "pids", "read_only", "root", "uid")
 
     def __init__(self, root: str, binds: list[skeleton.Bind], *, own_network: bool) -> None:
         self.root = root
@@ -52,6 +52,7 @@ class Layout:
         self.gid: int | None = None
         self.read_only = False
         self.pids = 0
+        self.host_pids = False  # to see the host's processes
 
 
 def own_pid_max() -> bool:
@@ -153,8 +154,11 @@ def _mount_layers(layer: str, layout: Layout) -> None:
 
 def _mount_kernel_file_systems(host: Host, layout: Layout) -> None:
     """Before pivot_root, since the kernel lets a user namespace mount proc only while it still sees a whole one."""
-    syscalls.mount("proc", "proc", "proc", _QUIET)
-    if layout.pids and host.own_pid_max:
+    if layout.host_pids:
+        _bind("/proc", "proc", _SAFE)
+    else:
+        syscalls.mount("proc", "proc", "proc", _QUIET)
+    if layout.pids and host.own_pid_max and not layout.host_pids:
         confine.write_text("proc/sys/kernel/pid_max", str(max(layout.pids, PIDS_MIN)))
     for name in host.read_only_proc:
         _bind(f"proc/{name}", f"proc/{name}", syscalls.MOUNT_ATTR_RDONLY)

@@ -5,7 +5,7 @@ fork of it. At L2 it stands in a user, mount and network namespace of its own: t
 sandboxes (kept alive by open descriptors, without a process), forks off the launch of containers and the entering of
 them, and hands out sockets. It never waits for anyone: work that may take long is done in its children.
 
-Requests (see `wire`): hello, pod, unpod, start, exec, sockets, pod-socket, address, rules, flows, rejoin, end.
+Requests (see `wire`): hello, pod, unpod, pause, start, exec, sockets, pod-socket, address, rules, flows, rejoin, end.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from argosy.engine.node.runtime.holder import (
     flows,
     launch,
     netlink,
+    pause,
     processes,
     rootfs,
     rules,
@@ -39,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from argosy.engine.node.runtime.holder.order import Request
+    from argosy.engine.node.runtime.holder.order import Request, StartOrder
 
 SOCKET_NAME = "holder.sock"
 CHECK_SECONDS = 10.0
@@ -131,7 +132,7 @@ class Holder:
         if operation == "sockets":
             self._hand_out(request, line)
             return True
-        if operation in {"start", "exec", "pod-socket", "rules", "flows"}:
+        if operation in {"start", "pause", "exec", "pod-socket", "rules", "flows"}:
             if not wire.hung_up(line):
                 self._fork(operation, request, descriptors, line)
             return False
@@ -169,11 +170,14 @@ class Holder:
         """Requests whose work is done, and answered, by a child."""
         order: Any = request  # a StartOrder or an ExecOrder, as the operation says
         namespaces = self.pods.get(request["pod"], []) if "pod" in request else []
-        if operation == "start":
+        if operation in {"start", "pause"}:
             if request["pod"] not in self.pods:
                 raise LookupError(f"pod {request['pod']} has no sandbox; create it first")
-            if not (os.fork() if self.level == "L0" else syscalls.fork_into(syscalls.CLONE_NEWPID)):
+            among_others = self.level == "L0" or (operation == "start" and (order["join"] or _host_pids(order)))
+            if not (os.fork() if among_others else syscalls.fork_into(syscalls.CLONE_NEWPID)):
                 self.place.namespaces = namespaces
+                if operation == "pause":
+                    pause.run(self.place, order, line)
                 launch.run(self.place, order, line, descriptors)
         elif not os.fork():
             if operation == "exec":
@@ -219,6 +223,10 @@ class Holder:
         """Take over the sandbox of a pod that an earlier holder made, from one of its shims."""
         if uid not in self.pods:
             self.pods[uid] = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
+
+
+def _host_pids(order: StartOrder) -> bool:
+    return order["confinement"]["host_pids"]
 
 
 def _inode(path: str) -> int:

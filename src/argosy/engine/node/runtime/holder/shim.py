@@ -139,8 +139,8 @@ class Shim:
     def _watch_memory(self, limit: int) -> None:
         """Stand in for the kernel where it enforces no memory limit."""
         own_pids = os.getpid() == 1
-        proc, pids = processes.members(self.state["pid"], self.state["command_pid"], own_pids=own_pids)
-        pids = [pid for pid in pids if not (own_pids and pid == "1")]
+        pid, command, mounts = self.state["pid"], self.state["command_pid"], self.state.get("mounts", 0)
+        proc, pids = processes.members(pid, command, own_pids=own_pids, mounts=mounts)
         if sum(processes.resident_bytes(proc, pid) for pid in pids) > limit:
             self.out_of_memory = True
             os.kill(self.command, signal.SIGKILL)
@@ -152,11 +152,14 @@ class Shim:
             except ProcessLookupError:
                 pass
             _reap_all()
-            return
+            return None
+        mounts = self.state.get("mounts", 0)
+        if mounts:
+            return processes.end_in_mounts(mounts)
         while True:
             rest = processes.descendants(os.getpid())
             if not rest:
-                return
+                return None
             for pid in rest:
                 try:
                     os.kill(pid, signal.SIGKILL)
