@@ -55,7 +55,7 @@ async def _because(client: Client, kind: Kind, key: Key) -> str:
 
 
 def succeeded_or_raise(job: Obj) -> bool:
-    """The verdict for training jobs: True when Succeeded. Raises UserError when Failed."""
+    """The verdict for training jobs of any kind: True once one has ended well. Raises UserError when Failed."""
     failed = find(job, "Failed")
     if failed is not None and failed.get("status") == "True":
         name = job["metadata"]["name"]
@@ -63,7 +63,7 @@ def succeeded_or_raise(job: Obj) -> bool:
             f"{job['kind']} {name} failed: {failed.get('message') or failed.get('reason')}",
             f"see: argosy why {str(job['kind']).lower()}/{name}",
         )
-    return is_true(job, "Succeeded")
+    return any(is_true(job, type) for type in ("Succeeded", "Complete", "Completed"))
 
 
 async def _watch(

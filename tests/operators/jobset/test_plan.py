@@ -6,8 +6,9 @@ import pytest
 from operator_world import World
 
 from argosy.clock import rfc3339
-from argosy.kinds import JOB, PERSISTENT_VOLUME_CLAIM, SERVICE
+from argosy.kinds import CONFIG_MAP, JOB, PERSISTENT_VOLUME_CLAIM, POD, SERVICE
 from argosy.meta.json import Obj
+from argosy.meta.objects import Key
 from argosy.operators.jobset.operator import operator
 from argosy.operators.jobset.plan import plan
 
@@ -367,3 +368,44 @@ def test_mistakes_are_said_once_and_nothing_is_made(jobs: list[Obj], spec: Obj, 
     assert reasons(w) == [("Failed", "True", "FailedValidation")]
     (told,) = w.told("FailedValidation")
     assert says in told
+
+
+def give_pods(w: World, *names: str) -> dict[str, str]:
+    """Running pods of the Jobs of these names; their uids and names."""
+    for name in names:
+        job = w.get(JOB, name)
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": name,
+            "uid": job["metadata"]["uid"],
+            "controller": True,
+        }
+        meta = {"name": f"{name}-x", "namespace": "default", "uid": f"of-{name}", "ownerReferences": [owner]}
+        meta["labels"] = job["spec"]["template"]["metadata"]["labels"]
+        w.objects[POD, Key("default", f"{name}-x")] = {"metadata": meta, "status": {"phase": "Running"}}
+    return {f"of-{name}": f"{name}-x" for name in names}
+
+
+def test_a_hang_fails_all_jobs_and_names_the_rank():
+    w = started(annotations={"argosy.dev/hang-after": "10m"})
+    pods = give_pods(w, *w.names(JOB))
+    stacks = dict.fromkeys(pods.values(), "process 1 S (sleeping): python\n")
+    stacks["js-workers-1-x"] = "process 1 T (stopped): python\n"
+    steps = dict.fromkeys(pods.values(), "7")
+    w.probed = {"stall": {"seconds": 601.0, "usual": 2.0, "pods": pods, "steps": steps, "stacks": stacks}}
+    w.settle()
+    assert w.of(POD) == [], "deleted pods fail their Jobs, or are made again by them"
+    assert w.get(CONFIG_MAP, "js-stacks-0")["data"] == stacks
+    (said,) = w.told("JobSetHung")
+    assert said == (
+        "JobSet js begins anew because pod js-workers-1-x hung: no progress for 601 s, where 2 s are usual; "
+        "the last step was 7, and its process is stopped (SIGSTOP)."
+    )
+    assert w.told("JobSetStacks") == ["The stacks of 3 ranks are in ConfigMap js-stacks-0."]
+
+
+def test_a_watch_that_cannot_be_read_fails_the_set():
+    w = started(annotations={"argosy.dev/hang-after": "soon"})
+    assert w.of(JOB) == []
+    assert "write a multiple such as 20x" in w.status["conditions"][-1]["message"]

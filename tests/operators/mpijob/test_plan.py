@@ -327,3 +327,30 @@ def test_bad_input_is_told_once() -> None:
     assert "cleanPodPolicy 'Some'" in broken(runPolicy={"cleanPodPolicy": "Some"})
     odd = {"Launcher": {"template": template}, "Master": {"template": template}}
     assert "the type must be Launcher or Worker" in broken(mpiReplicaSpecs=odd)
+
+
+def test_a_hang_takes_launcher_and_workers_away_together() -> None:
+    w = running()
+    pods = {p["metadata"]["uid"]: p["metadata"]["name"] for p in w.of(kinds.POD)}
+    stacks = dict.fromkeys(pods.values(), "process 1 S (sleeping): python t.py\n")
+    stacks["pi-worker-1"] = "process 1 T (stopped): python t.py\n"
+    steps = dict.fromkeys(pods.values(), "") | {"pi-launcher-x": "75"}
+    w.probed = {"stall": {"seconds": 42.0, "usual": None, "pods": pods, "steps": steps, "stacks": stacks}}
+    w.settle()
+    assert w.get(kinds.CONFIG_MAP, "pi-stacks-0")["data"] == stacks
+    assert w.names(kinds.POD) == ["pi-worker-0", "pi-worker-1"], (
+        "workers are made again; the launcher's Job makes its pod"
+    )
+    assert not set(pods) & {p["metadata"]["uid"] for p in w.of(kinds.POD)}
+    said = "pod pi-worker-1 hung: no progress for 42 s; the last step was 75, and its process is stopped (SIGSTOP)"
+    assert w.status["conditions"][-1]["type"] == "Restarting"
+    assert said in w.status["conditions"][-1]["message"]
+    w.edit({"spec": {"runPolicy": {"backoffLimit": 1}}})
+    workers_run(w)
+    launcher_runs(w, name="pi-launcher-y")
+    pods = {p["metadata"]["uid"]: p["metadata"]["name"] for p in w.of(kinds.POD)}
+    stacks = dict.fromkeys(pods.values(), "")
+    w.probed = {"stall": {"seconds": 42.0, "usual": None, "pods": pods, "steps": {}, "stacks": stacks}}
+    w.settle()
+    assert reasons(w)[-1] == ("Failed", "True", "BackoffLimitExceeded")
+    assert "hung: no progress for 42 s; no rank stands apart" in w.status["conditions"][-1]["message"]

@@ -6,7 +6,7 @@ import pytest
 from operator_world import World
 
 from argosy.intent import Capabilities
-from argosy.kinds import CONFIG_MAP, SECRET
+from argosy.kinds import CONFIG_MAP, POD, SECRET
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, labels_of
@@ -379,6 +379,34 @@ def test_training_that_keeps_checkpoints_comes_back_as_a_whole():
     assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10}
     assert job_of(w)["template"]["spec"]["backoffLimit"] == 0
     assert pod_of(w)["spec"]["restartPolicy"] == "Never"
+
+
+def test_training_that_is_watched_begins_anew_as_a_whole_when_it_hangs():
+    w = world(trainer={"numNodes": 2})
+    w.edit({"metadata": {"annotations": {"argosy.dev/hang-after": "10m"}}})
+    w.settle()
+    assert "CHECKPOINT_DIR" not in env(w)
+    assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10}
+    assert job_of(w)["template"]["spec"]["backoffLimit"] == 0
+    names = ("tj-node-0-0-x", "tj-node-0-1-x", "tj-model-initializer-0-0-x")
+    for name in names:
+        phase = "Succeeded" if "initializer" in name else "Running"
+        labels = {"jobset.sigs.k8s.io/jobset-name": "tj", "jobset.sigs.k8s.io/restart-attempt": "2"}
+        owner = {**w.get(JOB_SET, "tj")["metadata"], "apiVersion": "v1", "kind": "JobSet", "controller": True}
+        meta = {"name": name, "namespace": "default", "uid": f"of-{name}", "labels": labels, "ownerReferences": [owner]}
+        w.objects[POD, Key("default", name)] = {"metadata": meta, "status": {"phase": phase}}
+    stacks = {names[0]: "process 1 S (sleeping): python\n", names[1]: "process 1 T (stopped): python\n"}
+    pods = {f"of-{name}": name for name in stacks}
+    found = {"seconds": 601.0, "usual": None, "pods": pods, "steps": dict.fromkeys(stacks, ""), "stacks": stacks}
+    w.probed = {"stall": found}
+    w.settle()
+    assert w.names(POD) == [names[2]], "what was fetched stays"
+    assert w.get(CONFIG_MAP, "tj-stacks-2")["data"] == stacks
+    (said,) = w.told("TrainJobHung")
+    assert said == (
+        "TrainJob tj begins anew because pod tj-node-0-1-x hung: no progress for 601 s, "
+        "and its process is stopped (SIGSTOP)."
+    )
 
 
 def test_the_peft_runtime_adapts_whatever_its_initializers_fetch():

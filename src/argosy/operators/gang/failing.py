@@ -27,8 +27,7 @@ def whole_gang(draft: Draft) -> Plan | None:
     failures = [*counted.failures(job), *lost]
     hung = hang.found(draft)
     if hung is not None:
-        hang.keep(draft)
-        failures.append(hung)
+        failures.append(hang.keep(draft, hung))
     survived = [one for one in failures if job.framework.survives(job, one, counted)]
     cause = failure.first(one for one in failures if one not in survived)
     if cause is None:

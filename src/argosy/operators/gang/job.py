@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, name_of, namespace_of
-from argosy.operators.gang import progress
 from argosy.operators.gang.framework import WORKER, Framework
 from argosy.operators.gang.labels import LABEL_JOB, LABEL_OPERATOR, LABEL_TYPE
 from argosy.operators.settings import PREFIX
+from argosy.operators.watching import progress
 
 RESTART_SCOPE = f"{PREFIX}restart-scope"
 CHECKPOINT_DIR = f"{PREFIX}checkpoint-dir"

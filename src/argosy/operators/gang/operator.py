@@ -9,9 +9,10 @@ from argosy.clock import Clock, SystemClock
 from argosy.intent import Operator
 from argosy.operators.gang import podgroup
 from argosy.operators.gang.framework import Framework
+from argosy.operators.gang.labels import LABEL_JOB
 from argosy.operators.gang.plan import plan
-from argosy.operators.gang.watch import EVERY_SECONDS, Watch, asked_for
 from argosy.operators.settings import OperatorSettings
+from argosy.operators.watching.watch import EVERY_SECONDS, Watch, asked_for
 
 
 def operator(framework: Framework, settings: OperatorSettings, clock: Clock | None = None) -> Operator:
@@ -21,7 +22,7 @@ def operator(framework: Framework, settings: OperatorSettings, clock: Clock | No
         plan=partial(plan, framework=framework, settings=settings),
         owns=(kinds.POD, kinds.SERVICE, *framework.owns, *podgroup.KINDS),
         name=framework.component,
-        probe=Watch(framework.container, clock or SystemClock()),
+        probe=Watch(framework.container, clock or SystemClock(), LABEL_JOB),
         probe_every_seconds=EVERY_SECONDS,
         probed=asked_for,
     )

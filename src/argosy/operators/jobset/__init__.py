@@ -12,7 +12,7 @@ from argosy.operators.settings import OperatorSettings
 def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
     from argosy.operators.jobset.operator import operator  # noqa: PLC0415 - see `Offer`
 
-    return (operator(),)
+    return (operator(clock),)
 
 
 OFFER = Offer(kinds=(JOB_SET,), operators=_operators, official=("jobset-controller-manager",))

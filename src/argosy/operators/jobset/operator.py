@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from argosy.clock import Clock, SystemClock
 from argosy.intent import Operator, Related
 from argosy.kinds import JOB, PERSISTENT_VOLUME_CLAIM, SERVICE
 from argosy.meta.json import Obj
 from argosy.meta.objects import key_of, name_of, namespace_of
 from argosy.operators.jobset import jobs
 from argosy.operators.jobset.plan import plan
-from argosy.operators.jobset.schema import JOB_SET
+from argosy.operators.jobset.pods import PODS
+from argosy.operators.jobset.schema import JOB_SET, NAME
 from argosy.operators.jobset.spec import read
+from argosy.operators.watching.watch import EVERY_SECONDS, Watch, asked_for
 
 
-def operator() -> Operator:
-    """The operator."""
+def operator(clock: Clock | None = None) -> Operator:
+    """The operator; `clock` dates what its watch over hung sets sees."""
     return Operator(
         kind=JOB_SET,
         plan=plan,
@@ -23,7 +26,11 @@ def operator() -> Operator:
         related=(
             Related(PERSISTENT_VOLUME_CLAIM, _mounts, subject_keys=_claims_of, object_keys=_name_of),
             Related(SERVICE, _is_under, subject_keys=_subdomain_of, object_keys=_name_of),
+            PODS,
         ),
+        probe=Watch("", clock or SystemClock(), NAME),
+        probe_every_seconds=EVERY_SECONDS,
+        probed=asked_for,
         name="jobset-controller",
     )
 

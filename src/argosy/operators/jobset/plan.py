@@ -12,7 +12,7 @@ from argosy.kinds import JOB, PERSISTENT_VOLUME_CLAIM, SERVICE
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
-from argosy.operators.jobset import census, failure, jobs
+from argosy.operators.jobset import census, failure, jobs, pods
 from argosy.operators.jobset.draft import (
     COMPLETED,
     FAILED,
@@ -51,8 +51,12 @@ def plan(seen: Observed) -> Plan:
     draft.delete_jobs(counted.previous)
     if not job_set.suspend and _all_ready(draft):
         draft.condition(RESTARTING, "JobsReady", "all jobs are ready", holds=False)
+    hung = pods.answer(seen, JOB_SET)
     if counted.failed:
         _meet_failure(draft)
+    elif hung is not None:
+        draft.actions += hung[0]
+        draft.reasons += hung[1]
     elif counted.succeeded and _has_succeeded(job_set, counted):
         done = "jobset completed successfully"
         draft.end(COMPLETED, "AllJobsCompleted", done, ("JobSetCompleted", done))

@@ -26,7 +26,13 @@ _REASONS = (
 
 def problems(job_set: JobSet) -> list[str]:
     """One clause for each mistake."""
-    return [*_of_jobs(job_set), *_of_success(job_set), *_of_failure(job_set), *_of_coordinator(job_set)]
+    return [
+        *_of_jobs(job_set),
+        *_of_success(job_set),
+        *_of_failure(job_set),
+        *_of_coordinator(job_set),
+        *job_set.unreadable,
+    ]
 
 
 def _of_jobs(job_set: JobSet) -> Iterator[str]:

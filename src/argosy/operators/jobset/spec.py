@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, name_of, namespace_of, uid_of
+from argosy.operators.jobset import pods
 from argosy.operators.jobset.schema import CONTROLLER
 
 
@@ -47,6 +48,8 @@ class JobSet:
     coordinator: Obj | None
     claims: tuple[tuple[Obj, bool], ...]
     """Claim templates, each with whether the claim goes with the JobSet."""
+    unreadable: tuple[str, ...] = ()
+    """What in its annotations cannot be read."""
 
     @property
     def subdomain(self) -> str:
@@ -113,6 +116,7 @@ def read(subject: Obj) -> JobSet:
             for policy in spec.get("volumeClaimPolicies") or ()
             for template in policy.get("templates") or ()
         ),
+        unreadable=tuple(pods.problems(subject)),
     )
 
 

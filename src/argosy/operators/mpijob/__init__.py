@@ -12,7 +12,7 @@ from argosy.operators.settings import OperatorSettings
 def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
     from argosy.operators.mpijob.operator import operator, operator_v1  # noqa: PLC0415 - see `Offer`
 
-    return operator(), operator_v1(settings)
+    return operator(clock), operator_v1(settings, clock)
 
 
 OFFER = Offer(kinds=(MPI_JOB, MPI_JOB_V1), operators=_operators, official=("mpi-operator", "training-operator"))

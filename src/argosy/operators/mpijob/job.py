@@ -142,7 +142,7 @@ def problems(job: MpiJob, subject: Obj) -> list[str]:
     for name, value in (limits | {"backoffLimit": base.backoff_limit}).items():
         if value is not None and value < 0:
             found.append(f"spec.runPolicy.{name} must not be negative")
-    return found
+    return [*found, base.unreadable] if base.unreadable else found
 
 
 def _replica_problems(replica: Replica, where: str) -> list[str]:

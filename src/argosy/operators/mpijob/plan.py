@@ -15,12 +15,15 @@ from argosy.meta.objects import created_of, is_deleting, name_of
 from argosy.operators import drift
 from argosy.operators.gang import podgroup, restart
 from argosy.operators.gang.conditions import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, SUSPENDED, is_finished
+from argosy.operators.gang.failure import Failure
 from argosy.operators.mpijob import hosts
 from argosy.operators.mpijob.draft import Draft
 from argosy.operators.mpijob.job import FRAMEWORK, problems, read
 from argosy.operators.mpijob.objects import Maker
 from argosy.operators.mpijob.schema import LAUNCHER, MPI_JOB, WORKER, made_as
 from argosy.operators.mpijob.world import look, phase
+from argosy.operators.watching import hang
+from argosy.operators.watching.hang import Hang
 
 _BACKOFF_LIMIT = 6
 """Kubernetes' own for a Job that gives none."""
@@ -45,10 +48,37 @@ def plan(seen: Observed, seed: bytes) -> Plan:
         draft.condition(CREATED, "MPIJobCreated", f"MPIJob {draft.name} is created.")
     if "startTime" not in draft.status and not job.base.suspend:
         draft.stamp("startTime")
+    hung = hang.found(seen.probed, (*draft.world.launcher_pods, *draft.world.everyone()))
+    if hung is not None:
+        return _begin_anew(draft, hung)
     if not draft.world.launcher_finished:
         _converge(draft, seed)
     _align_suspension(draft)
     return _tell(draft)
+
+
+def _begin_anew(draft: Draft, hung: Hang) -> Plan:
+    """Take launcher and workers away together: a launcher that starts again by itself would meet the hung ones."""
+    world, memory, limit = draft.world, draft.memory, _limit(draft)
+    pods = [*world.launcher_pods, *world.everyone()]
+    actions, reasons = hang.answer(hung, str(memory.epoch), MPI_JOB, draft.seen.subject, pods)
+    if memory.epoch >= limit:
+        message = f"MPIJob {draft.name} has failed: {hung}; it began anew {limit} times before (backoffLimit)"
+        draft.actions.append(actions[0])  # the stacks; the pods go as the job ends
+        return _fail(draft, "BackoffLimitExceeded", message)
+    draft.actions += actions
+    draft.reasons += reasons
+    cause = Failure(hung.name, LAUNCHER, hung.what)
+    began = min((parse_time(created_of(pod)) for pod in world.workers.values()), default=None)
+    draft.remember(restart.next_epoch(memory, cause, began, draft.seen.now))
+    message = f"MPIJob {draft.name} is restarting because {cause} (restart {draft.memory.epoch} of {limit})."
+    draft.condition(RESTARTING, "MPIJobRestarting", message, warning=True)
+    return draft.plan()
+
+
+def _limit(draft: Draft) -> int:
+    given = draft.job.base.backoff_limit
+    return given if given is not None else _BACKOFF_LIMIT
 
 
 # -- objects
@@ -117,13 +147,13 @@ def _converge_workers(draft: Draft, maker: Maker) -> None:
 
 def _replace_failed(draft: Draft) -> None:
     """Take away workers that failed, so that new ones come, unless that was done too often."""
-    job, world = draft.job, draft.world
+    world = draft.world
     failed = [(pod, how) for pod, how in world.failed() if not is_deleting(pod)]
     if not failed or world.evicted():
         return
     cause, waiting = failed[0][1], draft.memory.not_before
     counted = waiting is not None and draft.seen.now < waiting  # more of the last failure
-    limit = job.base.backoff_limit if job.base.backoff_limit is not None else _BACKOFF_LIMIT
+    limit = _limit(draft)
     if draft.memory.epoch >= limit and not counted:
         message = f"MPIJob {draft.name} has failed: {cause}; workers were replaced {limit} times before (backoffLimit)"
         draft.condition(FAILED, "BackoffLimitExceeded", message, warning=True)

@@ -15,7 +15,7 @@ from argosy.operators.trainjob.schema import CLUSTER_TRAINING_RUNTIME, TRAIN_JOB
 def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
     from argosy.operators.trainjob.operator import operator  # noqa: PLC0415 - see `Offer`
 
-    return (operator(),)
+    return (operator(clock),)
 
 
 def _objects() -> Iterable[Obj]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, labels_of, name_of, namespace_of
+from argosy.operators.jobset import pods
 from argosy.operators.settings import PREFIX
 from argosy.operators.trainjob.schema import CONTROLLER, GROUP
+from argosy.operators.watching.progress import HANG_AFTER
 
 _CHECKPOINT_DIR = f"{PREFIX}checkpoint-dir"
 POLICIES = ("torch", "mpi", "jax", "xgboost", "flux")
@@ -37,6 +39,10 @@ class TrainJob:
     managed_by: str
     checkpoint_dir: str
     """Where training keeps its checkpoints, so that it can go on from there; empty when it does not say."""
+    watched: bool
+    """Whether it is to begin anew when it hangs."""
+    unreadable: tuple[str, ...]
+    """What in its annotations cannot be read."""
 
     @property
     def subdomain(self) -> str:
@@ -87,6 +93,8 @@ def read(subject: Obj) -> TrainJob:
         deadline=spec.get("activeDeadlineSeconds") or None,
         managed_by=str(spec.get("managedBy") or CONTROLLER),
         checkpoint_dir=annotations_of(subject).get(_CHECKPOINT_DIR, ""),
+        watched=bool(annotations_of(subject).get(HANG_AFTER)),
+        unreadable=tuple(pods.problems(subject)),
     )
 
 

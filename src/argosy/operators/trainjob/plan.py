@@ -16,11 +16,12 @@ from argosy.meta.conditions import find_in, is_true_in, with_condition, without_
 from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import created_of, is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
+from argosy.operators.jobset import pods
 from argosy.operators.jobset.schema import JOB_SET
 from argosy.operators.trainjob import compose, gang, mpi
 from argosy.operators.trainjob.job import Runtime, TrainJob, read, read_runtime
 from argosy.operators.trainjob.problems import problems
-from argosy.operators.trainjob.schema import CLUSTER_TRAINING_RUNTIME, CONTROLLER, GROUP, TRAINING_RUNTIME
+from argosy.operators.trainjob.schema import CLUSTER_TRAINING_RUNTIME, CONTROLLER, GROUP, TRAIN_JOB, TRAINING_RUNTIME
 
 SUSPENDED, COMPLETE, FAILED = "Suspended", "Complete", "Failed"
 NOT_FOUND, NOT_SUPPORTED, INVALID = "TrainingRuntimeNotFound", "TrainingRuntimeNotSupported", "FailedValidation"
@@ -70,6 +71,10 @@ def plan(seen: Observed, keys: Keys) -> Plan:
         draft.condition(SUSPENDED, "Suspended", "TrainJob is suspended")
     elif is_true_in(draft.conditions, SUSPENDED):
         draft.condition(SUSPENDED, "Resumed", "TrainJob is resumed", holds=False)
+    hung = pods.answer(seen, TRAIN_JOB) if not _is_finished(draft) else None
+    if hung is not None:
+        draft.actions += hung[0]
+        draft.reasons += hung[1]
     if made is not None:
         _follow(draft, made)
     _mind_deadline(draft, made)

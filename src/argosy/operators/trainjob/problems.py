@@ -19,7 +19,7 @@ _TUNED = ("llama3_2/1B", "llama3_2/3B", "llama3_3/70B", "qwen2_5/1.5B")
 def problems(job: TrainJob, runtime: Runtime) -> list[str]:
     """One clause for each mistake."""
     jobs: list[Obj] = dig(runtime.template, "spec", "replicatedJobs", default=[])
-    return [*_of_runtime(job, runtime, jobs), *_of_trainer(job, runtime), *_of_patches(job, jobs)]
+    return [*_of_runtime(job, runtime, jobs), *_of_trainer(job, runtime), *_of_patches(job, jobs), *job.unreadable]
 
 
 def _of_runtime(job: TrainJob, runtime: Runtime, jobs: list[Obj]) -> Iterator[str]:

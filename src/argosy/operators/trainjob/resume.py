@@ -17,8 +17,8 @@ _RESTARTS_MAX = 10
 
 
 def equip(job: TrainJob, spec: Obj, trainers: list[Obj]) -> None:
-    """Change a JobSet's spec in place, if the TrainJob keeps checkpoints."""
-    if not job.checkpoint_dir:
+    """Change a JobSet's spec in place, if the TrainJob keeps checkpoints or is watched."""
+    if not (job.checkpoint_dir or job.watched):
         return
     attempt = {"fieldRef": {"fieldPath": f"metadata.labels['{RESTART_ATTEMPT}']"}}
     for each in trainers:
@@ -27,7 +27,7 @@ def equip(job: TrainJob, spec: Obj, trainers: list[Obj]) -> None:
             continue
         given = {entry["name"] for entry in container.get("env") or ()}
         contract = [
-            *template.env(CHECKPOINT_DIR=job.checkpoint_dir, RESUME_FROM="latest"),
+            *(template.env(CHECKPOINT_DIR=job.checkpoint_dir, RESUME_FROM="latest") if job.checkpoint_dir else ()),
             {"name": "ARGOSY_RESTART_EPOCH", "valueFrom": attempt},
         ]
         template.set_env(container, [entry for entry in contract if entry["name"] not in given])

@@ -11,7 +11,7 @@ from argosy.clock import rfc3339, rfc3339_micro
 from argosy.errors import NotFound
 from argosy.meta.json import Obj, encode
 from argosy.meta.objects import Key
-from argosy.operators.gang.watch import Watch
+from argosy.operators.watching.watch import Watch
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def steps(*seconds: float) -> list[str]:
 
 
 def probe(cluster: Cluster, job: Obj, now: float) -> Obj:
-    return asyncio.run(Watch("pytorch", Hand(now))(cluster, job))
+    return asyncio.run(Watch("pytorch", Hand(now), "training.kubeflow.org/job-name")(cluster, job))
 
 
 def test_only_who_asks_is_watched() -> None:

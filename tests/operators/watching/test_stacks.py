@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from argosy.operators.gang.stacks import COMMAND, Standing, odd, read
+from argosy.operators.watching.stacks import COMMAND, Standing, odd, read
 
 RUNNING = """\
 process 1 S (sleeping): python train.py

@@ -8,7 +8,7 @@ import pytest
 
 from argosy.clock import rfc3339_micro
 from argosy.meta.json import Obj
-from argosy.operators.gang.progress import Pace, pace, policy, stalled
+from argosy.operators.watching.progress import Pace, pace, policy, stalled
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
