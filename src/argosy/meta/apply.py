@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from argosy.clock import rfc3339
@@ -152,9 +153,12 @@ def _bare(obj: Obj) -> Obj:
 
 
 def blank_of(schema: Schema | None) -> Obj:
-    """The empty object of a kind, which a created one is compared with."""
-    if schema is None or schema.structural:
-        return {}
+    """The empty object of a kind, which a created one is compared with; shared."""
+    return {} if schema is None or schema.structural else _blank(schema)
+
+
+@cache
+def _blank(schema: Schema) -> Obj:
     found: Obj = blank(schema)
     return found
 
@@ -168,6 +172,8 @@ def track_update(live: Obj | None, new: Obj, schema: Schema | None, request: Req
     """
     sent = (new.get("metadata") or {}).get("managedFields")
     recorded = ((live or {}).get("metadata") or {}).get("managedFields")
+    if live is None and not sent:
+        return _created(new, schema, request)
     if sent in ([{}], []) and not request.subresource:
         managers: _Managers = {}
     else:
@@ -181,6 +187,16 @@ def track_update(live: Obj | None, new: Obj, schema: Schema | None, request: Req
         return write_managers(managers)
     _record(managers, difference, request)
     return write_managers(_capped(managers))
+
+
+def _created(new: Obj, schema: Schema | None, request: Request) -> list[Obj]:
+    """The managedFields of a new object whose writer says nothing of them: all that it sets is the writer's."""
+    try:
+        difference = typed.compare(blank_of(schema), _bare(new), typed.root_schema(schema))
+    except typed.Untyped:
+        return []
+    owned = _ownable(fieldset.without(difference.changed, request.ignored))
+    return [_entry(_Entry(request.as_manager("Update"), fieldset.ordered(owned)))] if owned else []
 
 
 def _sent_managers(sent: Sequence[Obj] | None, recorded: Sequence[Obj] | None, request: Request) -> _Managers:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from argosy.meta.json import Obj
+from argosy.meta.json import Obj, decode, encode
 
 SELF = "."
 LEAF: Obj = {}
@@ -30,8 +31,20 @@ def check(fields: Any) -> None:
 
 
 def ordered(tree: Obj) -> Obj:
-    """The tree with its keys sorted, as kube-apiserver writes it."""
-    return {key: ordered(tree[key]) if tree[key] else tree[key] for key in sorted(tree)}
+    """The tree with its keys sorted, as kube-apiserver writes it; one and the same value for all that are alike.
+
+    Objects that were made of one template set the same fields: thousands of them share one tree.
+    """
+    return _shared_tree(encode(tree))
+
+
+@lru_cache(maxsize=2048)
+def _shared_tree(written: bytes) -> Obj:
+    return _sorted(decode(written))
+
+
+def _sorted(tree: Obj) -> Obj:
+    return {key: _sorted(tree[key]) if tree[key] else LEAF for key in sorted(tree)}
 
 
 def is_member(node: Mapping[str, Any]) -> bool:

@@ -48,6 +48,7 @@ class Schema:
         "default",
         "fields",
         "fills",
+        "form",
         "format",
         "gvk",
         "items",
@@ -63,6 +64,7 @@ class Schema:
         "raw",
         "required",
         "rules",
+        "steps",
         "values",
         "zero",
     )
@@ -77,6 +79,10 @@ class Schema:
     """What `validation` compiled for it, None before."""
     rules: Any
     """What `cel.rules` compiled for it, None before."""
+    form: Any
+    """How `typed` takes values of it, None before it has looked."""
+    steps: dict[str, tuple[str, Schema]]
+    """Of a STRUCT: the path elements and schemas of fields that `typed` has met."""
     values: Schema | None
     """Of a MAP (or a STRUCT with additionalProperties)."""
 
@@ -87,6 +93,7 @@ class Schema:
         self._structural = resolve is None
         self.checks = None
         self.rules = None
+        self.form = None
         self.own: Final = own
         """The property's own keywords, which stand over those of the definition it refers to."""
         self.raw: Final = raw
@@ -129,6 +136,9 @@ class Schema:
         if name == "fills":
             self.fills = tuple((key, field) for key, field in self.fields.items() if field.zero in ("fill", "null"))
             return self.fills
+        if name == "steps":
+            self.steps = {}
+            return self.steps
         if name == "items":
             inner = self.raw.get("items")
             self.items = self.child(inner) if isinstance(inner, dict) else _ANYTHING

@@ -6,7 +6,6 @@ Lists of type `map` and `set` go by item, structs and granular maps by field, ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +16,8 @@ from argosy.meta.json import Obj, encode
 from argosy.meta.schema import ANY, BOOLEAN, INTEGER, LIST, MAP, NUMBER, STRING, STRUCT, Schema
 
 _ABSENT: Final = object()
-_LEAF, _MAP, _LIST = 0, 1, 2
+_LEAF, _MAP, _LIST, _AS_IT_COMES = 0, 1, 2, 3
+"""How a schema takes values: as one leaf, field by field, item by item, or as each value is."""
 _DEDUCED = Schema({"x-kubernetes-preserve-unknown-fields": True})
 _FREE = Schema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 _KEY_DEFAULTS = {"protocol": "TCP"}
@@ -55,6 +55,15 @@ def _root(schema: Schema) -> Schema:
 
 
 def _form(schema: Schema, value: Any) -> int:
+    form: int | None = schema.form
+    if form is None:
+        form = schema.form = _form_of(schema)
+    if form == _AS_IT_COMES:
+        return _MAP if isinstance(value, dict) else _LEAF
+    return form
+
+
+def _form_of(schema: Schema) -> int:
     code = schema.code
     if code == LIST:
         return _LEAF if schema.list_type in ("", "atomic") else _LIST
@@ -64,14 +73,23 @@ def _form(schema: Schema, value: Any) -> int:
         return _MAP
     if code == MAP:
         return _LEAF if schema.map_type == "atomic" else _MAP
-    if code == ANY and schema.structural and isinstance(value, dict):
-        return _MAP
-    return _LEAF
+    return _AS_IT_COMES if code == ANY and schema.structural else _LEAF
 
 
 def _below(schema: Schema, key: str) -> Schema:
+    return _step(schema, key)[1]
+
+
+def _step(schema: Schema, key: str) -> tuple[str, Schema]:
+    """The path element of a field, and its schema; remembered for fields that are declared."""
+    known = schema.steps.get(key)
+    if known is not None:
+        return known
     child = schema.fields.get(key) if schema.code == STRUCT else None
-    return child or schema.values or _DEDUCED
+    if child is None:
+        return f"f:{key}", schema.values or _DEDUCED
+    made = schema.steps[key] = (f"f:{key}", child)
+    return made
 
 
 def element_of(item: Any, schema: Schema) -> str:
@@ -165,20 +183,45 @@ def _all_below(value: Any, schema: Schema) -> Obj:
         return tree
     if not isinstance(value, dict):
         return LEAF
+    known = schema.steps
     for key, item in value.items():
-        tree[f"f:{key}"] = _all_below(item, _below(schema, key))
+        element, child = known.get(key) or _step(schema, key)
+        tree[element] = LEAF if child.form == _LEAF else _all_below(item, child)
     return tree
 
 
 def _compare(old: Any, new: Any, schema: Schema, out: Comparison) -> None:
     """Compare what is below two values of one form that are not leaves."""
-    for element, before, after, child in _pairs(old, new, schema):
-        if after is _ABSENT:
-            out.removed[element] = _all_below(before, child)
-        elif before is _ABSENT:
+    if schema.code == LIST:
+        _compare_items(_items(old, schema), _items(new, schema), schema.items, out)
+        return
+    left, right = _mapping(old), _mapping(new)
+    known = schema.steps
+    for key, after in right.items():
+        before = left.get(key, _ABSENT)
+        if before is after:
+            continue
+        element, child = known.get(key) or _step(schema, key)
+        if before is _ABSENT:
             out.added[element] = _all_below(after, child)
         elif before != after or type(before) is not type(after):
             _differing(element, before, after, child, out)
+    for key, before in left.items():
+        if key not in right:
+            element, child = _step(schema, key)
+            out.removed[element] = _all_below(before, child)
+
+
+def _compare_items(left: Obj, right: Obj, items: Schema, out: Comparison) -> None:
+    for element, after in right.items():
+        before = left.get(element, _ABSENT)
+        if before is _ABSENT:
+            out.added[element] = _all_below(after, items)
+        elif before != after or type(before) is not type(after):
+            _differing(element, before, after, items, out)
+    for element, before in left.items():
+        if element not in right:
+            out.removed[element] = _all_below(before, items)
 
 
 def _differing(element: str, before: Any, after: Any, child: Schema, out: Comparison) -> None:
@@ -199,23 +242,6 @@ def _differing(element: str, before: Any, after: Any, child: Schema, out: Compar
 
 def _blank(value: Any) -> bool:
     return value is None or (isinstance(value, dict | list) and not value)
-
-
-def _pairs(old: Any, new: Any, schema: Schema) -> Iterator[tuple[str, Any, Any, Schema]]:
-    if schema.code == LIST:
-        before, after = _items(old, schema), _items(new, schema)
-        for element, item in after.items():
-            yield element, before.get(element, _ABSENT), item, schema.items
-        for element, item in before.items():
-            if element not in after:
-                yield element, item, _ABSENT, schema.items
-        return
-    left, right = _mapping(old), _mapping(new)
-    for key, item in right.items():
-        yield f"f:{key}", left.get(key, _ABSENT), item, _below(schema, key)
-    for key, item in left.items():
-        if key not in right:
-            yield f"f:{key}", item, _ABSENT, _below(schema, key)
 
 
 def _mapping(value: Any) -> Obj:

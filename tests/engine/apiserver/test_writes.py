@@ -119,6 +119,12 @@ def test_duplicate_keys_are_noticed_in_json_and_yaml():
         code, body, _ = await world.send("POST", path, json)
         assert code == 400
         assert body["message"].endswith('duplicate field "data.a"')
+        for odd in (b'"a" :"1","a":"2"', b'"a":"1","a":"\\u0022:"', b'"a": "1", "a": "2"', b'"a":"1\\":","a":"2"'):
+            body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"k"},"data":{%b}}' % odd
+            code, body, _ = await world.send("POST", path, body)
+            assert (code, body["message"][-24:]) == (400, 'duplicate field "data.a"')
+        once = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"l"},"data":{"a" : "\\u0022:", "b":"\\":"}}'
+        assert (await world.send("POST", path, once))[0] == 201
         yaml = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata: {}\ndata: {}\n"
         code, body, _ = await world.send("POST", path, yaml, type="application/yaml")
         assert code == 400

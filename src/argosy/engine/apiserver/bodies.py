@@ -12,7 +12,7 @@ from typing import Any
 from argosy.client.requests import Request
 from argosy.engine.apiserver import protobuf
 from argosy.errors import BadRequest, UnsupportedMediaType
-from argosy.meta.json import Obj, decode, thaw
+from argosy.meta.json import Obj, decode, encode, thaw
 
 YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
 PROTOBUF = "application/vnd.kubernetes.protobuf"
@@ -22,6 +22,9 @@ _DEEPEST, _DEEPEST_FLOW = 150, 1000
 """How deep values may nest; the deepest CustomResourceDefinition of the wild has 51 levels. Brackets in quoted text count
 where YAML has not been read yet, so there may be more of them."""
 _TOO_DEEP = f"exceeded max depth of {_DEEPEST}"
+_AFTER_KEY = b'":'
+_ODD_KEY = re.compile(rb'"[ \t\r\n]+:|\\u0022')
+"""What could make repeated keys look like as many as there are without."""
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -111,8 +114,15 @@ def read_json(raw: bytes, problems: list[str]) -> Any:
 
 def _repeats(raw: bytes, value: Any) -> list[str]:
     """What there is to say of keys that came twice in JSON that has been read."""
-    # Every key of compact JSON is followed by exactly one `":`: when the numbers agree, no key came twice.
-    return [] if raw.count(b'":') == _keys(value) else _duplicates(raw)
+    try:
+        written = encode(value)
+    except (ValueError, OverflowError):
+        return _duplicates(raw)
+    if written == raw:
+        return []
+    # What was read has no key twice: where it has as many as what came, none came twice.
+    as_many = written.count(_AFTER_KEY) == raw.count(_AFTER_KEY) and not _ODD_KEY.search(raw)
+    return [] if as_many else _duplicates(raw)
 
 
 def _check_depth(raw: bytes, value: Any) -> None:
@@ -137,14 +147,6 @@ def _refuse_depth(raw: bytes) -> None:
         depth += 1 if bracket in b"[{" else -1
         if depth > _DEEPEST_FLOW:
             raise ValueError(_TOO_DEEP)
-
-
-def _keys(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(map(_keys, value.values()))
-    if isinstance(value, list):
-        return sum(map(_keys, value))
-    return 0
 
 
 class _Repeated(Obj):

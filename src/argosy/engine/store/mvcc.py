@@ -41,6 +41,8 @@ class Table:
     def list(self, namespace: str | None) -> list[Record]:
         """In order of (namespace, name)."""
         records = self.records
+        if not records:
+            return []
         if namespace is None:
             return [records[key] for key in self.order]
         low = bisect_left(self.order, Key(namespace, ""))
