@@ -84,10 +84,13 @@ _VALUE_MESSAGE = regex_message(
 
 
 def _check(value: str, limit: int, pattern: str, message: str, unit: str = "characters") -> list[str]:
+    fits = _compiled[pattern].fullmatch(value) is not None
+    if fits and len(value) <= limit:  # every pattern is of ASCII alone
+        return []
     found: list[str] = []
     if len(value.encode()) > limit:
         found.append(too_long(limit, unit))
-    if _compiled[pattern].fullmatch(value) is None:
+    if not fits:
         found.append(message)
     return found
 
@@ -159,16 +162,20 @@ def _qualified(value: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+_CONFIG_KEY_MESSAGE = regex_message(
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    _CONFIG_KEY,
+    "key.name",
+    "KEY_NAME",
+    "key-name",
+)
+
+
 def config_key(value: str) -> list[str]:
     """A key of a ConfigMap's or Secret's data."""
-    message = regex_message(
-        "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-        _CONFIG_KEY,
-        "key.name",
-        "KEY_NAME",
-        "key-name",
-    )
-    found = _check(value, 253, _CONFIG_KEY, message)
+    found = _check(value, 253, _CONFIG_KEY, _CONFIG_KEY_MESSAGE)
+    if value[:1] != ".":
+        return found
     if value == ".":
         found.append("must not be '.'")
     elif value == "..":

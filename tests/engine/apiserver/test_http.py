@@ -132,6 +132,22 @@ def test_many_watchers_hear_everything_and_leave_nothing_behind():
     over_http(check)
 
 
+def test_a_write_is_carried_out_although_its_client_has_gone():
+    async def check(world):
+        followed = world.client.watch(CONFIG_MAP, since=str(world.store.revision))
+        async with served(world) as (url, _):
+            body = json.dumps(config_map("left")).encode()
+            head = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n"
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(head + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            writer.close()
+            event = await asyncio.wait_for(anext(followed), 5)
+            assert (event.type, event.obj["metadata"]["name"]) == ("ADDED", "left")
+        await followed.aclose()
+
+    with_world(check, clock=SystemClock())
+
+
 def test_stopping_ends_watches_and_refuses_what_comes_after():
     async def check(world, session, edge):
         async with session.get("/api/v1/configmaps?watch=true") as watch:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -43,7 +43,8 @@ class Edge:
         self._app = app
         self._authenticator = authenticator
         self._stopping = asyncio.Event()
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: dict[Any, asyncio.Task[Any]] = {}
+        """What lasts as long as its connection, by the connection's protocol."""
         self._at_work = 0
         self.most_at_work = 600
         """Requests that are read or answered at the same time, streams aside; more are told to come back."""
@@ -51,7 +52,13 @@ class Edge:
     def stop(self) -> None:
         """End every stream: watches, followed logs."""
         self._stopping.set()
-        for task in list(self._streams):
+        for task in list(self._streams.values()):
+            task.cancel()
+
+    def departed(self, protocol: Any) -> None:
+        """A connection is lost: end the stream over it. A request that is under way is carried out to its end."""
+        task = self._streams.get(protocol)
+        if task is not None:
             task.cancel()
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
@@ -63,7 +70,7 @@ class Edge:
                 raise ServiceUnavailable("the API server is shutting down")
             if self._at_work > self.most_at_work and not lasting:
                 raise TooManyRequests(_TOO_MANY, retry_after_seconds=_RETRY_SECONDS)
-            response = await self._answer(await self._read(raw))
+            response = await self._app.handle(await self._read(raw), wire=True)
         except ApiError as error:
             return _refused(error)
         finally:
@@ -75,17 +82,6 @@ class Edge:
         if len(response.body) > _PIECE and raw.method == "GET":
             return await _in_pieces(raw, response)
         return web.Response(status=response.status, headers=_headers(response.headers), body=response.body)
-
-    async def _answer(self, request: Request) -> Response:
-        """The app's answer. A client that goes away meanwhile does not stop what it began: a write that is under way is
-        carried out to its end.
-        """
-        task = asyncio.ensure_future(self._app.handle(request, wire=True))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_abandon)
-            raise
 
     async def _read(self, raw: web.BaseRequest) -> Request:
         if (raw.content_length or 0) > _LARGEST_BODY:
@@ -116,12 +112,9 @@ class Edge:
         # Few processes ever serve one, and codecs take their time to load.
         from argosy.engine.apiserver.streams import departure, upgrade, websocket  # noqa: PLC0415
 
-        task = asyncio.current_task()
-        assert task is not None, "a handler runs in a task"
-        self._streams.add(task)
         over = websocket.serve if raw.headers.get("Upgrade", "").lower() == "websocket" else upgrade.serve
         try:
-            with departure.ends_with(raw.transport):
+            with self._lasting(raw), departure.ends_with(raw.transport):
                 return await over(raw, session)
         except ApiError as error:
             return _refused(error)
@@ -133,24 +126,20 @@ class Edge:
             if not self._stopping.is_set():
                 raise
             return upgrade.Nothing()
-        finally:
-            self._streams.discard(task)
 
     async def _stream(
         self, raw: web.BaseRequest, response: Response, chunks: AsyncGenerator[bytes, None]
     ) -> web.StreamResponse:
         stream = web.StreamResponse(status=response.status, headers=_headers(response.headers))
         stream.enable_chunked_encoding()
-        task = asyncio.current_task()
-        assert task is not None, "a handler runs in a task"
-        self._streams.add(task)
         try:
-            await stream.prepare(raw)
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    await stream.write(chunk)
-            with contextlib.suppress(ConnectionError):
-                await stream.write_eof()
+            with self._lasting(raw):
+                await _begin(stream, raw, chunks)
+                async with aclosing(chunks):
+                    async for chunk in chunks:
+                        await stream.write(chunk)
+                with contextlib.suppress(ConnectionError):
+                    await stream.write_eof()
         except ConnectionError:
             # The client went away; there is nobody to tell.
             return stream
@@ -159,9 +148,34 @@ class Edge:
                 raise
             with contextlib.suppress(ConnectionError, RuntimeError):
                 await stream.write_eof()
-        finally:
-            self._streams.discard(task)
         return stream
+
+    @contextlib.contextmanager
+    def _lasting(self, raw: web.BaseRequest) -> Generator[None, None, None]:
+        """What runs inside, in this task, ends with the connection and with the server."""
+        task = asyncio.current_task()
+        assert task is not None, "a handler runs in a task"
+        self._streams[raw.protocol] = task
+        try:
+            yield
+        finally:
+            del self._streams[raw.protocol]
+
+
+async def _begin(stream: web.StreamResponse, raw: web.BaseRequest, chunks: AsyncGenerator[bytes, None]) -> None:
+    """Send the head of a stream. Raises ConnectionError when there is nobody to send it to."""
+    try:
+        if raw.transport is None:
+            raise ConnectionResetError("the client went away")
+        await stream.prepare(raw)
+    except BaseException:
+        # A generator frees what it holds only once it has begun: begin it, and cancel it.
+        beginning = asyncio.ensure_future(anext(chunks, b""))
+        await asyncio.sleep(0)
+        beginning.cancel()
+        await asyncio.gather(beginning, return_exceptions=True)
+        await chunks.aclose()
+        raise
 
 
 async def _in_pieces(raw: web.BaseRequest, response: Response) -> web.StreamResponse:
@@ -185,26 +199,6 @@ def _refused(error: ApiError) -> web.Response:
     headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
     body = line(error.status())
     return web.Response(status=error.code, body=body, headers=headers, content_type="application/json")
-
-
-def _abandon(task: asyncio.Task[Response]) -> None:
-    """Let go of the stream of an answer that nobody waits for any more."""
-    if not task.cancelled() and task.exception() is None and task.result().chunks is not None:
-        _ENDING.add(ending := asyncio.ensure_future(_end(task.result())))
-        ending.add_done_callback(_ENDING.discard)
-
-
-_ENDING: set[asyncio.Task[None]] = set()
-
-
-async def _end(response: Response) -> None:
-    """A generator frees what it holds only once it has begun: begin it, and cancel it."""
-    assert response.chunks is not None, "only streams have to be ended"
-    beginning = asyncio.ensure_future(anext(response.chunks, b""))
-    await asyncio.sleep(0)
-    beginning.cancel()
-    await asyncio.gather(beginning, return_exceptions=True)
-    await response.chunks.aclose()
 
 
 def _headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -231,6 +225,19 @@ def _request_of(message: Any, payload: Any, protocol: Any, writer: Any, task: An
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST_BODY)
 
 
+class _Server(web.Server):
+    """Tells the edge of connections that are lost."""
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge.handle, request_factory=_request_of)
+        self._edge = edge
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        """End what lasts as long as the connection."""
+        super().connection_lost(handler, exc)
+        self._edge.departed(handler)
+
+
 @asynccontextmanager
 async def serve(
     app: App, sock: socket.socket, ssl_context: ssl.SSLContext | None, authenticator: Authenticator
@@ -238,8 +245,7 @@ async def serve(
     """Serve the app on a listening socket for as long as the context lasts; plain HTTP without an `ssl_context`."""
     edge = Edge(app, authenticator)
     _keep_alive(sock)
-    server = web.Server(edge.handle, request_factory=_request_of, handler_cancellation=True)
-    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_STOP_SECONDS)
+    runner = web.ServerRunner(_Server(edge), handle_signals=False, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     site = web.SockSite(runner, sock, ssl_context=ssl_context, backlog=1024)
     await site.start()

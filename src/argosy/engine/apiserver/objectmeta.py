@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,9 +29,15 @@ ORDER = (
 _FIXED = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _MARKS = ("labels", "annotations")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
-_DNS_LABELED = (kinds.NAMESPACE,)
-_PATH_NAMED = (kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING)
-_1035_NAMED = (kinds.SERVICE,)
+_NAME_FORMS: dict[Kind, Callable[[str], list[str]]] = {
+    kinds.NAMESPACE: names.label,
+    kinds.SERVICE: names.label_1035,
+    kinds.ROLE: names.path_segment,
+    kinds.CLUSTER_ROLE: names.path_segment,
+    kinds.ROLE_BINDING: names.path_segment,
+    kinds.CLUSTER_ROLE_BINDING: names.path_segment,
+}
+"""How objects are named whose names are no subdomains."""
 
 
 def begin(served: Served, obj: Obj, namespace: str, now: datetime, uid: str) -> None:
@@ -124,11 +130,7 @@ def _holds(meta: Obj) -> list[Cause]:
 
 def name_faults(kind: Kind, name: str) -> list[str]:
     """What is wrong with an object's name."""
-    if kind in _PATH_NAMED:
-        return names.path_segment(name)
-    if kind in _DNS_LABELED:
-        return names.label(name)
-    return names.label_1035(name) if kind in _1035_NAMED else names.subdomain(name)
+    return _NAME_FORMS.get(kind, names.subdomain)(name)
 
 
 def _prefix_faults(kind: Kind, meta: Obj) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argosy.engine.apiserver.served import Served
 from argosy.errors import Cause
-from argosy.meta import pack, structural, validation
-from argosy.meta.decode import Decoded, blank, decode
+from argosy.meta import structural, validation
+from argosy.meta.decode import Decoded, decode
 from argosy.meta.defaults import set_defaults
 from argosy.meta.json import Obj
 from argosy.meta.schema import Schema
@@ -16,7 +16,7 @@ class Schemas:
 
     def of(self, served: Served) -> Schema | None:
         """The schema of the version that was asked for."""
-        return pack.schema_for(served.kind)
+        return served.schema
 
     def read(self, served: Served, obj: Obj) -> Decoded:
         """The object as its schema takes it, with its defaults, and what was wrong with it. `obj` is used up."""
@@ -31,12 +31,6 @@ class Schemas:
         if not decoded.error:
             set_defaults(served.kind.api_version, served.kind.kind, decoded.obj)
         return decoded
-
-    def first_status(self, served: Served) -> Obj | None:
-        """What the status of a new object says when nobody has said anything; None for custom kinds."""
-        schema = None if served.custom else self.of(served)
-        status = schema.fields.get("status") if schema is not None else None
-        return None if status is None else dict(blank(status))
 
     def validate(self, served: Served, obj: Obj, old: Obj | None) -> list[Cause]:
         """What is wrong with a complete custom object; `old` is what it was before. Built-in ones were held against

@@ -12,8 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from argosy import kinds
+from argosy.meta import pack
+from argosy.meta.decode import blank
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
+from argosy.meta.schema import Schema
 
 _STORED_ELSEWHERE = {
     (kinds.HORIZONTAL_POD_AUTOSCALER_V1.group, "v1", "horizontalpodautoscalers"): kinds.HORIZONTAL_POD_AUTOSCALER,
@@ -57,6 +60,17 @@ class Served:
     def converts(self) -> bool:
         """Whether objects must be converted between the version shown and the one stored."""
         return self.kind is not self.storage
+
+    @cached_property
+    def schema(self) -> Schema | None:
+        """The schema of the version that is shown."""
+        return pack.schema_for(self.kind)
+
+    @property
+    def first_status(self) -> Obj | None:
+        """What the status of a new object says when nobody has said anything; None for custom kinds."""
+        field = None if self.custom or self.schema is None else self.schema.fields.get("status")
+        return None if field is None else dict(blank(field))
 
     @cached_property
     def prefix(self) -> bytes:

@@ -62,7 +62,7 @@ def prepare(call: Call, obj: Obj) -> Key:
         ownership.track(call, obj, None)
     objectmeta.begin(served, obj, call.target.namespace, call.now, str(uuid4()))
     admission.admit(call, obj, None)
-    strategy.prepare_create(served, obj, call.now, call.api.schemas.first_status(served))
+    strategy.prepare_create(served, obj, call.now, served.first_status)
     if served.storage is kinds.SERVICE:
         services.complete(call, obj)
     elif served.storage is kinds.POD:
