@@ -36,3 +36,17 @@ def sleeper(name: str = "main", **fields: object) -> Obj:
 def pod_spec(*containers: Obj, **fields: object) -> Obj:
     """A pod that is gone quickly when it is deleted."""
     return {"containers": list(containers), "terminationGracePeriodSeconds": 1, **fields}
+
+
+def container_of(pod: Obj, name: str = "main") -> Obj:
+    """The status of a container, of whatever sort; one that is not there yet has none."""
+    sorts = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    statuses = (each for sort in sorts for each in pod.get("status", {}).get(sort) or ())
+    return next((each for each in statuses if each["name"] == name), {"state": {}, "ready": False, "restartCount": 0})
+
+
+def ending_of(pod: Obj, name: str = "main") -> Obj:
+    """How a container ended, or last ended; empty while it never has."""
+    status = container_of(pod, name)
+    found: Obj = status["state"].get("terminated") or status.get("lastState", {}).get("terminated") or {}
+    return found

@@ -275,12 +275,16 @@ class PodWorker:
         policy = str(container.get("imagePullPolicy") or "")
         requirements = annotations_of(self.pod).get(REQUIREMENTS, "")
         images = self.shared.images
-        pulled = images.present(reference, requirements)
+        absent = f'Container image "{reference}" is not present with pull policy of Never'
+        try:
+            pulled = images.present(reference, requirements)
+        except ImageError as error:
+            if policy != "Never" or error.reason != "ErrImagePull":
+                raise
+            raise ImageError(f"{absent}: {error.message}", "ErrImageNeverPull") from None
         if pulled is None:
             if policy == "Never":
-                raise ImageError(
-                    f'Container image "{reference}" is not present with pull policy of Never', "ErrImageNeverPull"
-                )
+                raise ImageError(absent, "ErrImageNeverPull")
             self._say(Reason("Pulling", f'Pulling image "{reference}"'))
             pulled = await images.get(reference, requirements=requirements)
             self._say(
