@@ -27,6 +27,8 @@ from argosy.meta.objects import Key, name_of, pod_is_ready
 PATIENCE_SECONDS = 120.0
 """How long a cluster may take for anything; images may have to be pulled."""
 _FAREWELL_SECONDS = 60.0
+_GRACE_SECONDS = 5
+"""What no pod of a test that is over needs more than."""
 _NAMESPACE_LABELS = {
     "argosy-conformance": "true",
     # Clusters may hold new namespaces to a stricter standard, which is theirs to choose and not what is tested here.
@@ -86,6 +88,10 @@ class Namespace:
                 await self.client.delete(kind, Key("", name))
         with suppress(NotFound, Conflict):
             await self.client.delete(kinds.NAMESPACE, Key("", self.name))
+        for pod in await self.list(kinds.POD):
+            if pod["spec"].get("terminationGracePeriodSeconds", 0) > _GRACE_SECONDS:
+                with suppress(NotFound, Conflict):
+                    await self.remove(kinds.POD, name_of(pod), grace_seconds=1)
 
     # -- objects
 
