@@ -271,3 +271,21 @@ def test_workloads_are_warned_of_not_refused():
         assert headers["warning"].startswith('299 - "would violate PodSecurity \\"restricted:latest\\"')
 
     with_world(check)
+
+
+def test_a_claim_grows_only_where_it_may():
+    async def check(world):
+        claim = {"metadata": {"name": "data", "namespace": "default"}}
+        claim["spec"] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        claim["spec"]["storageClassName"] = "fixed"
+        await world.client.create(PERSISTENT_VOLUME_CLAIM, claim)
+        key, larger = Key("default", "data"), {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}
+        await world.client.patch(PERSISTENT_VOLUME_CLAIM, key, {"status": {"phase": "Bound"}}, subresource="status")
+        with pytest.raises(Forbidden, match="only dynamically provisioned pvc can be resized"):
+            await world.client.patch(PERSISTENT_VOLUME_CLAIM, key, larger)
+        storage = {"metadata": {"name": "fixed"}, "provisioner": "x/y", "allowVolumeExpansion": True}
+        await world.client.create(STORAGE_CLASS, storage)
+        made = await world.client.patch(PERSISTENT_VOLUME_CLAIM, key, larger)
+        assert made["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+    with_world(check)

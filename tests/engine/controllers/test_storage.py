@@ -188,3 +188,40 @@ def test_a_local_volume_is_bound_where_its_node_was_chosen() -> None:
     made.change(PERSISTENT_VOLUME_CLAIM, subject, {"metadata": {"annotations": {SELECTED_NODE: "n2"}}})
     settle(made)
     assert made.get(PERSISTENT_VOLUME_CLAIM, "data")["spec"]["volumeName"] == "on-n2"
+
+
+def grown(made: World, size: str) -> Obj:
+    claim = merged(made.get(PERSISTENT_VOLUME_CLAIM, "data"), {"spec": {"resources": {"requests": {"storage": size}}}})
+    made.put(PERSISTENT_VOLUME_CLAIM, claim)
+    settle(made)
+    return made.get(PERSISTENT_VOLUME_CLAIM, "data")
+
+
+def test_a_claim_grows_where_its_class_allows_it() -> None:
+    made = world()
+    standard = made.get(STORAGE_CLASS, "standard")
+    made.put(PERSISTENT_VOLUME_CLAIM, make_claim())
+    settle(made)
+    assert grown(made, "2Gi")["status"]["capacity"] == {"storage": "1Gi"}
+    made.put(STORAGE_CLASS, {**standard, "allowVolumeExpansion": True})
+    assert grown(made, "3Gi")["status"]["capacity"] == {"storage": "3Gi"}
+    (found,) = made.all(PERSISTENT_VOLUME)
+    assert found["spec"]["capacity"] == {"storage": "3Gi"}
+
+
+def test_a_volume_of_somebody_elses_making_does_not_grow() -> None:
+    made = world()
+    made.put(STORAGE_CLASS, {**made.get(STORAGE_CLASS, "standard"), "allowVolumeExpansion": True})
+    made.put(PERSISTENT_VOLUME, make_volume("own", "5Gi", "standard"))
+    made.put(PERSISTENT_VOLUME_CLAIM, make_claim())
+    settle(made)
+    assert grown(made, "8Gi")["status"]["capacity"] == {"storage": "5Gi"}
+
+
+def test_a_claim_that_names_its_volume_is_bound_to_it() -> None:
+    made = world()
+    made.put(PERSISTENT_VOLUME, make_volume("small", "1Gi"))
+    made.put(PERSISTENT_VOLUME, make_volume("large", "9Gi"))
+    made.put(PERSISTENT_VOLUME_CLAIM, make_claim(storage_class="", volumeName="large"))
+    settle(made)
+    assert made.get(PERSISTENT_VOLUME_CLAIM, "data")["status"]["capacity"] == {"storage": "9Gi"}

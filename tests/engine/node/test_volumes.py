@@ -112,6 +112,14 @@ def test_a_claim_leads_to_its_volume(tmp_path):
     assert set_up(pod, tmp_path / "p", objects).paths["v0"] == tmp_path / "data"
     with pytest.raises(Missing, match='persistentvolumeclaim "c" not found'):
         set_up(pod, tmp_path / "p", {})
+    assert set_up(pod, tmp_path / "p", objects).read_only == frozenset()
+    claim["spec"]["accessModes"] = ["ReadOnlyMany"]
+    assert set_up(pod, tmp_path / "p", objects).read_only == {"v0"}
+    objects[Reference("persistentvolumes", "", "pv")] = {"spec": {"local": {"path": str(tmp_path / "disk")}}}
+    with pytest.raises(Missing, match="does not exist"):
+        set_up(pod, tmp_path / "p", objects)
+    (tmp_path / "disk").mkdir()
+    assert set_up(pod, tmp_path / "p", objects).paths["v0"] == tmp_path / "disk"
     objects[Reference("persistentvolumeclaims", "ns", "c")] = {"spec": {}, "status": {"phase": "Pending"}}
     with pytest.raises(Missing, match="is not bound"):
         set_up(pod, tmp_path / "p", objects)

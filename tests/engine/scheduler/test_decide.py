@@ -14,6 +14,7 @@ from argosy.engine.scheduler.decide import Decision, Rankings, decide
 from argosy.engine.scheduler.podinfo import PodInfo
 from argosy.engine.scheduler.snapshot import Snapshot
 from argosy.meta.json import Obj
+from argosy.meta.objects import Key
 
 
 def places(decision: Decision) -> dict[str, str]:
@@ -162,6 +163,48 @@ def test_volumes() -> None:
     volume = {"metadata": {"name": "v"}, "spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": only_b}}}}
     state.set_storage(claims=[(("default", "data"), bound)], volumes=[("v", volume)])  # type: ignore[list-item]
     assert places(decide(state, [pod])) == {"p": "b"}
+
+
+def with_claim(name: str, *modes: str) -> tuple[Key, Obj]:
+    claim = {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"accessModes": list(modes), "volumeName": f"pv-{name}"},
+        "status": {"phase": "Bound"},
+    }
+    return Key("default", name), claim
+
+
+def mounts(name: str) -> Obj:
+    return {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]}
+
+
+def test_a_volume_that_one_pod_may_use_at_a_time() -> None:
+    state = snapshot(node("a"), node("b"))
+    state.set_storage(claims=[with_claim("data", "ReadWriteOncePod")])
+    first, second = info("first", **mounts("data")), info("second", **mounts("data"))
+    made = decide(state, [first, second])
+    assert len(made.bindings) == 1
+    expected = (
+        "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod "
+        "access mode"
+    )
+    assert why(made, second).startswith(expected)
+    state.assume(first, "a")
+    assert not decide(state, [second]).bindings
+    state.forget(first.uid)
+    assert len(decide(state, [second]).bindings) == 1
+    assert not state.claim_users
+
+
+def test_a_volume_that_one_node_may_use_at_a_time() -> None:
+    state = snapshot(node("a"), node("b", cpu="64"))
+    state.set_storage(claims=[with_claim("once", "ReadWriteOnce"), with_claim("many", "ReadWriteMany")])
+    state.assume(info("holder", **mounts("once")), "a")
+    state.assume(info("reader", **mounts("many")), "a")
+    made = decide(state, [info("joins", **mounts("once")), info("roams", "30", **mounts("many"))])
+    assert places(made) == {"joins": "a", "roams": "b"}
+    pinned = info("pinned", nodeSelector={"kubernetes.io/hostname": "b"}, **mounts("once"))
+    assert "where the pod's ReadWriteOnce volume is in use" in why(decide(state, [pinned]), pinned)
 
 
 def gang(count: int, name: str = "g", cpu: str = "1", **facts: object) -> list[PodInfo]:

@@ -36,6 +36,7 @@ _STANDARD: Obj = {
     "provisioner": PROVISIONER,
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "Immediate",
+    "allowVolumeExpansion": True,
 }
 
 

@@ -63,7 +63,7 @@ async def set_up(pod: Obj, directory: Path, memory: Path, sources: Sources, toke
             else:
                 in_memory = dig(volume, "emptyDir", "medium") == "Memory"
                 paths[name] = _plain(pod, volume, memory if in_memory else directory, sources)
-                if _is_read_only(volume):
+                if _is_read_only(pod, volume, sources):
                     read_only.add(name)
         except MountFailed:
             raise
@@ -247,14 +247,22 @@ def _claim(pod: Obj, claim_name: str, sources: Sources) -> Path:
     source = spec.get("hostPath") or spec.get("local")
     if source is None:
         raise Missing(f'persistentvolume "{volume_name}" is neither hostPath nor local, and only these are served here')
-    path = host_path(str(source.get("path")), str(source.get("type") or "DirectoryOrCreate"))
+    if spec.get("local") and not Path(str(source.get("path"))).exists():
+        raise Missing(f'the path "{source.get("path")}" of the local volume "{volume_name}" does not exist; make it')
+    path = host_path(
+        str(source.get("path")), str(source.get("type") or ("" if "local" in spec else "DirectoryOrCreate"))
+    )
     _give_group(pod, path)
     return path
 
 
-def _is_read_only(volume: Obj) -> bool:
-    claim = volume.get("persistentVolumeClaim") or {}
-    return bool(claim.get("readOnly"))
+def _is_read_only(pod: Obj, volume: Obj, sources: Sources) -> bool:
+    """A claim that says so where it is used, or that has been made for reading alone."""
+    source = volume.get("persistentVolumeClaim")
+    if source is None:
+        return False
+    claim = sources.lookup(Reference("persistentvolumeclaims", namespace_of(pod), str(source.get("claimName"))))
+    return bool(source.get("readOnly")) or dig(claim, "spec", "accessModes", default=[]) == ["ReadOnlyMany"]
 
 
 def _give_group(pod: Obj, path: Path) -> None:

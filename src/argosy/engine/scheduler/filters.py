@@ -19,6 +19,9 @@ from argosy.meta.json import Obj, dig
 
 TOO_MANY_PODS = "Too many pods"
 INSUFFICIENT = "Insufficient "
+EXCLUSIVE = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+TIED = "node(s) were not where the pod's ReadWriteOnce volume is in use"
+"""Kubernetes leaves this one to whoever attaches volumes; here nodes share a disk, and nobody does."""
 
 
 class Fit:
@@ -30,6 +33,7 @@ class Fit:
         self._spec: Obj = pod.obj["spec"]
         storage = read_storage(pod, snapshot)
         self._volume_selectors, self._offers = storage.selectors, storage.offers
+        self._exclusive, self._tied = storage.exclusive, storage.tied
         self.blocked = storage.trouble
         """What keeps the pod out of every node."""
         self.delayed = storage.delayed
@@ -73,6 +77,11 @@ class Fit:
         """What the pods on the node decide."""
         if self.pod.ports and node.clashes(self.pod.ports):
             return ("node(s) didn't have free ports for the requested pod ports",)
+        users = self._snapshot.claim_users
+        if any(key in users for key in self._exclusive):
+            return (EXCLUSIVE,)
+        if any(key in users and node.name not in users[key] for key in self._tied):
+            return (TIED,)
         lacking = node.lacks(self.pod.requests)
         reasons = [f"{INSUFFICIENT}{resource}" for resource in lacking]
         if node.is_full():

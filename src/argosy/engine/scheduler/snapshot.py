@@ -32,6 +32,8 @@ class Snapshot:
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.claims: dict[Key, Obj] = {}
         self.volumes: dict[str, Obj] = {}
+        self.claim_users: dict[Key, Counter[str]] = {}
+        """How many pods on which nodes use a claim, of claims that are used."""
         self.delayed_classes: Mapping[str, bool] = {}
         """Storage classes whose claims wait for a pod to be given a node, and whether volumes are made for them."""
         self.budgets: tuple[Budget, ...] = ()
@@ -171,6 +173,12 @@ class Snapshot:
 
     def _account(self, pod: PodInfo, info: NodeInfo, sign: int) -> None:
         self._note(info.name)
+        for name in pod.claims:
+            key = Key(pod.key.namespace, name)
+            users = self.claim_users.setdefault(key, Counter())
+            _shift(users, info.name, sign)
+            if not users:
+                del self.claim_users[key]
         _shift(self.priorities, pod.priority, sign)
         if pod.owner:
             _shift(self.owners, pod.owner, sign)

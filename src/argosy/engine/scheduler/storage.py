@@ -16,6 +16,8 @@ from argosy.engine.scheduler.snapshot import Snapshot
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, annotations_of, is_deleting
 
+_MANY_NODES = frozenset({"ReadWriteMany", "ReadOnlyMany"})
+
 
 @dataclass(slots=True)
 class Storage:
@@ -25,6 +27,10 @@ class Storage:
     """Node selectors of its volumes."""
     offers: list[Sequence[Obj]] = field(default_factory=list)
     """For each claim that nobody would make a volume for: the volumes that would do."""
+    exclusive: list[Key] = field(default_factory=list)
+    """Claims that one pod may use at a time (ReadWriteOncePod)."""
+    tied: list[Key] = field(default_factory=list)
+    """Claims that one node may use at a time (ReadWriteOnce)."""
     delayed: list[Key] = field(default_factory=list)
     """Claims that wait until the pod has a node."""
     trouble: str = ""
@@ -39,8 +45,13 @@ def read_storage(pod: PodInfo, snapshot: Snapshot) -> Storage:
         trouble = _trouble(name, claim)
         if trouble or claim is None:
             return Storage(trouble=trouble)
+        modes = set(claim["spec"].get("accessModes") or ())
+        if "ReadWriteOncePod" in modes:
+            found.exclusive.append(Key(pod.key.namespace, name))
         if dig(claim, "status", "phase") == "Bound":
             volume = snapshot.volumes.get(str(dig(claim, "spec", "volumeName", default="")))
+            if not _MANY_NODES & (set(dig(volume, "spec", "accessModes", default=())) | modes):
+                found.tied.append(Key(pod.key.namespace, name))
             required = dig(volume, "spec", "nodeAffinity", "required")
             if required:
                 found.selectors.append(required)

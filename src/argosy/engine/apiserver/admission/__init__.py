@@ -37,5 +37,6 @@ def review(call: Call, obj: Obj, old: Obj | None) -> None:
     podsecurity.review(call, obj, old)
     limits.review(call, obj, old)
     policies.review(call, obj, old)
+    storage.review(call, obj, old)
     quotas.review(call, obj, old)
     warnings.review(call, obj, old)

@@ -1,11 +1,13 @@
-"""Claims and volumes: the finalizers that protect them while they are used, and the default storage class."""
+"""Claims and volumes: the finalizers that protect them while they are used, the default storage class, growth."""
 
 from __future__ import annotations
 
 from argosy import kinds
 from argosy.engine.apiserver.calls import Call
-from argosy.meta.json import Obj
-from argosy.meta.objects import annotations_of
+from argosy.engine.apiserver.failures import forbidden
+from argosy.meta.json import Obj, dig
+from argosy.meta.objects import annotations_of, name_of
+from argosy.meta.quantity import parse
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 _PROTECTION = {
@@ -26,6 +28,25 @@ def admit(call: Call, obj: Obj) -> None:
         name = default_class(call)
         if name:
             obj["spec"]["storageClassName"] = name
+
+
+def review(call: Call, obj: Obj, old: Obj | None) -> None:
+    """A claim grows only once it is bound, and only if its class allows it. Raises Forbidden."""
+    if old is None or call.served.storage is not kinds.PERSISTENT_VOLUME_CLAIM:
+        return
+    size, had = (parse(str(dig(each, "spec", "resources", "requests", "storage", default="0"))) for each in (obj, old))
+    if size <= had:
+        return
+    if dig(old, "status", "phase") != "Bound":
+        raise forbidden(call.kind, name_of(obj), "Only bound persistent volume claims can be expanded")
+    wanted = dig(obj, "spec", "storageClassName")
+    classes = call.api.store.list(kinds.STORAGE_CLASS.resource)
+    if not any(name_of(r.obj) == wanted and r.obj.get("allowVolumeExpansion") for r in classes):
+        message = (
+            "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support "
+            "resize"
+        )
+        raise forbidden(call.kind, name_of(obj), message)
 
 
 def default_class(call: Call) -> str:

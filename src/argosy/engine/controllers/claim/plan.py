@@ -11,6 +11,7 @@ from argosy.intent import Action, Create, Observed, Patch, Plan, Reason
 from argosy.kinds import NODE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, namespace_of, uid_of
+from argosy.meta.quantity import parse
 
 PROVISIONER = "argosy.dev/local"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
@@ -29,7 +30,7 @@ def plan_with(volumes_dir: str) -> Callable[[Observed], Plan]:
         if is_deleting(claim):
             return _release(claim, seen.related.get(POD, ()))
         if dig(claim, "spec", "volumeName"):
-            return _bound(claim, volumes)
+            return _bound(claim, volumes, seen.related.get(STORAGE_CLASS, ()))
         classes = seen.related.get(STORAGE_CLASS, ())
         if _waits(claim, classes):
             nodes = seen.related.get(NODE, ())
@@ -66,7 +67,7 @@ def _release(claim: Obj, pods: Sequence[Obj]) -> Plan:
     return Plan((Patch(PERSISTENT_VOLUME_CLAIM, key_of(claim), patch, uid=uid_of(claim)),))
 
 
-def _bound(claim: Obj, volumes: Sequence[Obj]) -> Plan:
+def _bound(claim: Obj, volumes: Sequence[Obj], classes: Sequence[Obj]) -> Plan:
     name = claim["spec"]["volumeName"]
     volume = next((v for v in volumes if name_of(v) == name), None)
     if volume is None:
@@ -77,7 +78,26 @@ def _bound(claim: Obj, volumes: Sequence[Obj]) -> Plan:
     if dig(volume, "spec", "claimRef") and not is_reserved_for(volume, claim):
         message = f"Volume {name} is already bound to another claim; name a free volume or none."
         return Plan(status={"phase": "Pending"}, reasons=(Reason("FailedBinding", message, warning=True),))
-    return Plan(tuple(_bind(claim, volume)), _status(claim, volume))
+    actions, reasons = _bind(claim, volume), []
+    if _grows(claim, volume, classes):
+        size = claim["spec"]["resources"]["requests"]["storage"]
+        patch = {"spec": {"capacity": {"storage": size}}}
+        actions.append(Patch(PERSISTENT_VOLUME, key_of(volume), patch, uid=uid_of(volume)))
+        volume = {**volume, "spec": {**volume["spec"], "capacity": {"storage": size}}}
+        reasons.append(Reason("VolumeResizeSuccessful", f"Resize volume succeeded: {name_of(volume)} has {size}"))
+    return Plan(tuple(actions), _status(claim, volume), tuple(reasons))
+
+
+def _grows(claim: Obj, volume: Obj, classes: Sequence[Obj]) -> bool:
+    """Whether a volume of ours, whose class allows it, is to have more room than it has."""
+    asked = dig(claim, "spec", "resources", "requests", "storage")
+    has = dig(volume, "spec", "capacity", "storage", default="0")
+    return (
+        asked is not None
+        and parse(str(asked)) > parse(str(has))
+        and annotations_of(volume).get(PROVISIONED_BY) == PROVISIONER
+        and any(name_of(c) == claim["spec"].get("storageClassName") and c.get("allowVolumeExpansion") for c in classes)
+    )
 
 
 def _bind(claim: Obj, volume: Obj) -> list[Action]:
