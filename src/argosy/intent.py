@@ -8,10 +8,10 @@ and against any API server.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
@@ -105,7 +105,7 @@ class Observed:
     """Per related kind, the objects that the operator's `related` picks for the subject."""
     capabilities: Capabilities = Capabilities()
     probed: Obj | None = None
-    """What the operator's `probe` last found out, None before the first answer or without a probe."""
+    """What the operator's `probe` or `follow` last found out, None before the first answer or without either."""
 
     def of(self, kind: Kind) -> Sequence[Obj]:
         """The subject's children of a kind."""
@@ -144,13 +144,24 @@ class Fetch(Protocol):
         """GET an API path (a Service's proxy, say) and return the body. Raises ApiError, ConnectionError."""
         ...
 
+    def stream(self, path: str) -> AsyncGenerator[bytes, None]:
+        """GET an API path and yield the body as it comes (a log that is followed, say). Raises as above."""
+        ...
+
     async def execute(self, pod: Key, container: str, command: Sequence[str]) -> bytes:
         """Run a command in a container and return what it said, whatever its exit code. Raises ApiError, ConnectionError."""
         ...
 
 
 Probe: TypeAlias = Callable[[Fetch, Obj], Awaitable[Obj]]
-"""Ask the outside about a subject: the only I/O an operator has, and its result is one more field of `Observed`."""
+"""Ask the outside about a subject, in turns; its result is one more field of `Observed`. With `Follow` the only I/O that an
+operator has.
+"""
+
+Follow: TypeAlias = Callable[[Fetch, Any], AsyncGenerator[Obj, None]]
+"""Hear from the outside as it happens: (fetch, source) -> what has been found out so far, each time that there is news. Ends
+when the source has told everything; what it raises, or a lost connection, begins it again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,10 @@ class Operator:
     probe_every_seconds: float = 1.0
     probed: Callable[[Obj], bool] = lambda _: True
     """Which subjects the probe is for; the others cost nothing."""
+    follow: Follow | None = None
+    """In place of a probe, where the outside can tell by itself."""
+    source: Callable[[Observed], Hashable | None] = lambda _: None
+    """What to follow for a subject, from what was seen; None: nothing (any more)."""
     name: str = ""
     """Names the component in Events and the fieldManager; default: the kind in lower case plus `-controller`."""
 

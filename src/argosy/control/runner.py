@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NoReturn
 from urllib.parse import parse_qsl
@@ -23,6 +24,7 @@ from argosy.clock import Clock, SystemClock
 from argosy.control.capabilities import CapabilityTracker
 from argosy.control.carry import Expectation, carry_out, unmet
 from argosy.control.events import EventRecorder
+from argosy.control.following import Following
 from argosy.control.observe import View
 from argosy.control.pool import Informers
 from argosy.control.queue import QueueClosed, WorkQueue
@@ -78,6 +80,10 @@ class Runner:
         self._view = View(operator, informers, namespace=namespace)
         self._recorder = EventRecorder(self._client, operator.component, self._clock)
         self._probes: dict[Key, asyncio.Task[None]] = {}
+        self._following: Following | None = None
+        if operator.follow is not None:
+            outside = _Outside(self._client)
+            self._following = Following(outside, operator.follow, self._queue.add, operator.component)
 
     @property
     def idle(self) -> bool:
@@ -103,6 +109,8 @@ class Runner:
             self._queue.shut_down()
             for probe in self._probes.values():
                 probe.cancel()
+            if self._following is not None:
+                self._following.close()
             await self._recorder.close(timeout=0.5)
         raise AssertionError("workers end only when cancelled")
 
@@ -141,6 +149,8 @@ class Runner:
         self._watch_over(key, subject)
         now = self._clock.now()
         seen = self._view.observe(subject, now, self._capabilities(), memory.probed)
+        if self._following is not None:
+            seen = replace(seen, probed=self._following.about(key, self.operator.source(seen)))
         plan = self._plan(key, seen)
         if plan is not None:
             await self._carry_out(key, subject, memory, plan)
@@ -236,6 +246,8 @@ class Runner:
         probe = self._probes.pop(key, None)
         if probe is not None:
             probe.cancel()
+        if self._following is not None:
+            self._following.forget(key)
 
     # -- probes
 
@@ -277,12 +289,19 @@ class _Outside:
     client: Client
 
     async def __call__(self, path: str) -> bytes:
+        async with aclosing(self.stream(path)) as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+    async def stream(self, path: str) -> AsyncGenerator[bytes, None]:
         target, _, query = path.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         response = await self.client.raw(Request("GET", target, parameters))
-        if response.chunks is not None:
-            return b"".join([chunk async for chunk in response.chunks])
-        return encode(response.obj) if response.obj is not None else response.body
+        if response.chunks is None:
+            yield encode(response.obj) if response.obj is not None else response.body
+            return
+        async with aclosing(response.chunks) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def execute(self, pod: Key, container: str, command: Sequence[str]) -> bytes:
         return (await self.client.execute(kinds.POD, pod, command, container=container)).stdout

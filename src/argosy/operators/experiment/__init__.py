@@ -12,7 +12,7 @@ from argosy.operators.settings import OperatorSettings
 def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
     from argosy.operators.experiment.operator import operators  # noqa: PLC0415 - see `Offer`
 
-    return operators()
+    return operators(settings)
 
 
 OFFER = Offer(kinds=(EXPERIMENT, TRIAL, SUGGESTION), operators=_operators, official=("katib-controller",))

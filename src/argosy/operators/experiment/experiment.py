@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from argosy.meta.json import Obj, dig
+from argosy.meta.json import Obj
 from argosy.meta.objects import uid_of
-from argosy.operators.experiment import metrics, outcome, stopping, template
-from argosy.operators.experiment.space import Parameter
-from argosy.operators.experiment.space import read as read_space
-from argosy.operators.experiment.suggest import ALGORITHMS, Search
+from argosy.operators.experiment import collector, outcome, template
+from argosy.operators.experiment.template import Source
+from argosy.operators.search import stopping
+from argosy.operators.search.hyperband import Hyperband
+from argosy.operators.search.space import Parameter
+from argosy.operators.search.space import read as read_space
+from argosy.operators.search.suggest import ALGORITHMS, Search
 
 _PARALLEL = 3
 _STRATEGY = {"minimize": "min", "maximize": "max"}
-_COLLECTORS = ("StdOut",)
-_RESUMABLE = ("LongRunning", "FromVolume")
+_STRATEGIES = ("min", "max", "latest")
+NEVER, LONG_RUNNING, FROM_VOLUME = "Never", "LongRunning", "FromVolume"
+_POLICIES = (NEVER, LONG_RUNNING, FROM_VOLUME)
 STARTUP_SETTING, SEED_SETTING = "n_startup_trials", "random_state"
 
 
@@ -32,20 +37,27 @@ class Experiment:
     parallel: int
     most: int | None
     most_failed: int | None
-    resumable: bool
+    resume: str
     trial_spec: Obj
     """What every Trial's spec says alike."""
     template: Obj
-    stop: stopping.MedianStop | None
+    source: Source | None
+    """The job to fill in; None where there is none."""
+    stop: stopping.MedianStop | stopping.Asha | None
     wrong: tuple[str, ...]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it goes on when it is given more trials after its end."""
+        return self.resume in (LONG_RUNNING, FROM_VOLUME)
 
     def reached(self, value: float) -> bool:
         """Whether a value is as good as the goal."""
         return self.goal is not None and (value <= self.goal if self.lowest else value >= self.goal)
 
 
-def read(subject: Obj) -> Experiment:
-    """Read the object. Never fails: what is wrong comes out in `wrong`."""
+def read(subject: Obj, config_maps: Sequence[Obj] = ()) -> Experiment:
+    """Read the object and the ConfigMap of its template. Never fails: what is wrong comes out in `wrong`."""
     spec: Obj = subject.get("spec") or {}
     objective: Obj = dict(spec.get("objective") or {})
     given: Obj = spec.get("trialTemplate") or {}
@@ -55,21 +67,11 @@ def read(subject: Obj) -> Experiment:
     objective["metricStrategies"] = _strategies(objective, metric, type)
     strategy = next((s["value"] for s in objective["metricStrategies"] if s["name"] == metric), "latest")
     stop, wrong_stop = stopping.read(spec)
-    wrong += wrong_stop
-    wrong += _problems(spec, algorithm, parameters, metric, type)
-    trial_spec: Obj = {
-        "objective": objective,
-        "metricsCollector": _collector(spec),
-        "retainRun": bool(given.get("retain")),
-    }
-    for field in ("primaryPodLabels", "primaryContainerName", "successCondition", "failureCondition"):
-        if given.get(field):
-            trial_spec[field] = given[field]
-    settings = _settings(algorithm)
-    startup = settings.get(STARTUP_SETTING, "")
-    seed = settings.get(SEED_SETTING) or uid_of(subject)
-    name = str(algorithm.get("algorithmName") or "")
-    search = Search(name, tuple(parameters), seed, *((int(startup),) if startup.isdigit() else ()))
+    source, _ = template.source_of(given, config_maps)
+    search, wrong_search = _search(algorithm, parameters, uid_of(subject))
+    wrong += wrong_search + wrong_stop + _problems(spec, metric, type)
+    wrong += template.problems(given, {parameter.name for parameter in parameters}, config_maps)
+    wrong += _unread_file(spec, given, source)
     goal = objective.get("goal")
     return Experiment(
         search=search,
@@ -80,12 +82,32 @@ def read(subject: Obj) -> Experiment:
         parallel=_count(spec, "parallelTrialCount") or _PARALLEL,
         most=_count(spec, "maxTrialCount"),
         most_failed=_count(spec, "maxFailedTrialCount"),
-        resumable=spec.get("resumePolicy") in _RESUMABLE,
-        trial_spec=trial_spec,
+        resume=str(spec.get("resumePolicy") or NEVER),
+        trial_spec=_trial_spec(spec, objective, source),
         template=given,
+        source=source,
         stop=stop,
         wrong=tuple(wrong),
     )
+
+
+def _trial_spec(spec: Obj, objective: Obj, source: Source | None) -> Obj:
+    """What a Trial says besides its job and parameters; Katib's defaults are written out where a kind has some."""
+    given: Obj = spec.get("trialTemplate") or {}
+    made: Obj = {
+        "objective": objective,
+        "metricsCollector": collector.spec_of(spec.get("metricsCollectorSpec")),
+        "retainRun": bool(given.get("retain")),
+    }
+    if isinstance(source, dict):
+        rule = outcome.rule_of(str(source.get("kind")))
+        made |= {"successCondition": rule.success, "failureCondition": outcome.FAILURE}
+        if rule.primary:
+            made["primaryPodLabels"] = dict(rule.primary)
+    for field in ("primaryPodLabels", "primaryContainerName", "successCondition", "failureCondition"):
+        if given.get(field):
+            made[field] = given[field]
+    return made
 
 
 def _count(spec: Obj, field: str) -> int | None:
@@ -100,39 +122,79 @@ def _strategies(objective: Obj, metric: str, type: str) -> list[Obj]:
     return there + [{"name": name, "value": _STRATEGY.get(type, "latest")} for name in wanted]
 
 
-def _collector(spec: Obj) -> Obj:
-    given: Obj = dict(spec.get("metricsCollectorSpec") or {})
-    return {**given, "collector": given.get("collector") or {"kind": "StdOut"}}
-
-
 def _settings(algorithm: Obj) -> Mapping[str, str]:
     return {str(s.get("name")): str(s.get("value")) for s in algorithm.get("algorithmSettings") or ()}
 
 
-def _problems(spec: Obj, algorithm: Obj, parameters: list[Parameter], metric: str, type: str) -> list[str]:
+def _search(algorithm: Obj, parameters: list[Parameter], uid: str) -> tuple[Search, list[str]]:
+    name, settings = str(algorithm.get("algorithmName") or ""), _settings(algorithm)
+    wrong: list[str] = []
+    if name not in ALGORITHMS:
+        wrong.append(
+            f"spec.algorithm.algorithmName {algorithm.get('algorithmName')!r} is none of {', '.join(ALGORITHMS)}"
+        )
+    band = None
+    if name == "hyperband":
+        band, wrong = _band(settings, {parameter.name for parameter in parameters})
+    startup = settings.get(STARTUP_SETTING, "")
+    search = Search(name, tuple(parameters), settings.get(SEED_SETTING) or uid, band=band)
+    if startup:
+        if startup.isdecimal():
+            search = Search(name, search.parameters, search.seed, int(startup), band)
+        else:
+            wrong.append(f"spec.algorithm.algorithmSettings {STARTUP_SETTING} {startup!r} is no whole number")
+    return search, wrong
+
+
+def _band(settings: Mapping[str, str], names: set[str]) -> tuple[Hyperband | None, list[str]]:
+    where = "spec.algorithm.algorithmSettings of hyperband"
+    if "r_l" not in settings or "resource_name" not in settings:
+        return None, [
+            f"{where}: r_l, the most of the resource that a trial gets, and resource_name, its parameter, are needed"
+        ]
+    try:
+        most, eta = float(settings["r_l"]), float(settings.get("eta", 3))
+    except ValueError as error:
+        return None, [f"{where}: {error}"]
+    if not (1 <= most <= 1e9 and 1.1 <= eta <= 1e6 and math.isfinite(most)):
+        return None, [f"{where}: r_l must be at least 1, and eta above 1"]
+    if settings["resource_name"] not in names:
+        return None, [f"{where}: resource_name {settings['resource_name']!r} is none of spec.parameters"]
+    return Hyperband(settings["resource_name"], most, eta), []
+
+
+def _problems(spec: Obj, metric: str, type: str) -> list[str]:
     found = []
-    given: Obj = spec.get("trialTemplate") or {}
+    objective: Obj = spec.get("objective") or {}
     if not spec.get("parameters"):
         found.append("spec.parameters is empty")
     if not metric or type not in _STRATEGY:
         found.append("spec.objective needs objectiveMetricName, and type minimize or maximize")
-    name = algorithm.get("algorithmName")
-    if name not in ALGORITHMS:
-        found.append(f"spec.algorithm.algorithmName {name!r} is none of {', '.join(ALGORITHMS)}")
+    if metric in (objective.get("additionalMetricNames") or ()):
+        found.append("spec.objective.additionalMetricNames must not name the objectiveMetricName again")
+    found += [
+        f"spec.objective.metricStrategies {s.get('name')}: {s.get('value')!r} is none of {', '.join(_STRATEGIES)}"
+        for s in objective.get("metricStrategies") or ()
+        if s.get("value") not in _STRATEGIES
+    ]
     if spec.get("nasConfig"):
         found.append("spec.nasConfig: architecture search is not done here")
+    if spec.get("resumePolicy") not in (None, "", *_POLICIES):
+        found.append(f"spec.resumePolicy {spec['resumePolicy']!r} is none of {', '.join(_POLICIES)}")
     counts = ("parallelTrialCount", "maxTrialCount")
     found += [
         f"spec.{field} must be at least 1" for field in counts if isinstance(spec.get(field), int) and spec[field] < 1
     ]
-    kind = dig(_collector(spec), "collector", "kind")
-    if kind not in _COLLECTORS:
-        found.append(f"spec.metricsCollectorSpec.collector.kind {kind!r} is none of {', '.join(_COLLECTORS)}")
-    found += metrics.problems(formats_of({"metricsCollector": _collector(spec)}))
-    found += template.problems(given, {parameter.name for parameter in parameters})
-    return found + outcome.problems(given)
+    found += collector.problems(spec.get("metricsCollectorSpec"))
+    return found + outcome.problems(spec.get("trialTemplate") or {})
 
 
-def formats_of(trial_spec: Obj) -> list[str]:
-    """The formats in which a trial prints its metrics; none for `name=value`."""
-    return [str(text) for text in dig(trial_spec, "metricsCollector", "source", "filter", "metricsFormat", default=())]
+def _unread_file(spec: Obj, given: Obj, source: Source | None) -> list[str]:
+    """Whether the metrics are in a file of which no container is known."""
+    name = str(given.get("primaryContainerName") or "")
+    if not isinstance(source, dict) or collector.read(spec.get("metricsCollectorSpec")).kind != collector.FILE:
+        return []
+    if collector.has_container(source, name):
+        return []
+    what = f"the {source.get('kind')} of trialSpec has no container {name}".rstrip()
+    return [f"spec.metricsCollectorSpec: {what} whose file could be read; have it print its metrics instead"]

@@ -1,24 +1,25 @@
-"""The operators of Experiments and Trials, and the probe that reads a trial's metrics from its log."""
+"""The operators of Experiments and Trials: what they own, what they read, and what a Trial listens to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
-from urllib.parse import quote
 
 from argosy import kinds
-from argosy.intent import Fetch, Operator
-from argosy.meta.json import Obj, decode, dig
-from argosy.meta.objects import annotations_of, name_of, namespace_of
-from argosy.operators.experiment import metrics, plan, trial
-from argosy.operators.experiment.experiment import formats_of
-from argosy.operators.experiment.outcome import pod_selector
-from argosy.operators.experiment.schema import EXPERIMENT, START_STEP, SUGGESTION, TRIAL
+from argosy.intent import Operator, Related
+from argosy.meta.json import Obj
+from argosy.meta.objects import key_of
+from argosy.operators.experiment import outcome, plan, trial
+from argosy.operators.experiment.schema import EXPERIMENT, SUGGESTION, TRIAL
+from argosy.operators.experiment.template import config_map_of
 from argosy.operators.jaxjob.schema import JAX_JOB
 from argosy.operators.jobset.schema import JOB_SET
 from argosy.operators.mpijob.schema import MPI_JOB
 from argosy.operators.paddlejob.schema import PADDLE_JOB
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.operators.rayjob.schema import RAY_JOB
+from argosy.operators.search import reading
+from argosy.operators.settings import OperatorSettings
 from argosy.operators.tfjob.schema import TF_JOB
 from argosy.operators.trainjob.schema import TRAIN_JOB
 from argosy.operators.xgboostjob.schema import XGBOOST_JOB
@@ -30,40 +31,30 @@ RUNNABLE = (
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in RUNNABLE}
 
 
-def operators() -> tuple[Operator, ...]:
+def operators(settings: OperatorSettings) -> tuple[Operator, ...]:
     """Both of them."""
     return (
-        Operator(kind=EXPERIMENT, plan=plan.plan, owns=(TRIAL, SUGGESTION)),
+        Operator(
+            kind=EXPERIMENT,
+            plan=partial(plan.plan, image=settings.init_image),
+            owns=(TRIAL, SUGGESTION),
+            related=(Related(kinds.CONFIG_MAP, _holds_template, _template_keys, lambda found: (str(key_of(found)),)),),
+        ),
         Operator(
             kind=TRIAL,
-            plan=partial(trial.plan, kinds=_BY_NAME),
+            plan=partial(trial.plan, runnable=_BY_NAME),
             owns=RUNNABLE,
-            probe=read_metrics,
-            probe_every_seconds=1.0,
+            related=(Related(kinds.POD, outcome.prints, lambda subject: (str(key_of(subject)),), outcome.jobs_of),),
+            follow=reading.follow,
+            source=trial.source,
         ),
     )
 
 
-async def read_metrics(fetch: Fetch, subject: Obj) -> Obj:
-    """`metrics` and `ended`, once the pod that prints them has ended well; before that only of a trial that may be ended
-    early, for which every value counts: `numbers`. Nothing of a trial that is over.
-    """
-    spec: Obj = subject.get("spec") or {}
-    if trial.is_over(subject) or not dig(subject, "status", "conditions"):
-        return {}
-    watched = START_STEP in annotations_of(subject)
-    namespace = quote(namespace_of(subject))
-    selector = quote(pod_selector(spec, name_of(subject)))
-    pods = decode(await fetch(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")).get("items") or ()
-    by_phase = {dig(pod, "status", "phase"): pod for pod in pods}
-    pod = by_phase.get("Succeeded") or (by_phase.get("Running") if watched else None)
-    if pod is None:
-        return {}
-    container = str(spec.get("primaryContainerName") or pod["spec"]["containers"][0]["name"])
-    raw = await fetch(f"/api/v1/namespaces/{namespace}/pods/{name_of(pod)}/log?container={quote(container)}")
-    log, formats = raw.decode(errors="replace"), formats_of(spec)
-    names = [str(strategy["name"]) for strategy in dig(spec, "objective", "metricStrategies", default=())]
-    found: Obj = {"metrics": metrics.observe(log, names, formats), "ended": "Succeeded" in by_phase}
-    if watched:
-        found["numbers"] = metrics.numbers_of(log, str(dig(spec, "objective", "objectiveMetricName")), formats)
-    return found
+def _template_keys(experiment: Obj) -> Iterable[str]:
+    key = config_map_of((experiment.get("spec") or {}).get("trialTemplate") or {})
+    return (str(key),) if key is not None else ()
+
+
+def _holds_template(experiment: Obj, config_map: Obj) -> bool:
+    return str(key_of(config_map)) in _template_keys(experiment)

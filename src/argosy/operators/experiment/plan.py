@@ -10,25 +10,29 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.meta.conditions import find_in, is_true, is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, namespace_of, owner_reference, uid_of
+from argosy.operators.experiment import collector, suggestion
 from argosy.operators.experiment.experiment import Experiment, read
-from argosy.operators.experiment.metrics import value_of
 from argosy.operators.experiment.schema import (
-    EARLY_AVERAGE,
     EXPERIMENT,
     LABEL_EXPERIMENT,
     NUMBER,
-    START_STEP,
+    RECORD,
+    STEPS,
     SUGGESTION,
     TRIAL,
 )
-from argosy.operators.experiment.suggest import Past, suggest
-from argosy.operators.experiment.template import run_spec
+from argosy.operators.experiment.template import config_map_of, run_spec
 from argosy.operators.gang.conditions import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, put
+from argosy.operators.search import stopping
+from argosy.operators.search.hyperband import Later, Past
+from argosy.operators.search.metrics import value_of
+from argosy.operators.search.suggest import suggest
 
 _STATES = ("Killed", "Failed", "Succeeded", "EarlyStopped", "MetricsUnavailable", "Running")
 """In the order in which a Trial's conditions are asked; none of them: pending."""
@@ -50,6 +54,7 @@ class _Draft:
     """A plan in the making; mutable while it is."""
 
     seen: Observed
+    image: str
     experiment: Experiment
     status: Obj
     actions: list[Action]
@@ -73,23 +78,35 @@ class _Draft:
         return Plan(tuple(self.actions), self.status, tuple(self.reasons))
 
 
-def plan(seen: Observed) -> Plan:
-    """Decide about one Experiment."""
+def plan(seen: Observed, image: str) -> Plan:
+    """Decide about one Experiment. `image` has `sh` and `tail`, and reads the file of a trial that writes its metrics to one."""
     if is_deleting(seen.subject):
         return Plan()
-    draft = _Draft(seen, read(seen.subject), thaw(seen.subject.get("status")) or {}, [], [])
+    config_maps = seen.related.get(kinds.CONFIG_MAP, ())
+    draft = _Draft(seen, image, read(seen.subject, config_maps), thaw(seen.subject.get("status")) or {}, [], [])
     trials = sorted(seen.of(TRIAL), key=_number)
     _count(draft, trials)
     if _is_finished(draft, trials):
         for trial in trials:
-            if _state(trial) in ("Running", "Pending") and not is_deleting(trial):
+            if _is_active(trial) and not is_deleting(trial):
                 draft.actions.append(Delete(TRIAL, key_of(trial), uid_of(trial)))
+        _keep_suggestion(draft, trials, ended=True)
         return draft.plan()
     draft.condition(CREATED, "ExperimentCreated", "Experiment is created")
     draft.status.setdefault("startTime", rfc3339(seen.now))
+    missing = config_map_of((seen.subject.get("spec") or {}).get("trialTemplate") or {})
+    if (
+        missing is not None
+        and not config_maps
+        and not any("configMap needs" in text for text in draft.experiment.wrong)
+    ):
+        message = f"the template's ConfigMap {missing} is not there; create it and the trials begin"
+        draft.reasons.append(Reason("TemplateMissing", message, warning=True))
+        return draft.plan()
     if draft.experiment.wrong:
         draft.end(FAILED, "ExperimentFailed", f"Experiment is not valid: {'; '.join(draft.experiment.wrong)}")
         return draft.plan()
+    _prune(draft, trials)
     if not _verdict(draft, trials):
         _go_on(draft, trials)
     return draft.plan()
@@ -119,7 +136,7 @@ def _verdict(draft: _Draft, trials: Sequence[Obj]) -> bool:
         draft.end(SUCCEEDED, "ExperimentGoalReached", "Experiment has succeeded because Objective goal has reached")
         return True
     failed = sum(_state(trial) in ("Failed", "MetricsUnavailable") for trial in trials)
-    if experiment.most_failed is not None and failed > experiment.most_failed:
+    if experiment.most_failed is not None and failed and failed >= experiment.most_failed:
         told = next(
             (_told(trial) for trial in reversed(trials) if _state(trial) in ("Failed", "MetricsUnavailable")), ""
         )
@@ -132,27 +149,48 @@ def _verdict(draft: _Draft, trials: Sequence[Obj]) -> bool:
     return False
 
 
+def _prune(draft: _Draft, trials: Sequence[Obj]) -> None:
+    """Give the trials that run the rule by which they end, where they fall behind those beside them."""
+    experiment = draft.experiment
+    if not isinstance(experiment.stop, stopping.Asha):
+        return
+    records = [_record(trial) for trial in trials]
+    for trial, own in zip(trials, records, strict=True):
+        if not _is_active(trial) or is_deleting(trial):
+            continue
+        rules = experiment.stop.rules(experiment.metric, own, records, lowest=experiment.lowest)
+        if rules and rules != dig(trial, "spec", "earlyStoppingRules"):
+            patch = {"spec": {"earlyStoppingRules": rules}}
+            draft.actions.append(Patch(TRIAL, key_of(trial), patch, uid=uid_of(trial)))
+
+
 def _go_on(draft: _Draft, trials: Sequence[Obj]) -> None:
-    """Make as many trials as may run beside those that do."""
-    experiment, subject = draft.experiment, draft.seen.subject
-    ended = sum(_state(trial) in _ENDED for trial in trials)
-    active = len(trials) - ended
+    """Make as many trials as may run beside those that do, or end the newest where too many do."""
+    experiment = draft.experiment
+    active = [trial for trial in trials if _is_active(trial)]
+    ended = len(trials) - len(active)
+    if len(active) > experiment.parallel:
+        surplus = active[experiment.parallel :]
+        draft.actions += [Delete(TRIAL, key_of(t), uid_of(t)) for t in surplus if not is_deleting(t)]
+        _keep_suggestion(draft, [trial for trial in trials if trial not in surplus])
+        return
     room = experiment.parallel if experiment.most is None else min(experiment.parallel, experiment.most - ended)
-    past = [Past(_assignments(trial), _loss(experiment, trial)) for trial in trials]
-    number = max((_number(trial) for trial in trials), default=-1) + 1
+    past = {_number(t): Past(_assignments(t), _loss(experiment, t), not _is_active(t)) for t in trials}
     rules = _rules(experiment, trials)
     made: list[Obj] = []
-    while active + len(made) < room:
-        assignments = suggest(experiment.search, past, number)
-        if assignments is None:
+    found: dict[str, str] | Later | None = Later.WAIT
+    while len(active) + len(made) < room:
+        number = next(n for n in range(len(past) + 1) if n not in past)
+        found = suggest(experiment.search, [past[n] for n in sorted(past)], number)
+        if found is None or found is Later.WAIT:
             break
-        made.append(_trial(experiment, subject, assignments, number, rules))
-        past.append(Past(assignments, None))
-        number += 1
+        made.append(_trial(draft, found, number, rules))
+        past[number] = Past(found, None, ended=False)
     draft.actions += [Create(TRIAL, trial) for trial in made]
-    if not made and active == 0:
+    if found is None and not made and not active:
         message = "Experiment has succeeded because suggestion service has reached the end"
         draft.end(SUCCEEDED, "ExperimentSuggestionEndReached", message)
+        _keep_suggestion(draft, trials, ended=True)
         return
     draft.condition(RUNNING, "ExperimentRunning", "Experiment is running")
     _keep_suggestion(draft, [*trials, *made])
@@ -160,18 +198,23 @@ def _go_on(draft: _Draft, trials: Sequence[Obj]) -> None:
 
 def _rules(experiment: Experiment, trials: Sequence[Obj]) -> list[Obj]:
     """By which the next trials are ended early."""
-    if experiment.stop is None:
+    if not isinstance(experiment.stop, stopping.MedianStop):
         return []
-    told = [annotations_of(trial).get(EARLY_AVERAGE, "") for trial in trials]
-    return experiment.stop.rules(experiment.metric, [float(text) for text in told if text], lowest=experiment.lowest)
+    succeeded = [_record(trial) for trial in trials if _state(trial) == "Succeeded"]
+    return experiment.stop.rules(experiment.metric, succeeded, lowest=experiment.lowest)
 
 
-def _trial(experiment: Experiment, subject: Obj, assignments: dict[str, str], number: int, rules: list[Obj]) -> Obj:
+def _trial(draft: _Draft, assignments: dict[str, str], number: int, rules: list[Obj]) -> Obj:
+    experiment, subject = draft.experiment, draft.seen.subject
+    assert experiment.source is not None, "an experiment without a template is not valid"
     mark = hashlib.sha256(f"{uid_of(subject)}/{number}".encode()).hexdigest()[:8]
     name, namespace = f"{name_of(subject)}-{mark}", namespace_of(subject)
     annotations = {NUMBER: str(number)}
     if experiment.stop is not None:
-        annotations[START_STEP] = str(experiment.stop.start_step)
+        annotations[STEPS] = ",".join(str(step) for step in experiment.stop.marks)
+    job = run_spec(experiment.template, experiment.source, assignments, name, namespace)
+    container = str(experiment.template.get("primaryContainerName") or "")
+    reader = collector.read(experiment.trial_spec["metricsCollector"])
     return {
         "apiVersion": TRIAL.api_version,
         "kind": TRIAL.kind,
@@ -186,35 +229,16 @@ def _trial(experiment: Experiment, subject: Obj, assignments: dict[str, str], nu
             **experiment.trial_spec,
             **({"earlyStoppingRules": rules} if rules else {}),
             "parameterAssignments": [{"name": key, "value": value} for key, value in assignments.items()],
-            "runSpec": run_spec(experiment.template, assignments, name, namespace),
+            "runSpec": collector.with_sidecar(job, container, reader, draft.image),
         },
     }
 
 
-def _keep_suggestion(draft: _Draft, trials: Sequence[Obj]) -> None:
-    """What was suggested, as Katib's users look for it."""
-    subject = draft.seen.subject
+def _keep_suggestion(draft: _Draft, trials: Sequence[Obj], *, ended: bool = False) -> None:
     there = next(iter(draft.seen.of(SUGGESTION)), None)
-    spec = {"algorithm": dig(subject, "spec", "algorithm"), "requests": len(trials)}
-    if there is None:
-        metadata = {
-            "name": name_of(subject),
-            "namespace": namespace_of(subject),
-            "labels": {LABEL_EXPERIMENT: name_of(subject)},
-            "ownerReferences": [owner_reference(subject, EXPERIMENT)],
-        }
-        made = {"apiVersion": SUGGESTION.api_version, "kind": SUGGESTION.kind, "metadata": metadata, "spec": spec}
-        draft.actions.append(Create(SUGGESTION, made))
+    if ended and there is None:
         return
-    told = [{"name": name_of(t), "parameterAssignments": dig(t, "spec", "parameterAssignments")} for t in trials]
-    conditions = put(dig(there, "status", "conditions", default=[]), CREATED, "SuggestionCreated", "Suggestion is created", draft.seen.now)  # fmt: skip
-    conditions = put(conditions, RUNNING, "SuggestionRunning", "Suggestion is running", draft.seen.now)
-    status = {"suggestionCount": len(told), "suggestions": told, "conditions": conditions}
-    key, uid = key_of(there), uid_of(there)
-    if dig(there, "spec", "requests") != len(trials):
-        draft.actions.append(Patch(SUGGESTION, key, {"spec": {"requests": len(trials)}}, uid=uid))
-    if {name: dig(there, "status", name) for name in status} != status:
-        draft.actions.append(Patch(SUGGESTION, key, {"status": status}, subresource="status", uid=uid))
+    draft.actions += suggestion.kept(draft.seen, there, trials, draft.experiment.resume if ended else "")
 
 
 def _count(draft: _Draft, trials: Sequence[Obj]) -> None:
@@ -256,6 +280,14 @@ def _loss(experiment: Experiment, trial: Obj) -> float | None:
 def _assignments(trial: Obj) -> dict[str, str]:
     given = dig(trial, "spec", "parameterAssignments", default=())
     return {str(pair.get("name")): str(pair.get("value")) for pair in given}
+
+
+def _record(trial: Obj) -> stopping.Record:
+    return stopping.parse(annotations_of(trial).get(RECORD, ""))
+
+
+def _is_active(trial: Obj) -> bool:
+    return _state(trial) in ("Running", "Pending")
 
 
 def _state(trial: Obj) -> str:

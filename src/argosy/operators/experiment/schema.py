@@ -9,10 +9,10 @@ LABEL_EXPERIMENT = "katib.kubeflow.org/experiment"
 LABEL_TRIAL = "katib.kubeflow.org/trial"
 NUMBER = "argosy.dev/trial-number"
 """On a Trial: which one it is, from 0; suggestions are a function of it."""
-START_STEP = "argosy.dev/early-stopping-start-step"
-"""On a Trial: how many of its first values later trials are compared with."""
-EARLY_AVERAGE = "argosy.dev/early-stopping-average"
-"""On a Trial that has succeeded: the average of those values."""
+STEPS = "argosy.dev/early-stopping-steps"
+"""On a Trial that may be ended early: after how many values it is looked at, `3` or `1,3,9`."""
+RECORD = "argosy.dev/early-stopping-record"
+"""On such a Trial: how it stood then, as `stopping.write` has it."""
 
 _OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 

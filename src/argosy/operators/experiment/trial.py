@@ -1,6 +1,7 @@
 """The decision about one Trial: make its job, and say in its conditions what became of it.
 
-Called by `argosy.control.runner` whenever the Trial or its job changes, and when the probe has read the metrics.
+Called by `argosy.control.runner` whenever the Trial, its job or the pod that prints changes, and when that pod has printed
+something that matters.
 """
 
 from __future__ import annotations
@@ -8,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from argosy import kinds
 from argosy.clock import parse_time, rfc3339
 from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.meta.conditions import is_true
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import annotations_of, is_deleting, key_of, labels_of, name_of, owner_reference, uid_of
-from argosy.operators.experiment import outcome, stopping
-from argosy.operators.experiment.metrics import UNAVAILABLE
-from argosy.operators.experiment.schema import EARLY_AVERAGE, LABEL_TRIAL, START_STEP, TRIAL
+from argosy.operators.experiment import collector, outcome
+from argosy.operators.experiment.schema import LABEL_TRIAL, RECORD, STEPS, TRIAL
 from argosy.operators.gang.conditions import CREATED, FAILED, RUNNING, SUCCEEDED, put
+from argosy.operators.search import stopping
+from argosy.operators.search.metrics import UNAVAILABLE
+from argosy.operators.search.reading import Source
 
 METRICS_UNAVAILABLE, EARLY_STOPPED = "MetricsUnavailable", "EarlyStopped"
 _ENDS = (SUCCEEDED, FAILED, METRICS_UNAVAILABLE, EARLY_STOPPED, "Killed")
@@ -33,7 +37,42 @@ def is_over(trial: Obj) -> bool:
     return any(is_true(trial, type) for type in _ENDS)
 
 
-def plan(seen: Observed, kinds: Kinds) -> Plan:
+def source(seen: Observed) -> Source | None:
+    """What to listen to: the log of the pod that prints, once it has ended; from its start on where the trial may be ended
+    early. A page is scraped for as long as there is one.
+    """
+    trial = seen.subject
+    spec: Obj = trial.get("spec") or {}
+    pod = outcome.printing(seen.related.get(kinds.POD, ()))
+    if pod is None or pod["status"]["phase"] == "Failed" or is_over(trial):
+        return None
+    if collector.problems(spec.get("metricsCollector")):
+        return None
+    reader, marks = collector.read(spec.get("metricsCollector")), _marks(trial)
+    ended = pod["status"]["phase"] != "Running"
+    if (reader.page and ended) or not (reader.page or ended or marks):
+        return None
+    primary = str(spec.get("primaryContainerName") or pod["spec"]["containers"][0]["name"])
+    container = collector.SIDECAR if reader.kind == collector.FILE else primary
+    return Source(key_of(pod), uid_of(pod), container, reader.wanted(_names(spec), marks), ended, reader.page)
+
+
+def _names(spec: Obj) -> tuple[str, ...]:
+    """The metrics, the objective's first."""
+    objective: Obj = spec.get("objective") or {}
+    named = [str(strategy["name"]) for strategy in objective.get("metricStrategies") or ()]
+    more = [str(name) for name in objective.get("additionalMetricNames") or ()]
+    return tuple(dict.fromkeys([str(objective.get("objectiveMetricName") or ""), *named, *more]))
+
+
+def _marks(trial: Obj) -> tuple[int, ...]:
+    """After how many values it is looked at."""
+    told = annotations_of(trial).get(STEPS, "")
+    steps = {int(text) for text in told.split(",") if text.isdecimal()}
+    return tuple(sorted(steps | stopping.steps_of(dig(trial, "spec", "earlyStoppingRules", default=()) or ())))
+
+
+def plan(seen: Observed, runnable: Kinds) -> Plan:
     """Decide about one Trial."""
     trial = seen.subject
     if is_deleting(trial):
@@ -41,7 +80,7 @@ def plan(seen: Observed, kinds: Kinds) -> Plan:
     spec: Obj = trial.get("spec") or {}
     run: Obj = spec.get("runSpec") or {}
     status: Obj = thaw(trial.get("status")) or {}
-    kind = kinds.get((str(run.get("apiVersion")), str(run.get("kind"))))
+    kind = runnable.get((str(run.get("apiVersion")), str(run.get("kind"))))
     job = next(iter(seen.of(kind)), None) if kind else None
     if is_over(trial):
         return Plan(_clean(spec, kind, job), status)
@@ -49,7 +88,7 @@ def plan(seen: Observed, kinds: Kinds) -> Plan:
     story.tell(CREATED, "TrialCreated", "Trial is created")
     status.setdefault("startTime", rfc3339(seen.now))
     if kind is None:
-        known = ", ".join(sorted({name for _, name in kinds}))
+        known = ", ".join(sorted({name for _, name in runnable}))
         message = (
             f"Trial has failed: no operator here runs {run.get('kind')} of {run.get('apiVersion')}; use one of {known}"
         )
@@ -67,45 +106,62 @@ def _judge(seen: Observed, story: _Story, kind: Kind, job: Obj) -> Plan:
     found = outcome.outcome_of(job, spec)
     probed = seen.probed or {}
     again: float | None = None
-    actions: tuple[Action, ...] = ()
+    actions = _record(seen.subject, probed, seen.now)
     if found.state == "failed":
         story.end(FAILED, "TrialFailed", f"Trial has failed. Job message: {found.message}", warning=True)
     elif found.state == "succeeded":
-        metrics = probed.get("metrics") if probed.get("ended") else None
-        if metrics is not None:
-            status["observation"] = {"metrics": metrics}
-            name = dig(spec, "objective", "objectiveMetricName")
-            if any(metric["name"] == name and metric["latest"] != UNAVAILABLE for metric in metrics):
-                actions = _early_average(seen.subject, probed)
-                story.end(SUCCEEDED, "TrialSucceeded", "Trial has succeeded")
-            else:
-                _without_metrics(story, f"no line said {name}=NUMBER")
-        elif _ended_seconds_ago(job, seen.now) > _PATIENCE_SECONDS:
-            _without_metrics(story, "the pods that printed them are gone, or their log cannot be read")
-        else:
-            again = _PATIENCE_SECONDS
-    elif rule := next(
-        (r for r in spec.get("earlyStoppingRules") or () if stopping.is_met(r, probed.get("numbers") or ())), None
+        again = _collect(story, spec, job, probed)
+    elif (rules := spec.get("earlyStoppingRules")) and all(
+        stopping.is_met(r, probed.get("marks") or {}) for r in rules
     ):
         status["observation"] = {"metrics": probed["metrics"]}
         story.tell_quietly(RUNNING, "TrialRunning", "Trial is running", status="False")
-        message = f"Trial is early stopped: {rule['name']} is {rule['comparison']} than {rule['value']}, the median at this point"
-        story.end(EARLY_STOPPED, "TrialEarlyStopped", message)
-        return Plan((Delete(kind, key_of(job), uid_of(job)),), status, tuple(story.reasons))
+        told = "; ".join(
+            f"{r['name']} is {r['comparison']} than {r['value']} after {r.get('startStep') or 1} values" for r in rules
+        )
+        story.end(EARLY_STOPPED, "TrialEarlyStopped", f"Trial is early stopped: {told}")
+        return Plan((*actions, Delete(kind, key_of(job), uid_of(job))), status, tuple(story.reasons))
     if is_over({"status": status}):
         actions += _clean(spec, kind, job)
     return Plan(actions, status, tuple(story.reasons), again)
 
 
-def _early_average(trial: Obj, probed: Obj) -> tuple[Action, ...]:
-    """What later trials are compared with, written down where it outlives the log."""
-    start = annotations_of(trial).get(START_STEP, "")
-    average = stopping.early_average(probed.get("numbers") or (), int(start)) if start.isdigit() else None
-    if average is None or EARLY_AVERAGE in annotations_of(trial):
+def _collect(story: _Story, spec: Obj, job: Obj, probed: Obj) -> float | None:
+    """The end of a trial whose job has succeeded; or after how many seconds to look again for its metrics."""
+    name = dig(spec, "objective", "objectiveMetricName")
+    pushed = {
+        str(m.get("name")): str(m.get("value")) for m in dig(job, "status", "trainerStatus", "metrics", default=())
+    }
+    page = bool(collector.read(spec.get("metricsCollector")).page)
+    late = _ended_seconds_ago(job, story.now) > _PATIENCE_SECONDS
+    if not (probed.get("ended") or (page and probed) or name in pushed or late):
+        return _PATIENCE_SECONDS
+    metrics = _with_pushed(probed.get("metrics") or [], pushed, _names(spec))
+    if metrics:
+        story.status["observation"] = {"metrics": metrics}
+    if any(metric["name"] == name and metric["latest"] != UNAVAILABLE for metric in metrics):
+        story.end(SUCCEEDED, "TrialSucceeded", "Trial has succeeded")
+    elif probed:
+        _without_metrics(story, f"no line said {name}=NUMBER")
+    else:
+        _without_metrics(story, "the pods that printed them are gone, or their log cannot be read")
+    return None
+
+
+def _with_pushed(read: list[Obj], pushed: Mapping[str, str], names: tuple[str, ...]) -> list[Obj]:
+    """What was read; where that is nothing, what the program pushed into its TrainJob's status."""
+    found = {metric["name"]: metric for metric in read if metric["latest"] != UNAVAILABLE}
+    told = {n: {"name": n, "min": v, "max": v, "latest": v} for n, v in pushed.items() if n in names and n not in found}
+    return [*(told.pop(metric["name"], metric) for metric in read), *told.values()]
+
+
+def _record(trial: Obj, probed: Obj, now: datetime) -> tuple[Action, ...]:
+    """How it stood at each step, written down where others can be compared with it and where it outlives the log."""
+    marks, before = probed.get("marks") or {}, stopping.parse(annotations_of(trial).get(RECORD, ""))
+    if not marks or not annotations_of(trial).get(STEPS) or not marks.keys() - before.keys():
         return ()
-    return (
-        Patch(TRIAL, key_of(trial), {"metadata": {"annotations": {EARLY_AVERAGE: repr(average)}}}, uid=uid_of(trial)),
-    )
+    text = stopping.write(marks, before, now)
+    return (Patch(TRIAL, key_of(trial), {"metadata": {"annotations": {RECORD: text}}}, uid=uid_of(trial)),)
 
 
 def _without_metrics(story: _Story, why: str) -> None:

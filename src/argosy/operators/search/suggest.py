@@ -4,6 +4,7 @@
 - `grid`: every combination in order
 - `tpe`: the tree-structured Parzen estimator of Bergstra et al. (2011): after some random trials, of many candidates drawn
   near the good ones the one that is likeliest good and unlikeliest bad
+- `hyperband`: brackets of rounds, see there
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import NormalDist
 
-from argosy.operators.experiment.space import Parameter, grid
+from argosy.operators.search import hyperband
+from argosy.operators.search.hyperband import Hyperband, Later, Past
+from argosy.operators.search.space import Parameter, grid
 
-ALGORITHMS = ("random", "grid", "tpe")
+ALGORITHMS = ("random", "grid", "tpe", "hyperband")
 _STARTUP, _CANDIDATES, _GOOD_SHARE = 10, 24, 0.25
 _WIDTH_MIN = 0.03
 
@@ -31,23 +34,23 @@ class Search:
     seed: str
     startup: int = _STARTUP
     """Random trials before `tpe` begins."""
+    band: Hyperband | None = None
+    """What `hyperband` was told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
-    """A trial that was tried. `loss`: lower is better; None while it is not known."""
-
-    assignments: dict[str, str]
-    loss: float | None
-
-
-def suggest(search: Search, past: Sequence[Past], number: int) -> dict[str, str] | None:
-    """The assignments of the trial of this number, None when there is nothing left to try."""
+def suggest(search: Search, past: Sequence[Past], number: int) -> dict[str, str] | Later | None:
+    """The assignments of the trial of this number, None when there is nothing left to try. `past` is ordered by number."""
+    if search.band is not None:
+        return hyperband.suggest(search.band, past, number, lambda which: _random(search, which))
     if search.algorithm == "grid":
         return next(islice(grid(search.parameters), number, None), None)
     known = [one for one in past if one.loss is not None]
     if search.algorithm == "tpe" and len(known) >= search.startup:
         return _tpe(search, known, number)
+    return _random(search, number)
+
+
+def _random(search: Search, number: int) -> dict[str, str]:
     return {p.name: p.at(_chance(search.seed, number, p.name)) for p in search.parameters}
 
 

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from argosy.meta.json import Obj
-from argosy.operators.experiment import metrics, outcome, space, template
-from argosy.operators.experiment.suggest import Past, Search, suggest
+from argosy.operators.search import metrics, space
+from argosy.operators.search.hyperband import Later, Past
+from argosy.operators.search.suggest import Search, suggest
 
 
 def parameter(type: str, **feasible: object) -> Obj:
@@ -65,12 +66,19 @@ def search(algorithm: str, *parameters: space.Parameter, seed: str = "1") -> Sea
     return Search(algorithm, parameters, seed)
 
 
+def given(search: Search, past: list[Past], number: int) -> dict[str, str]:
+    found = suggest(search, past, number)
+    assert found is not None
+    assert found is not Later.WAIT
+    return found
+
+
 def test_random_is_a_function_of_the_number() -> None:
     x = one("double", min="0", max="1")
     drawn = [suggest(search("random", x), [], n) for n in range(50)]
     assert drawn == [suggest(search("random", x), [], n) for n in range(50)]
     assert drawn != [suggest(search("random", x, seed="2"), [], n) for n in range(50)]
-    values = [float(each["p"]) for each in drawn if each]
+    values = [float(given(search("random", x), [], n)["p"]) for n in range(50)]
     assert len(set(values)) == 50
     assert 0.35 < sum(values) / 50 < 0.65
 
@@ -96,8 +104,7 @@ def test_tpe_beats_chance() -> None:
     def mean_of_late(algorithm: str, seed: str) -> float:
         past: list[Past] = []
         for number in range(40):
-            assignments = suggest(Search(algorithm, parameters, seed), past, number)
-            assert assignments is not None
+            assignments = given(Search(algorithm, parameters, seed), past, number)
             past.append(Past(assignments, loss(assignments)))
         return sum(one.loss or 0.0 for one in past[20:]) / 20
 
@@ -116,43 +123,3 @@ def test_metrics_are_found_anywhere_in_a_line() -> None:
     (found,) = metrics.observe("{acc: 0.5}", ["acc"], [r"(\w+): ([\d.]+)"])
     assert found["latest"] == "0.5"
     assert [len(metrics.problems([text])) for text in ("(", "(a)", "(a)(b)")] == [1, 1, 0]
-
-
-def test_templates_are_filled_in() -> None:
-    given = {
-        "trialParameters": [{"name": "rate", "reference": "lr"}, {"name": "n", "reference": "${trialSpec.Name}"}],
-        "trialSpec": {
-            "apiVersion": "batch/v1", "kind": "Job",
-            "spec": {"args": ["--lr=${trialParameters.rate}", "${trialParameters.n}"], "count": 3},
-        },
-    }  # fmt: skip
-    assert template.problems(given, {"lr"}) == []
-    made = template.run_spec(given, {"lr": "0.1"}, "t-1", "ns")
-    assert made["spec"] == {"args": ["--lr=0.1", "t-1"], "count": 3}
-    assert made["metadata"] == {"name": "t-1", "namespace": "ns"}
-    assert "refers to 'lr', no parameter" in template.problems(given, {"other"})[0]
-    given["trialParameters"] = []
-    assert len(template.problems(given, {"lr"})) == 2
-    assert "a ConfigMap's template" in template.problems({"configMap": {"configMapName": "c"}}, set())[0]
-
-
-@pytest.mark.parametrize(
-    ("kind", "condition", "state"),
-    [
-        ("Job", {"type": "Complete", "status": "True"}, "succeeded"),
-        ("Job", {"type": "Complete", "status": "False"}, "running"),
-        ("Job", {"type": "Failed", "status": "True", "message": "m"}, "failed"),
-        ("PyTorchJob", {"type": "Succeeded", "status": "True"}, "succeeded"),
-        ("TrainJob", {"type": "Complete", "status": "True"}, "succeeded"),
-    ],
-)
-def test_a_job_s_end_is_known_by_its_conditions(kind: str, condition: Obj, state: str) -> None:
-    assert outcome.outcome_of({"kind": kind, "status": {"conditions": [condition]}}, {}).state == state
-
-
-def test_conditions_in_gjson() -> None:
-    spec = {"successCondition": 'status.conditions.#(type=="Done")#|#(status=="True")#'}
-    job: Obj = {"kind": "Job", "status": {"conditions": [{"type": "Done", "status": "True"}]}}
-    assert outcome.problems(spec) == []
-    assert outcome.outcome_of(job, spec).state == "succeeded"
-    assert len(outcome.problems({"failureCondition": "status.phase"})) == 1
