@@ -41,6 +41,7 @@ def main() -> None:
     options = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line a request would be most of the log
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # what clients do wrong, they are told
     settings = Settings(
         home=options.home,
         isolation=Level(options.isolation) if options.isolation else None,

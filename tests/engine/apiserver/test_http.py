@@ -1,19 +1,16 @@
 import asyncio
 import json
-import socket
 import ssl
 import subprocess
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
-from api_world import ADMIN, ALICE, config_map, pod, with_world
+from api_world import config_map, pod, with_world
+from http_world import over_http, served
 
 from argosy.clock import SystemClock
 from argosy.engine.apiserver import pki
-from argosy.engine.apiserver.authn import Authenticator
-from argosy.engine.apiserver.http import serve
 from argosy.kinds import CONFIG_MAP, POD
 from argosy.meta.objects import Key
 from kubectls import USUAL, installed
@@ -26,34 +23,6 @@ def kubectls():
     found = installed()
     marks = [] if len(found) == 1 else pytest.mark.slow
     return [pytest.param(path, id=name, marks=() if name in USUAL else marks) for name, path in found.items()]
-
-
-def listening():
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen()
-    sock.setblocking(False)
-    return sock
-
-
-@asynccontextmanager
-async def served(world, directory=None):
-    """The world over HTTP, or over HTTPS with certificates in a directory: the URL and the edge."""
-    sock = listening()
-    authenticator = Authenticator(world.app.api.tokens, {"admin": ADMIN, "alice": ALICE}, world.clock)
-    context = pki.Authority(directory, NOW).server(["127.0.0.1"]) if directory else None
-    url = f"{'https' if directory else 'http'}://127.0.0.1:{sock.getsockname()[1]}"
-    async with serve(world.app, sock, context, authenticator) as edge:
-        yield url, edge
-
-
-def over_http(check):
-    async def run(world):
-        headers = {"authorization": "Bearer admin"}
-        async with served(world) as (url, edge), aiohttp.ClientSession(url, headers=headers) as session:
-            await check(world, session, edge)
-
-    with_world(run, clock=SystemClock())
 
 
 def test_requests_and_answers():

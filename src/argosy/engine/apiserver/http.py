@@ -1,17 +1,20 @@
 """The HTTP edge: turns HTTP into `Request` values, hands them to the app, and streams what comes back.
 
 Everything else about the API is the app's. Here are the limits of a connection: bodies up to three megabytes that come in
-time, so many requests at once, a stream flushed at every event, half-open connections dropped, streams ended when the server stops.
+time, so many requests at once, a stream flushed at every event, half-open connections dropped, streams ended when the
+server stops.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -22,12 +25,24 @@ from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
 from argosy.engine.apiserver.render import line
 from argosy.engine.apiserver.routes import is_true
-from argosy.errors import ApiError, ServiceUnavailable, Timeout, TooLarge, TooManyRequests
+from argosy.errors import (
+    ApiError,
+    BadRequest,
+    InternalError,
+    ServiceUnavailable,
+    Timeout,
+    TooLarge,
+    TooManyRequests,
+)
 
+log = logging.getLogger(__name__)
+_QUIET = logging.getLogger(f"{__name__}.connections")
+_QUIET.disabled = True  # who sends no HTTP is told so; a traceback each in the engine's log helps nobody
 _LARGEST_BODY = 3 * 1024 * 1024
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 _STOP_SECONDS = 2.0
-_BODY_SECONDS = 60.0
+_LINE_BYTES = 1 << 16
+"""The longest request line and header: selectors of many names and tokens of many claims are long."""
 _RETRY_SECONDS = 1
 _TOO_MANY = "the server has received too many requests and has asked us to try again later"
 _PIECE = 1 << 18
@@ -36,18 +51,39 @@ them three times over, and everybody else waits.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long clients are waited for, in seconds."""
+
+    body: float = 60.0
+    """Until a body has come."""
+    idle: float = 90.0
+    """Until a connection ends on which no whole request came: who is idle, and who sends headers a byte at a time."""
+    take: float = 60.0
+    """Until the next piece of a large answer is taken, which is kept meanwhile."""
+
+
+class _Late(Timeout):
+    """408: the client took too long."""
+
+    code = 408
+
+
 class Edge:
     """Serves one app. `serve` runs it."""
 
-    def __init__(self, app: App, authenticator: Authenticator) -> None:
+    def __init__(self, app: App, authenticator: Authenticator, patience: Patience) -> None:
         self._app = app
+        self.patience = patience
         self._authenticator = authenticator
         self._stopping = asyncio.Event()
         self._streams: dict[Any, asyncio.Task[Any]] = {}
         """What lasts as long as its connection, by the connection's protocol."""
-        self._at_work = 0
+        self._at_work = self._arriving = 0
         self.most_at_work = 600
-        """Requests that are read or answered at the same time, streams aside; more are told to come back."""
+        """Requests that are answered at the same time, streams aside; more are told to come back. As many again may be
+        sending their bodies: who is slow to do so holds up nobody else.
+        """
 
     def stop(self) -> None:
         """End every stream: watches, followed logs."""
@@ -63,40 +99,44 @@ class Edge:
 
     async def handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         """One HTTP request."""
-        lasting = _lasts(raw)
-        self._at_work += not lasting
+        counted = not _lasts(raw)
         try:
             if self._stopping.is_set():
                 raise ServiceUnavailable("the API server is shutting down")
-            if self._at_work > self.most_at_work and not lasting:
-                raise TooManyRequests(_TOO_MANY, retry_after_seconds=_RETRY_SECONDS)
-            response = await self._app.handle(await self._read(raw), wire=True)
+            if counted:
+                self._room(self._at_work)
+            request = await self._read(raw)
+            self._at_work += counted
+            try:
+                response = await self._app.handle(request, wire=True)
+            finally:
+                self._at_work -= counted
         except ApiError as error:
             return _refused(error)
-        finally:
-            self._at_work -= not lasting
+        except web.RequestPayloadError as error:
+            return _refused(BadRequest(f"the body of the request cannot be read: {error}"))
+        except ConnectionError:
+            raise  # there is nobody to tell
+        except Exception as error:
+            log.exception("%s %s failed", raw.method, raw.path)
+            return _refused(InternalError(f"Internal error occurred: {error}"))
         if response.session is not None:
             return await self._join(raw, response.session)
         if response.chunks is not None:
             return await self._stream(raw, response, response.chunks)
         if len(response.body) > _PIECE and raw.method == "GET":
-            return await _in_pieces(raw, response)
+            return await _in_pieces(raw, response, self.patience.take)
         return web.Response(status=response.status, headers=_headers(response.headers), body=response.body)
+
+    def _room(self, taken: int) -> None:
+        """Raises TooManyRequests where as many as may be are there already."""
+        if taken >= self.most_at_work:
+            raise TooManyRequests(_TOO_MANY, retry_after_seconds=_RETRY_SECONDS)
 
     async def _read(self, raw: web.BaseRequest) -> Request:
         if (raw.content_length or 0) > _LARGEST_BODY:
             raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}")
-        body = b""
-        if raw.can_read_body:
-            try:
-                # Most bodies came with their headers.
-                async with contextlib.nullcontext() if raw.content.is_eof() else asyncio.timeout(_BODY_SECONDS):
-                    body = await raw.read()
-            except TimeoutError:
-                raise Timeout(f"the body of the request did not arrive within {_BODY_SECONDS:.0f} s") from None
-            except web.HTTPRequestEntityTooLarge:
-                raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}") from None
-        headers = {name.lower(): value for name, value in raw.headers.items()}
+        headers = {name.lower(): value for name, value in reversed(list(raw.headers.items()))}  # the first one counts
         for name in headers:
             if name.startswith(impersonation.MARK):
                 headers[name] = "\n".join(raw.headers.getall(name))
@@ -105,7 +145,24 @@ class Edge:
         if len(query) != len(raw.query):
             many = {name: tuple(raw.query.getall(name)) for name in query}
         user = self._authenticator.user(headers.get("authorization", ""), _certificate(raw))
+        body = await self._body(raw) if raw.can_read_body else b""
         return Request(raw.method, raw.path, query, headers, body, user=user, multi_query=many)
+
+    async def _body(self, raw: web.BaseRequest) -> bytes:
+        try:
+            if raw.content.is_eof():  # most bodies came with their headers
+                return await raw.read()
+            self._room(self._arriving)
+            self._arriving += 1
+            try:
+                async with asyncio.timeout(self.patience.body):
+                    return await raw.read()
+            finally:
+                self._arriving -= 1
+        except TimeoutError:
+            raise _Late(f"the body of the request did not arrive within {self.patience.body:.0f} s") from None
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}") from None
 
     async def _join(self, raw: web.BaseRequest, session: Any) -> web.StreamResponse:
         """Join the connection to a session until either has ended."""
@@ -178,15 +235,21 @@ async def _begin(stream: web.StreamResponse, raw: web.BaseRequest, chunks: Async
         raise
 
 
-async def _in_pieces(raw: web.BaseRequest, response: Response) -> web.StreamResponse:
+async def _in_pieces(raw: web.BaseRequest, response: Response, seconds: float) -> web.StreamResponse:
     stream = web.StreamResponse(status=response.status, headers=_headers(response.headers))
     stream.content_length = len(response.body)
-    with contextlib.suppress(ConnectionError):  # the client went away; there is nobody to tell
+    try:
         await stream.prepare(raw)
         body = memoryview(response.body)
         for start in range(0, len(body), _PIECE):
-            await stream.write(body[start : start + _PIECE])
+            async with asyncio.timeout(seconds):
+                await stream.write(body[start : start + _PIECE])
         await stream.write_eof()
+    except TimeoutError:
+        if raw.transport is not None:
+            raw.transport.abort()  # what it has not taken would be kept for it
+    except ConnectionError:
+        pass  # the client went away; there is nobody to tell
     return stream
 
 
@@ -229,7 +292,10 @@ class _Server(web.Server):
     """Tells the edge of connections that are lost."""
 
     def __init__(self, edge: Edge) -> None:
-        super().__init__(edge.handle, request_factory=_request_of)
+        super().__init__(
+            edge.handle, request_factory=_request_of, logger=_QUIET,
+            keepalive_timeout=edge.patience.idle, max_line_size=_LINE_BYTES, max_field_size=_LINE_BYTES,
+        )  # fmt: skip
         self._edge = edge
 
     def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
@@ -240,10 +306,14 @@ class _Server(web.Server):
 
 @asynccontextmanager
 async def serve(
-    app: App, sock: socket.socket, ssl_context: ssl.SSLContext | None, authenticator: Authenticator
+    app: App,
+    sock: socket.socket,
+    ssl_context: ssl.SSLContext | None,
+    authenticator: Authenticator,
+    patience: Patience = Patience(),
 ) -> AsyncGenerator[Edge]:
     """Serve the app on a listening socket for as long as the context lasts; plain HTTP without an `ssl_context`."""
-    edge = Edge(app, authenticator)
+    edge = Edge(app, authenticator, patience)
     _keep_alive(sock)
     runner = web.ServerRunner(_Server(edge), handle_signals=False, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()

@@ -108,3 +108,33 @@ def test_the_end_of_the_connection_is_the_end_of_its_streams():
             await stream.read()
 
     linked(check)
+
+
+def test_answers_that_nobody_takes_are_not_kept_without_end():
+    class Deaf:
+        """A client that asks for ever and takes nothing."""
+
+        read_again = 0
+
+        def __init__(self):
+            self._pings = spdy.Framer().encode(spdy.Ping(1)) * 5000
+            self._taken = asyncio.Event()
+
+        async def read(self):
+            self.read_again += 1
+            return self._pings if self.read_again < 8 else b""
+
+        async def write(self, data):
+            await self._taken.wait()
+
+    async def run():
+        pipe = Deaf()
+        running = asyncio.create_task(Link(pipe).run(lambda _: None))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert pipe.read_again < 3
+        pipe._taken.set()
+        await asyncio.wait_for(running, 30)
+        assert pipe.read_again == 8
+
+    asyncio.run(run())

@@ -17,6 +17,8 @@ from argosy.engine.apiserver.streams import spdy
 _WAITING_MAX = 4 << 20
 """Received bytes that nobody has taken yet, of all streams together, before reading stops."""
 _STREAMS_MAX = 2048
+_REPLIES_MAX = 4096
+"""Frames that are to be sent to a client that takes none, before reading stops."""
 _ANNOUNCE = 1 << 15
 _PIECE = 1 << 15
 """Written at once: others get their turn in between."""
@@ -126,6 +128,11 @@ class Link:
                 for frame in self._framer.feed(data):
                     self._handle(frame, opened)
                 await self._room.wait()
+                if self._outbox.qsize() > _REPLIES_MAX:
+                    await asyncio.wait(
+                        {replying, sent := asyncio.ensure_future(self._outbox.join())}, return_when="FIRST_COMPLETED"
+                    )
+                    sent.cancel()
         except (spdy.ProtocolError, ConnectionError):
             return
         finally:
@@ -163,6 +170,7 @@ class Link:
         while True:
             frame = await self._outbox.get()
             await self.send(frame)
+            self._outbox.task_done()
             if isinstance(frame, spdy.SynReply) and (stream := self._streams.get(frame.stream)):
                 stream.accepted()
 

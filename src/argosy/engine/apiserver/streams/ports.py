@@ -154,7 +154,7 @@ class ChannelEnd:
 
 async def _connect(forwarding: Forwarding, port: str, end: End) -> str:
     """Join the client's side to a port until the pod closes or the client gives up; what went wrong, if it did."""
-    if not port.isdigit() or not 0 < int(port) < 1 << 16:
+    if not (port.isascii() and port.isdigit()) or not 0 < int(port) < 1 << 16:
         return f"error forwarding port {port} to pod {forwarding.pod}: not a port"
     try:
         connection = await forwarding.dial(int(port))
