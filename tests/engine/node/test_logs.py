@@ -118,3 +118,29 @@ def test_following_streams_from_the_start_or_from_now(log, from_start, count):
 
     found = asyncio.run(parts())
     assert b"".join(data for _, data in found).count(b"\n") == count
+
+
+def test_what_is_written_is_seen_without_looking_again(tmp_path):
+    """With pauses so long that only being told can be the reason."""
+    path = tmp_path / "0.log"
+    path.write_text("")
+
+    async def scenario():
+        over = False
+        parts = Reader(path, lambda: over, pauses=(600.0, 600.0)).follow(from_start=True)
+        found = []
+        waiting = asyncio.ensure_future(anext(parts))
+        await asyncio.sleep(0)
+        with path.open("a") as log:
+            for number in range(3):
+                log.write(line(number, str(number)))
+                log.flush()
+                found.append(await asyncio.wait_for(waiting, 10))
+                waiting = asyncio.ensure_future(anext(parts))
+                await asyncio.sleep(0)
+            over = True
+        await asyncio.wait({waiting}, timeout=10)  # the writer has closed its log
+        assert isinstance(waiting.exception(), StopAsyncIteration)
+        return found
+
+    assert asyncio.run(scenario()) == [("stdout", b"0\n"), ("stdout", b"1\n"), ("stdout", b"2\n")]

@@ -1,7 +1,7 @@
 """Container logs: from the CRI lines that a shim writes to what `pods/log` answers.
 
-`Reader` follows one run's log through rotation; `select` applies the request's options to lines and is pure. Waiting for
-more is adaptive (20 ms growing to 250 ms): a log that is written to is read at once, a silent one costs next to nothing.
+`Reader` follows one run's log through rotation; `select` applies the request's options to lines and is pure. What is
+written wakes whoever follows (`file_changes`); that a silent run has ended is noticed within 250 ms.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from argosy.clock import parse_time
+from argosy.engine.node.file_changes import Watch
 
 _BLOCK = 256 * 1024
 _WAIT_FIRST_SECONDS, _WAIT_LAST_SECONDS = 0.02, 0.25
@@ -76,11 +77,17 @@ def streams(lines: Iterator[bytes]) -> list[tuple[str, bytes]]:
 
 
 class Reader:
-    """One run's log."""
+    """One run's log. `pauses` (seconds, the first and the longest) are how often it is looked at without being told."""
 
-    def __init__(self, path: Path, ended: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        ended: Callable[[], bool],
+        pauses: tuple[float, float] = (_WAIT_FIRST_SECONDS, _WAIT_LAST_SECONDS),
+    ) -> None:
         self._path = path
         self._ended = ended
+        self._first, self._last = pauses
 
     async def read(self, selection: Selection) -> AsyncGenerator[bytes, None]:
         """Yield the selected text; with `follow` until the run has ended and everything was read."""
@@ -105,25 +112,26 @@ class Reader:
 
     async def _lines(self, selection: Selection) -> AsyncGenerator[list[bytes], None]:
         file = self._open()
-        waited = _WAIT_FIRST_SECONDS
+        waited = self._first
         while file is None:
             if not selection.follow or self._ended():
                 return
             await asyncio.sleep(waited)
-            waited = min(waited * 1.5, _WAIT_LAST_SECONDS)
+            waited = min(waited * 1.5, self._last)
             file = self._open()
+        watch = Watch(self._path) if selection.follow else None
         try:
             head, offset = self._past(file, selection.tail_lines)
             for lines in head:
                 yield lines
             os.lseek(file, offset, os.SEEK_SET)
             rest = b""
-            waited = _WAIT_FIRST_SECONDS
+            waited = self._first
             while True:
                 ended = self._ended()  # asked before reading: what was written before the end is read after it
                 block = os.read(file, _BLOCK)
                 if block:
-                    waited = _WAIT_FIRST_SECONDS
+                    waited = self._first
                     *lines, rest = (rest + block).split(b"\n")
                     if lines:
                         yield lines
@@ -133,13 +141,18 @@ class Reader:
                 if following is not None:
                     os.close(file)
                     file = following
+                    if watch is not None:
+                        watch.close()
+                        watch = Watch(self._path)
                     continue
-                if not selection.follow or ended:
+                if watch is None or ended:
                     return
-                await asyncio.sleep(waited)
-                waited = min(waited * 1.5, _WAIT_LAST_SECONDS)
+                changed = await watch.wait(waited)
+                waited = self._first if changed else min(waited * 1.5, self._last)
         finally:
             os.close(file)
+            if watch is not None:
+                watch.close()
 
     def _open(self) -> int | None:
         try:

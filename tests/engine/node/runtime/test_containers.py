@@ -470,3 +470,15 @@ def test_a_container_that_restarts_for_ever_does_not_pile_up(bench):
 
     assert bench.run(scenario) == [3, 4]
     assert bench.log_path(pod, attempt=4).exists()
+
+
+def test_who_is_spoken_to_sees_a_question_before_its_line_ends(bench):
+    pod = bench.pod()
+
+    async def scenario(runtime):
+        await runtime.create_pod(pod)
+        asks = bench.container(pod, "sh", "-c", "printf 'name? '; exec sleep 600", stdin=True)
+        await runtime.start_container(asks)
+        await bench.until_logged(pod, "stdout P name? ")
+
+    bench.run(scenario)

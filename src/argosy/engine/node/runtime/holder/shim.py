@@ -102,7 +102,8 @@ class Shim:
         except OSError:  # EAGAIN at the end, EIO of a terminal whose other side has closed
             chunk = b""
         if chunk:
-            self.log.feed(self.streams[fd], chunk, at_once=fd == self.terminal)
+            # Who is spoken to must see a question that has no newline.
+            self.log.feed(self.streams[fd], chunk, at_once=fd == self.terminal or bool(self.order["stdin"]))
         return bool(chunk)
 
     def _type(self) -> None:
