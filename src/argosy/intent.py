@@ -48,6 +48,8 @@ class Patch:
     patch: Obj
     subresource: str = ""
     uid: str = ""
+    optional: bool = False
+    """Whether the plan's further actions may go on where this one is forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Observed:
     capabilities: Capabilities = Capabilities()
     probed: Obj | None = None
     """What the operator's `probe` or `follow` last found out, None before the first answer or without either."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What came of the paths that the last plan asks for; empty of one that could not be had."""
 
     def of(self, kind: Kind) -> Sequence[Obj]:
         """The subject's children of a kind."""
@@ -122,6 +126,10 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
     again_in_seconds: float | None = None
     """Plan again after this time even if nothing changes (deadlines, TTLs, back-offs)."""
+    asks: tuple[str, ...] = ()
+    """API paths to GET (the end of a log, say) before the next plan, which finds their text in `Observed.answers`. An
+    answer is kept for as long as each plan asks for it again, and is empty where it cannot be had within seconds.
+    """
 
 
 @dataclass(frozen=True, slots=True)

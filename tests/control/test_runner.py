@@ -447,6 +447,58 @@ def test_probes_feed_plans():
     run(main())
 
 
+def test_a_plan_is_answered_what_it_asks_and_forgets_what_it_asks_no_more():
+    async def main():
+        api, _, client = world()
+        seen_by_plan = []
+
+        def plan(seen):
+            seen_by_plan.append(dict(seen.answers))
+            if seen.subject["spec"].get("replicas"):
+                return Plan(status={"known": False})
+            if "/api/v1/namespaces/default/pods/a" not in seen.answers:
+                return Plan(asks=("/api/v1/namespaces/default/pods/a", "/api/v1/namespaces/default/pods/gone"))
+            return Plan(status={"known": True}, asks=("/api/v1/namespaces/default/pods/a",))
+
+        async with running(client, Operator(TOY, plan)):
+            api.create(POD, pod("a"))
+            await client.create(TOY, toy("t"))
+            await settle(lambda: (api.of(TOY)["t"].get("status") or {}).get("known"))
+            both = next(answers for answers in seen_by_plan if answers)
+            assert '"name":"a"' in both["/api/v1/namespaces/default/pods/a"].replace(" ", "")
+            assert both["/api/v1/namespaces/default/pods/gone"] == "", "what cannot be had is answered, too"
+            before = api.revision
+            await asyncio.sleep(60)
+            assert api.revision == before
+            await client.patch(TOY, Key("default", "t"), {"spec": {"replicas": 1}})
+            await settle(lambda: api.of(TOY)["t"]["status"] == {"known": False})
+            await client.patch(TOY, Key("default", "t"), {"metadata": {"labels": {"a": "b"}}})
+            await asyncio.sleep(1)
+            assert seen_by_plan[-1] == {}
+
+    run(main())
+
+
+def test_a_patch_that_is_forbidden_holds_up_nothing_where_it_is_optional():
+    async def main():
+        api, faults, client = world()
+        api.create(NODE, {"metadata": {"name": "n"}})
+
+        def plan(seen):
+            change = Patch(NODE, Key("", "n"), {"spec": {"unschedulable": True}}, optional=True)
+            return Plan(() if seen.subject.get("status") else (change,), {"done": True})
+
+        faults.fail(Forbidden("nodes are not yours"), method="PATCH", path="/nodes/", times=9)
+        async with running(client, Operator(TOY, plan)):
+            await client.create(TOY, toy("t"))
+            await settle(lambda: api.of(TOY)["t"].get("status") == {"done": True})
+            await asyncio.sleep(1)
+        (told,) = [event for event in events_of(api) if event[0] == "FailedPatch"]
+        assert "nodes are not yours; nothing else waits for it" in told[1]
+
+    run(main())
+
+
 def test_only_subjects_that_want_it_are_probed():
     async def main():
         api, _, client = world()

@@ -43,6 +43,9 @@ class World:
     capabilities: Capabilities = field(default_factory=Capabilities)
     reasons: list[Reason] = field(default_factory=list)
     probed: Obj | None = None
+    readable: dict[str, str] = field(default_factory=dict)
+    """What there is to read, by API path without its query; the rest is answered by an empty text."""
+    answers: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     again: float | None = None
     slow_deletes: bool = False
@@ -69,7 +72,7 @@ class World:
                      if k == r.kind and r.wants(self.subject, o)]
             for r in self.operator.related
         }  # fmt: skip
-        return Observed(self.subject, self.now, children, related, self.capabilities, self.probed)
+        return Observed(self.subject, self.now, children, related, self.capabilities, self.probed, self.answers)
 
     def plan(self) -> Plan:
         """Plan twice on equal input: the same must come out, and the input must be left alone."""
@@ -93,6 +96,8 @@ class World:
         if self.subject is not None and plan.status is not None and plan.status != (self.subject.get("status") or {}):
             self.subject = {**self.subject, "status": thaw(plan.status)}
             changed = True
+        changed |= any(path not in self.answers for path in plan.asks)
+        self.answers = {path: self.readable.get(path.partition("?")[0], "") for path in plan.asks}
         self.reasons += plan.reasons
         self.again = plan.again_in_seconds
         return changed
@@ -200,6 +205,10 @@ class World:
                 # A ConfigMap may also be a record that is written once and that nothing looks at again.
                 assert action.kind in self.operator.owns or action.kind is kinds.CONFIG_MAP
                 assert mine(action.obj)
+            elif action.kind == kinds.NODE:
+                assert isinstance(action, Patch)
+                assert action.patch["spec"] == {"unschedulable": True}, "of nodes nothing else"
+                assert action.optional
             elif isinstance(action, Call):
                 assert self.operator.probe is not None, "only what is asked may be told"
             elif (action.kind, action.key) != (self.operator.kind, key_of(self.subject)):

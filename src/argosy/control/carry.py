@@ -132,6 +132,12 @@ class _Carrier:
             patch = {**patch, "metadata": {**(patch.get("metadata") or {}), "uid": action.uid}}
         try:
             made = await self.client.patch(action.kind, action.key, patch, subresource=action.subresource)
+        except Forbidden as error:
+            if not action.optional:
+                raise
+            reason = Reason("FailedPatch", f"{_sentence(action, error)}; nothing else waits for it", warning=True)
+            self.outcome.failures.append(reason)
+            return
         except (NotFound, Conflict) as error:
             # What was observed is out of date: observe again, nothing to tell.
             self._fail(action, None, error)

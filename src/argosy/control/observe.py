@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from argosy.control.cache import OWNER, Change
@@ -34,7 +34,9 @@ class View:
         for informer in self.informers.values():
             await informer.synced()
 
-    def observe(self, subject: Obj, now: datetime, capabilities: Capabilities, probed: Obj | None) -> Observed:
+    def observe(
+        self, subject: Obj, now: datetime, capabilities: Capabilities, probed: Obj | None, answers: Mapping[str, str]
+    ) -> Observed:
         """What a plan for this subject may look at."""
         uid = uid_of(subject)
         return Observed(
@@ -44,6 +46,7 @@ class View:
             related={each.related.kind: each.seen_by(subject) for each in self._related},
             capabilities=capabilities,
             probed=probed,
+            answers=answers,
         )
 
     def listen(self, concerns: Callable[[Key], None]) -> Callable[[], None]:

@@ -38,6 +38,9 @@ _log = logging.getLogger(__name__)
 _OWN_WRITES_SECONDS = 5.0
 """How long a worker waits to read its own writes before it gives its place to another subject."""
 
+_ANSWER_SECONDS = 3.0
+"""How long a plan waits for what it asks: a node that died does not answer."""
+
 _Told = frozenset[tuple[str, str, bool, str]]
 
 
@@ -52,6 +55,8 @@ class _Memory:
     written_status: Obj | None = None
     """What the server made of `planned_status`: a server that normalises is not written to again and again."""
     probed: Obj | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    asking: set[str] = field(default_factory=set)
     calls: int = 0
     """How often a plan told a program outside something: what a probe asked before is not believed after it."""
 
@@ -84,6 +89,7 @@ class Runner:
         if operator.follow is not None:
             outside = _Outside(self._client)
             self._following = Following(outside, operator.follow, self._queue.add, operator.component)
+        self._asks: set[asyncio.Task[None]] = set()
 
     @property
     def idle(self) -> bool:
@@ -107,8 +113,8 @@ class Runner:
         finally:
             stop()
             self._queue.shut_down()
-            for probe in self._probes.values():
-                probe.cancel()
+            for task in (*self._probes.values(), *self._asks):
+                task.cancel()
             if self._following is not None:
                 self._following.close()
             await self._recorder.close(timeout=0.5)
@@ -148,7 +154,7 @@ class Runner:
                 return
         self._watch_over(key, subject)
         now = self._clock.now()
-        seen = self._view.observe(subject, now, self._capabilities(), memory.probed)
+        seen = self._view.observe(subject, now, self._capabilities(), memory.probed, memory.answers)
         if self._following is not None:
             seen = replace(seen, probed=self._following.about(key, self.operator.source(seen)))
         plan = self._plan(key, seen)
@@ -172,6 +178,7 @@ class Runner:
     async def _carry_out(self, key: Key, subject: Obj, memory: _Memory, plan: Plan) -> None:
         outcome = await carry_out(self._client, subject, plan.actions)
         memory.expectations += outcome.expectations
+        self._ask(key, memory, plan.asks)
         if outcome.called:
             memory.calls += 1
             memory.probed = None
@@ -248,6 +255,34 @@ class Runner:
             probe.cancel()
         if self._following is not None:
             self._following.forget(key)
+
+    # -- asking
+
+    def _ask(self, key: Key, memory: _Memory, paths: Sequence[str]) -> None:
+        """Have what the plan asks for fetched, beside everything else; what it no longer asks for is forgotten."""
+        memory.answers = {path: memory.answers[path] for path in paths if path in memory.answers}
+        new = [path for path in paths if path not in memory.answers and path not in memory.asking]
+        if new:
+            memory.asking |= set(new)
+            task = asyncio.create_task(self._answer(key, memory, new), name=f"{self.operator.component} asks for {key}")
+            self._asks.add(task)
+            task.add_done_callback(self._asks.discard)
+
+    async def _answer(self, key: Key, memory: _Memory, paths: Sequence[str]) -> None:
+        fetch = _Outside(self._client)
+
+        async def one(path: str) -> str:
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    return (await fetch(path)).decode(errors="replace")
+            except (ApiError, ConnectionError, TimeoutError) as error:
+                _log.debug("%s of %s: %s", path, key, error)
+                return ""
+
+        found = await asyncio.gather(*(one(path) for path in paths))
+        memory.answers |= dict(zip(paths, found, strict=True))
+        memory.asking -= set(paths)
+        self._queue.add(key)
 
     # -- probes
 

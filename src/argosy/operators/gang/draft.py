@@ -6,6 +6,7 @@ a condition that changed and an action that is taken are each told exactly once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from argosy import kinds
@@ -32,6 +33,7 @@ class Draft:
     actions: list[Action] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     again: float | None = None
+    asks: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -80,6 +82,11 @@ class Draft:
         """Plan again after so many seconds, or sooner."""
         self.again = seconds if self.again is None else min(self.again, seconds)
 
+    def answered(self, paths: Iterable[str]) -> bool:
+        """Ask for API paths; whether all of them have been answered."""
+        self.asks += paths
+        return self.seen.answers.keys() >= set(self.asks)
+
     def stamp(self, field: str) -> None:
         """Set a time of the status to now."""
         self.status[field] = rfc3339(self.seen.now)
@@ -91,4 +98,4 @@ class Draft:
 
     def plan(self) -> Plan:
         """What was decided."""
-        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again)
+        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again, tuple(self.asks))

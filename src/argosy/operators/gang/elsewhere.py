@@ -18,7 +18,7 @@ _PREFERENCE = 100
 
 def suspect(cause: Failure, pods: Iterable[Obj]) -> str:
     """The node of a pod that failed without its program's doing; empty where nothing speaks against a node."""
-    if cause.lost or cause.out_of_memory or not cause.retryable:
+    if cause.by_the_cluster or cause.out_of_memory or not cause.retryable:
         return ""
     return next((str(dig(pod, "spec", "nodeName", default="")) for pod in pods if name_of(pod) == cause.pod), "")
 
@@ -28,6 +28,14 @@ def remembered(avoided: tuple[str, ...], node: str) -> tuple[str, ...]:
     if not node:
         return avoided
     return (*(one for one in avoided if one != node), node)[-_REMEMBERED:]
+
+
+def struck(strikes: tuple[tuple[str, int], ...], node: str) -> tuple[tuple[str, int], ...]:
+    """How often each node's machine ended a pod, with one more for this node; the oldest are forgotten."""
+    if not node:
+        return strikes
+    count = dict(strikes).get(node, 0) + 1
+    return (*(one for one in strikes if one[0] != node), (node, count))[-_REMEMBERED:]
 
 
 def prefer_others(spec: Obj, avoided: tuple[str, ...]) -> None:

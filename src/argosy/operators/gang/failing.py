@@ -10,7 +10,7 @@ from argosy.clock import parse_time
 from argosy.intent import Plan, Reason
 from argosy.meta.json import dig
 from argosy.meta.objects import created_of, name_of
-from argosy.operators.gang import census, elsewhere, ending, failure, hang, restart
+from argosy.operators.gang import autopsy, census, elsewhere, ending, failure, hang, restart
 from argosy.operators.gang.conditions import RESTARTING
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.failure import Failure
@@ -18,6 +18,8 @@ from argosy.operators.gang.job import Job
 
 _BROKEN_GANG_GRACE_SECONDS = 1
 _SETTLE_SECONDS = 2.0
+_ALIKE_MAX = 3
+"""A third attempt with the same error says that a fourth has it too. A `backoffLimit`, where there is one, decides instead."""
 
 
 def whole_gang(draft: Draft) -> Plan | None:
@@ -26,16 +28,21 @@ def whole_gang(draft: Draft) -> Plan | None:
     lost = counted.lost(job) if memory.has_formed(job) else []
     failures = [*counted.failures(job), *lost]
     hung = hang.found(draft)
-    if hung is not None:
-        failures.append(hang.keep(draft, hung))
     survived = [one for one in failures if job.framework.survives(job, one, counted)]
-    cause = failure.first(one for one in failures if one not in survived)
-    if cause is None:
+    met = [one for one in failures if one not in survived]
+    if hung is not None:
+        met.append(hang.keep(draft, hung))
+    elif not met:
         return _replace(draft, survived)
+    elif not draft.answered(autopsy.paths(met, job.namespace)):
+        return draft.plan()  # what the ranks said comes first
+    cause = failure.first(autopsy.read(met, job.namespace, draft.seen.answers))
+    assert cause is not None, "something failed"
     verdict = _verdict(draft, cause)
+    early = verdict is not None and cause.by_the_program and not _is_spent(draft) and _policy(job, cause) != "Never"
+    if (early or cause.consequence) and _may_be_consequence(draft, cause):
+        return draft.plan()
     if verdict is not None:
-        if _policy(job, cause) == "ExitCode" and not cause.retryable and _may_be_consequence(draft, cause):
-            return draft.plan()
         return ending.fail(draft, verdict)
     suspect = elsewhere.suspect(cause, counted.pods.values())
     draft.remember(restart.next_epoch(memory, cause, counted.began(), draft.seen.now, suspect))
@@ -87,6 +94,15 @@ def _verdict(draft: Draft, cause: Failure) -> str | None:
         return f"{failed} (restartPolicy Never)."
     if policy == "ExitCode" and not cause.retryable:
         return f"{failed} (exit codes below 128 are not retried under restartPolicy ExitCode)."
+    began, now = draft.census.began(), draft.seen.now
+    if draft.job.stops_on_mistakes:
+        if autopsy.is_mistake(cause):
+            return f"{failed} (no restart mends this; correct the program and apply the job again)."
+        alike = restart.alike(draft.memory, cause, began, now)
+        if draft.job.backoff_limit is None and alike >= _ALIKE_MAX:
+            return f"{failed} (the same error {alike} times in a row; correct it and apply the job again)."
+    if restart.is_excused(cause, began, now):
+        return None
     return _limit_message(draft, cause) if _is_spent(draft) else None
 
 

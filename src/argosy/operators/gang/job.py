@@ -16,6 +16,8 @@ from argosy.operators.settings import PREFIX
 from argosy.operators.watching import progress
 
 RESTART_SCOPE = f"{PREFIX}restart-scope"
+USER_ERRORS = f"{PREFIX}user-errors"
+CORDON = f"{PREFIX}cordon"
 CHECKPOINT_DIR = f"{PREFIX}checkpoint-dir"
 
 
@@ -56,6 +58,10 @@ class Job:
     whole_gang: bool
     """Whether a failure restarts every pod; the annotation `argosy.dev/restart-scope: pod` chooses otherwise."""
     checkpoint_dir: str
+    stops_on_mistakes: bool
+    """Whether an error of the program ends the job before its limit; `argosy.dev/user-errors: retry` chooses otherwise."""
+    may_cordon: bool
+    """Whether a node that keeps ending its pods may be cordoned; `argosy.dev/cordon: never` chooses otherwise."""
     unreadable: str
     """What in the annotations cannot be read; empty where all can."""
 
@@ -133,6 +139,8 @@ def read(framework: Framework, subject: Obj) -> Job:
         scheduling=policy.get("schedulingPolicy") or {},
         whole_gang=annotations.get(RESTART_SCOPE) != "pod",
         checkpoint_dir=annotations.get(CHECKPOINT_DIR, ""),
+        stops_on_mistakes=annotations.get(USER_ERRORS) != "retry",
+        may_cordon=annotations.get(CORDON) != "never",
         unreadable=_unreadable(subject),
     )
 

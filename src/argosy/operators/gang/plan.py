@@ -12,7 +12,7 @@ from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
-from argosy.operators.gang import census, elsewhere, failing, podgroup, pods, restart
+from argosy.operators.gang import census, cordon, elsewhere, failing, podgroup, pods, restart
 from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, is_finished
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.ending import fail, finished, succeed, suspend
@@ -42,6 +42,8 @@ def plan(seen: Observed, framework: Framework, settings: OperatorSettings) -> Pl
     if job.suspend:
         return suspend(draft)
     _start(draft)
+    if settings.cordon:
+        cordon.consider(draft)
     if job.deadline is not None and draft.seconds_since("startTime") >= job.deadline:
         late = f"Job {job.name} has failed because it was active longer than specified deadline"
         return fail(draft, f"{late} ({job.deadline} s).")

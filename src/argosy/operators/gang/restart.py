@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from argosy.clock import parse_time, rfc3339
 from argosy.meta.json import Obj
 from argosy.meta.objects import annotations_of
-from argosy.operators.gang.elsewhere import remembered
+from argosy.operators.gang.autopsy import signature
+from argosy.operators.gang.elsewhere import remembered, struck
 from argosy.operators.gang.env import entries
 from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job
@@ -26,9 +27,14 @@ REPLACED = f"{PREFIX}pods-replaced"
 BECAUSE = f"{PREFIX}restart-because"
 NOT_BEFORE = f"{PREFIX}restart-not-before"
 AVOID = f"{PREFIX}avoid-nodes"
+EXCUSED = f"{PREFIX}restarts-excused"
+SAME = f"{PREFIX}same-error"
+STRIKES = f"{PREFIX}node-strikes"
 FORMED = f"{PREFIX}gang-formed"
 _BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS = 10, 300
 _HEALTHY_SECONDS = 600
+_RAN_SECONDS = 30
+"""A gang that ran for as long got on: what its machine ends then is neither counted nor waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,18 @@ class Memory:
     formed: str = ""
     """`<epoch>/<pods>` once every pod of that epoch existed: from then on a missing pod is a lost one."""
 
+    excused: int = 0
+    """How many of the epochs were not the program's doing and do not count."""
+    same: int = 0
+    """How many failures in a row had the error `error`."""
+    error: str = ""
+    strikes: tuple[tuple[str, int], ...] = ()
+    """How often pods were ended by their machine, by node."""
+
     @property
     def restarts(self) -> int:
         """What `backoffLimit` counts."""
-        return self.epoch + self.replaced
+        return self.epoch + self.replaced - self.excused
 
     def has_formed(self, job: Job) -> bool:
         """Whether the present epoch's gang was complete once."""
@@ -81,7 +95,20 @@ def remember(subject: Obj) -> Memory:
         not_before=not_before,
         avoid=tuple(filter(None, annotations.get(AVOID, "").split(","))),
         formed=annotations.get(FORMED, ""),
+        excused=_number(annotations.get(EXCUSED, "")),
+        same=_number(annotations.get(SAME, "").partition(" ")[0]),
+        error=annotations.get(SAME, "").partition(" ")[2],
+        strikes=_counts(annotations.get(STRIKES, "")),
     )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _counts(text: str) -> tuple[tuple[str, int], ...]:
+    pairs = (entry.rpartition("=") for entry in text.split(",") if "=" in entry)
+    return tuple((node, int(count)) for node, _, count in pairs if node and count.isdigit())
 
 
 def patch(before: Memory, after: Memory) -> Obj | None:
@@ -95,13 +122,41 @@ def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: da
     """The memory after a restart. The first restart, and one after ten healthy minutes, is immediate. `suspect` is the
     node that the failure speaks against.
     """
+    ran = (now - began).total_seconds() if began else 0.0
+    excused = is_excused(failure, began, now)
+    fresh = ran >= _HEALTHY_SECONDS
+    error = signature(failure)
     return Memory(
         epoch=memory.epoch + 1,
         replaced=memory.replaced,
         because=str(failure),
-        not_before=_not_before(memory, began, now),
+        not_before=None if excused and ran >= _RAN_SECONDS else _not_before(memory, began, now),
         avoid=remembered(memory.avoid, suspect),
+        excused=memory.excused + excused,
+        same=_same(memory, error, fresh=fresh),
+        error=error,
+        strikes=struck(memory.strikes, suspect),
     )
+
+
+def is_excused(failure: Failure, began: datetime | None, now: datetime) -> bool:
+    """Whether a failure is none that `backoffLimit` counts: the cluster took the pod away, or something killed a gang that
+    got on. One that is killed at once each time is counted, lest it begin anew for ever.
+    """
+    ran = (now - began).total_seconds() if began else 0.0
+    return failure.by_the_cluster or (failure.from_outside and ran >= _RAN_SECONDS)
+
+
+def alike(memory: Memory, failure: Failure, began: datetime | None, now: datetime) -> int:
+    """How many failures in a row, this one among them, had the same error; 0 where it was not the program's."""
+    ran = (now - began).total_seconds() if began else 0.0
+    return _same(memory, signature(failure), fresh=ran >= _HEALTHY_SECONDS)
+
+
+def _same(memory: Memory, error: str, *, fresh: bool) -> int:
+    if not error:
+        return 0
+    return memory.same + 1 if error == memory.error and not fresh else 1
 
 
 def replaced_one(memory: Memory, began: datetime | None, now: datetime) -> Memory:
@@ -123,15 +178,16 @@ def forming(memory: Memory, job: Job) -> Memory:
 
 def scattered(memory: Memory) -> Memory:
     """The memory of a job whose pods were taken away on purpose (suspended): the epoch stays."""
-    return Memory(epoch=memory.epoch, replaced=memory.replaced, avoid=memory.avoid)
+    return replace(memory, because="", not_before=None, formed="")
 
 
 def _not_before(memory: Memory, began: datetime | None, now: datetime) -> datetime | None:
     """When the next pods may be made, None for at once; `began` is when those that failed were made."""
     ran = (now - began).total_seconds() if began else 0.0
-    if memory.restarts == 0 or ran >= _HEALTHY_SECONDS:
+    before = memory.epoch + memory.replaced
+    if before == 0 or ran >= _HEALTHY_SECONDS:
         return None
-    wait = min(_BACKOFF_SECONDS * 2 ** min(memory.restarts - 1, 16), _BACKOFF_MAX_SECONDS)
+    wait = min(_BACKOFF_SECONDS * 2 ** min(before - 1, 16), _BACKOFF_MAX_SECONDS)
     return _whole_second_after(now + timedelta(seconds=wait))
 
 
@@ -151,4 +207,7 @@ def _annotations(memory: Memory) -> dict[str, str | None]:
         NOT_BEFORE: when(memory) or None,
         AVOID: ",".join(memory.avoid) or None,
         FORMED: memory.formed or None,
+        EXCUSED: str(memory.excused) if memory.excused else None,
+        SAME: f"{memory.same} {memory.error}" if memory.same else None,
+        STRIKES: ",".join(f"{node}={count}" for node, count in memory.strikes) or None,
     }
