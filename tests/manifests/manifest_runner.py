@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -82,6 +83,8 @@ class ManifestRunner:
         self._tell = tell
         self._served: list[Kind] = []
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._run = secrets.token_hex(2)
+        """Sets this run's namespaces apart from what one that was killed has left."""
 
     async def run(self, root: Path, paths: Sequence[Path]) -> dict[str, Outcome]:
         """Run them; the outcome of each by its path below `root`."""
@@ -109,7 +112,7 @@ class ManifestRunner:
         if missing := absent_directory(objects):
             return Outcome(Verdict.NEEDS, f"the host's {missing}")
         async with self._turns:
-            trial = Trial(name, f"manifest-{number}")
+            trial = Trial(name, f"manifest-{self._run}-{number}")
             try:
                 return await self._play(trial, objects)
             finally:

@@ -48,7 +48,10 @@ class Stand:
     final: bool = False
 
 
-_ENDS = ("Complete", "Completed", "Succeeded", "Ready", "Available", "Running", "RayClusterProvisioned", "HeadPodReady")
+_COMPLETE = ("Complete", "Completed", "Succeeded")
+_SERVING = ("Ready", "Available", "RayClusterProvisioned")
+_SERVES = frozenset(["RayCluster", "RayService", "InferenceService", "LeaderWorkerSet"])
+"""The kinds that come to an end by being there; the others are jobs."""
 _SCALED = {
     "Deployment": "replicas",
     "ReplicaSet": "replicas",
@@ -93,11 +96,12 @@ def _custom(obj: Obj) -> Stand:
     true = [str(c.get("type")) for c in conditions if c.get("status") == "True"]
     if dig(obj, "spec", "suspend") or dig(obj, "spec", "runPolicy", "suspend"):
         return Stand(True, f"{title} is suspended, as its spec says")
-    for type in _ENDS:
+    for type in _SERVING if obj["kind"] in _SERVES else _COMPLETE:
         if type in true:
             return Stand(True, f"{title}: {type}")
-    if dig(obj, "status", "state") in {"ready", "Running", "Complete"}:
-        return Stand(True, f"{title}: {dig(obj, 'status', 'state')}")
+    if obj["kind"] == "RayJob":  # its state is no condition
+        state = dig(obj, "status", "jobDeploymentStatus", default="no state")
+        return Stand(state == "Complete", f"{title}: {state}", state == "Failed")
     return Stand(False, f"{title}: {', '.join(true) or 'no condition'}", "Failed" in true)
 
 
@@ -193,7 +197,7 @@ def _container_lack(status: Obj) -> str:
 def ends_by_itself(pod: Obj) -> str:
     """What says of a pod that it restarts for ever on any cluster: a shell that is given nothing to do."""
     specs = {c["name"]: c for c in pod["spec"].get("containers") or ()}
-    for status in _statuses(pod):
+    for status in dig(pod, "status", "containerStatuses", default=[]):
         spec = specs.get(status.get("name"), {})
         last = dig(status, "lastState", "terminated") or dig(status, "state", "terminated") or {}
         if last.get("exitCode") == 0 and not spec.get("command") and not spec.get("args"):

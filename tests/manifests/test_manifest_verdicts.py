@@ -30,6 +30,20 @@ def test_a_job_may_fail_only_as_its_own_policy_asks():
     assert stand({**job, "spec": {"podFailurePolicy": {}}}).ended
 
 
+def test_a_job_that_runs_has_not_come_to_its_end():
+    def at(kind: str, type: str) -> dict:
+        return {"kind": kind, "metadata": META, "status": {"conditions": [{"type": type, "status": "True"}]}}
+
+    assert not stand(at("MPIJob", "Running")).ended
+    assert stand(at("MPIJob", "Succeeded")).ended
+    assert stand(at("TrainJob", "Failed")).final
+    assert not stand(at("InferenceService", "PredictorReady")).ended
+    assert stand(at("InferenceService", "Ready")).ended
+    ray = {"kind": "RayJob", "metadata": META, "status": {"jobDeploymentStatus": "Running"}}
+    assert not stand(ray).ended
+    assert stand({**ray, "status": {"jobDeploymentStatus": "Complete"}}).ended
+
+
 def test_what_is_lacking():
     waiting = {"name": "c", "image": "nobody/knows", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
     assert lack([pod(containerStatuses=[waiting])], []) == "the image nobody/knows"
@@ -47,6 +61,7 @@ def test_what_is_lacking():
 def test_a_shell_without_work_ends_anywhere():
     ended = {"name": "c", "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 0}}}
     assert ends_by_itself(pod(containerStatuses=[ended]))
+    assert not ends_by_itself(pod(initContainerStatuses=[ended]))
     ended["lastState"]["terminated"]["exitCode"] = 1
     assert not ends_by_itself(pod(containerStatuses=[ended]))
 
