@@ -21,7 +21,7 @@ from argosy.engine.apiserver.backends import NodeAccess
 from argosy.engine.apiserver.background import Background
 from argosy.engine.apiserver.calls import ANONYMOUS, Call
 from argosy.engine.apiserver.discovery import Discovery
-from argosy.engine.apiserver.failures import no_such_method, no_such_path
+from argosy.engine.apiserver.failures import conflict, no_such_method, no_such_path
 from argosy.engine.apiserver.openapi import OpenApi
 from argosy.engine.apiserver.quotas import Recount
 from argosy.engine.apiserver.routes import Target, is_true, resource_target, verb_of
@@ -37,12 +37,13 @@ from argosy.engine.apiserver.verbs.list import list_, only_name
 from argosy.engine.apiserver.verbs.patch import patch
 from argosy.engine.apiserver.verbs.update import update
 from argosy.engine.apiserver.verbs.watch import watch
-from argosy.engine.store import Store, StoreFailed
+from argosy.engine.store import Mismatch, Store, StoreFailed
 from argosy.errors import ApiError, BadRequest, InternalError, TooLarge
 
 log = logging.getLogger(__name__)
 
 _LARGEST_BODY = 3 * 1024 * 1024
+_WRITE_ATTEMPTS = 5
 
 
 _PLAIN = {"content-type": "text/plain; charset=utf-8"}
@@ -202,7 +203,21 @@ class App:
         self.api.authorizer.check(call.user, attributes_of(call.verb, target, only_name(call)))
         if len(call.request.body) > _LARGEST_BODY:
             raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}")
-        if target.subresource:
+        return await self._to_its_end(call)
+
+    async def _to_its_end(self, call: Call) -> Answer:
+        """Carry a request out, again when somebody else wrote while a webhook was waited for."""
+        for _ in range(_WRITE_ATTEMPTS):
+            warned = len(call.warnings)
+            try:
+                return await self._once(call)
+            except Mismatch:
+                del call.warnings[warned:]
+                call = replace(call, charges=[])
+        raise conflict(call.kind, call.target.name)
+
+    async def _once(self, call: Call) -> Answer:
+        if call.target.subresource:
             return await dispatch(call)
         if call.kind in reviews.REVIEWS and call.verb == "create":
             return reviews.review(call)

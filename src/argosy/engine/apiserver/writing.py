@@ -127,18 +127,18 @@ async def put(call: Call, obj: Obj, subresource: str = "") -> Answer:
 
 async def _put(call: Call, record: Record, obj: Obj, old: Obj, subresource: str, status: int) -> Answer:
     check_precondition(call, obj, record)
-    complete_update(call, obj, old, subresource)
+    await complete_update(call, obj, old, subresource)
     return await replace(call, record, obj, status=status)
 
 
-def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
+async def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
     """Make a changed object whole and hold it against the rules. Raises ApiError."""
     served = call.served
     objectmeta.carry_over(obj, old)
     if call.verb != "apply":
         ownership.track(call, obj, old, subresource)
     strategy.prepare_update(served, obj, old, subresource)
-    admission.admit(call, obj, old)
+    await admission.admit(call, obj, old)
     if served.storage is kinds.SERVICE and not subresource:
         services.change(call, obj, old)
     elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION and not subresource:
@@ -149,7 +149,7 @@ def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> None:
     try:
         if causes:
             raise invalid(served.kind, call.target.name, causes)
-        admission.review(call, obj, old)
+        await admission.review(call, obj, old)
     except BaseException:
         services.release(call, obj, old)
         raise

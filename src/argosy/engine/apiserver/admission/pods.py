@@ -15,6 +15,7 @@ from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, annotations_of
 
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN_VOLUME = "kube-api-access-"
 _TOKEN_SECONDS = 3607
 _MIRROR = "kubernetes.io/config.mirror"
 _DYING = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -56,14 +57,16 @@ def _service_account(call: Call, obj: Obj, spec: Obj) -> None:
 
 
 def _mount_token(call: Call, spec: Obj) -> None:
-    name = ""
+    volumes = [str(volume.get("name")) for volume in spec.get("volumes") or ()]
+    present = next((name for name in volumes if name.startswith(_TOKEN_VOLUME)), "")
+    name = present
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
         mounts = container.get("volumeMounts") or []
         if any(mount.get("mountPath") == _TOKEN_PATH for mount in mounts):
             continue
-        name = name or f"kube-api-access-{suffix()}"
+        name = name or f"{_TOKEN_VOLUME}{suffix()}"
         container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": _TOKEN_PATH}]
-    if name:
+    if name != present:
         spec["volumes"] = [*(spec.get("volumes") or []), token_volume(call, name)]
 
 

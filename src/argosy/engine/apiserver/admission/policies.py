@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from argosy import kinds
+from argosy.engine.apiserver.admission import matching
+from argosy.engine.apiserver.admission.matching import States
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import details_of
 from argosy.errors import ApiError, Cause, Forbidden, Invalid, TooLarge
@@ -38,76 +40,26 @@ def _review(call: Call, obj: Obj | None, old: Obj | None, operation: str) -> Non
     bindings = call.api.store.list(_BINDINGS)
     if not bindings or call.served.storage in _EXEMPT:
         return
-    namespace = _namespace(call, obj or old or {})
+    namespace = matching.namespace_of(call, obj or old or {})
     for record in bindings:
         spec = record.obj["spec"]
         policy = call.api.store.newest(_POLICIES, Key("", spec["policyName"]))
         if policy is None:
             continue
         places = (policy.obj["spec"].get("matchConstraints"), spec.get("matchResources"))
-        if all(place is None or _matches(call, place, obj, old, operation, namespace) for place in places):
-            facts = _facts(call, obj, old, operation, namespace)
+        if all(place is None or _matches(call, place, (obj, old), operation, namespace) for place in places):
+            facts = matching.facts(call, obj, old, operation, namespace)
             _apply(_Bound(call, policy.obj, record.obj, facts["request"]["name"]), facts)
 
 
-def _namespace(call: Call, obj: Obj) -> Obj | None:
-    if call.served.storage is kinds.NAMESPACE:
-        return obj
-    if not call.target.namespace:
-        return None
-    found = call.api.store.newest(kinds.NAMESPACE.resource, Key("", call.target.namespace))
-    return found.obj if found is not None else None
-
-
-def _matches(call: Call, place: Obj, obj: Obj | None, old: Obj | None, operation: str, namespace: Obj | None) -> bool:
+def _matches(call: Call, place: Obj, states: States, operation: str, namespace: Obj | None) -> bool:
     """Whether a request is of those that constraints name; a binding without rules means all of its policy's."""
     rules = place.get("resourceRules")
-    if rules and not any(_rule(call, rule, operation) for rule in rules):
+    if rules and not any(matching.rule_holds(call, rule, operation) for rule in rules):
         return False
-    if any(_rule(call, rule, operation) for rule in place.get("excludeResourceRules") or ()):
+    if any(matching.rule_holds(call, rule, operation) for rule in place.get("excludeResourceRules") or ()):
         return False
-    selector = place.get("namespaceSelector")
-    if selector and namespace is not None and not selectors.matches(selector, labels_of(namespace)):
-        return False
-    wanted = place.get("objectSelector")
-    return not wanted or any(each is not None and selectors.matches(wanted, labels_of(each)) for each in (obj, old))
-
-
-def _rule(call: Call, rule: Obj, operation: str) -> bool:
-    """Whether a rule is about the request. An object is the same in every version of its group."""
-    kind, named = call.kind, rule.get("resourceNames")
-    return (
-        _has(rule.get("operations"), operation)
-        and _has(rule.get("apiGroups"), kind.group)
-        and bool(rule.get("apiVersions"))
-        and _resource(call, rule.get("resources") or ())
-        and rule.get("scope", "*") in ("*", "Namespaced" if kind.namespaced else "Cluster")
-        and (not named or call.target.name in named)
-    )
-
-
-def _resource(call: Call, wanted: Sequence[str]) -> bool:
-    plural, inner = call.target.plural, call.target.subresource
-    meant = {"*/*", f"{plural}/*", *({f"{plural}/{inner}", f"*/{inner}"} if inner else {"*", plural})}
-    return not meant.isdisjoint(wanted)
-
-
-def _has(values: list[str] | None, wanted: str) -> bool:
-    return values is not None and ("*" in values or wanted in values)
-
-
-def _facts(call: Call, obj: Obj | None, old: Obj | None, operation: str, namespace: Obj | None) -> Obj:
-    """What expressions may speak of."""
-    kind, user = call.kind, call.user
-    named = {"group": kind.group, "version": kind.version}
-    name = call.target.name or ((obj or {}).get("metadata") or {}).get("name", "")
-    request = {
-        "kind": {**named, "kind": kind.kind}, "resource": {**named, "resource": kind.plural},
-        "subResource": call.target.subresource, "name": name, "namespace": call.target.namespace,
-        "operation": operation, "dryRun": call.dry_run,
-        "userInfo": {"username": user.name, "uid": user.uid, "groups": sorted(user.groups)},
-    }  # fmt: skip
-    return {"object": obj, "oldObject": old, "request": request, "namespaceObject": namespace, "params": None}
+    return matching.selected(place, states, namespace)
 
 
 class _Variables(dict):  # type: ignore[type-arg]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from argosy.engine.apiserver.admission import webhooks
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.authz import attributes_of
 from argosy.engine.apiserver.backends import NodeAccess, Streams
@@ -31,9 +32,23 @@ async def connect(call: Call) -> Answer:
     if call.verb == "get":
         call.api.authorizer.check(call.user, attributes_of("create", call.target))
     pod = find(call).obj
+    await webhooks.connect(call, *_options(call))
     nodes = await call.api.reach_nodes("no node runs pods here, so there is nothing to connect to")
     session = _ports(call, pod, nodes) if call.target.subresource == "portforward" else _streams(call, pod, nodes)
     return Answer(101, session=session)
+
+
+def _options(call: Call) -> tuple[str, Obj]:
+    """What a webhook is shown: the kind of the request's options, and the options."""
+    if call.target.subresource == "portforward":
+        ports = [int(p) for value in _all(call, "ports") for p in value.split(",") if p.isdigit()]
+        return "PodPortForwardOptions", {"ports": ports} if ports else {}
+    found: Obj = {name: True for name in ("stdin", "stdout", "stderr", "tty") if _flag(call, name)}
+    if call.query.get("container"):
+        found["container"] = call.query["container"]
+    if call.target.subresource == "attach":
+        return "PodAttachOptions", found
+    return "PodExecOptions", found | {"command": list(_all(call, "command"))}
 
 
 def _streams(call: Call, pod: Obj, nodes: NodeAccess) -> Session:

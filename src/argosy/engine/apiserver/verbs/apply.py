@@ -34,7 +34,7 @@ async def apply(call: Call, subresource: str = "") -> Answer:
     merged = ownership.applied(call, live, config, subresource)
     obj = writing.understood(call, thaw(merged), problems, patched=True)
     writing.check_precondition(call, obj, record)
-    writing.complete_update(call, obj, live, subresource)
+    await writing.complete_update(call, obj, live, subresource)
     return await writing.replace(call, record, obj)
 
 

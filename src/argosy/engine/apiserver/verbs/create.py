@@ -29,7 +29,7 @@ async def create(call: Call) -> Answer:
 
 async def store_new(call: Call, obj: Obj) -> Answer:
     """Complete, check and store a new object; also what a PUT or an apply of something new does."""
-    key = prepare(call, obj)
+    key = await prepare(call, obj)
     served = call.served
     if call.dry_run:
         obj["metadata"].pop("resourceVersion", None)
@@ -54,14 +54,14 @@ async def store_new(call: Call, obj: Obj) -> Answer:
     return Answer(201, record=record, kind=call.kind)
 
 
-def prepare(call: Call, obj: Obj) -> Key:
+async def prepare(call: Call, obj: Obj) -> Key:
     """Everything that happens to a new object before it is stored. Raises ApiError."""
     served, meta = call.served, obj["metadata"]
     _name(call, obj)
     if call.verb != "apply":
         ownership.track(call, obj, None)
     objectmeta.begin(served, obj, call.target.namespace, call.now, str(uuid4()))
-    admission.admit(call, obj, None)
+    await admission.admit(call, obj, None)
     strategy.prepare_create(served, obj, call.now, served.first_status)
     if served.storage is kinds.SERVICE:
         services.complete(call, obj)
@@ -71,7 +71,7 @@ def prepare(call: Call, obj: Obj) -> Key:
         causes = objectmeta.validate_create(served.kind, obj) + validation.validate_create(call, obj)
         if causes:
             raise invalid(served.kind, meta.get("name", ""), causes)
-        admission.review(call, obj, None)
+        await admission.review(call, obj, None)
         if meta.get("resourceVersion") not in (None, "", "0") and not call.dry_run:
             raise Unreasoned("resourceVersion should not be set on objects to be created")
         key = writing.key_for(call, obj)

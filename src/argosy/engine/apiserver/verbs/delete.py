@@ -8,8 +8,7 @@ from typing import Any
 
 from argosy import kinds
 from argosy.clock import rfc3339
-from argosy.engine.apiserver import crds, writing
-from argosy.engine.apiserver.admission import policies
+from argosy.engine.apiserver import admission, crds, writing
 from argosy.engine.apiserver.admission.lifecycle import IMMORTAL
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
@@ -100,7 +99,7 @@ async def delete_with(call: Call, options: Options) -> Answer:
     """Delete as the options say; also what an eviction does."""
     record = writing.current(call)
     _check_preconditions(call, options, record)
-    policies.review_delete(call, record.obj)
+    await admission.review_delete(call, record.obj, dry_run=options.dry_run)
     if call.served.storage is kinds.NAMESPACE:
         return await _delete_namespace(call, options, record)
     grace = _grace(call, options, record.obj)
