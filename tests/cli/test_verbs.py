@@ -49,6 +49,19 @@ def test_without_an_engine_the_next_step_is_said(command: list[str], tmp_path: P
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["down", "status"])
+def test_a_reader_that_has_seen_enough_is_no_failure_to_tell_of(verb: str, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "argosy", verb], env={**os.environ, "ARGOSY_HOME": str(tmp_path / "none")},
+            stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode != 0
+
+
 def test_status_and_down_without_an_engine(tmp_path: Path) -> None:
     status = argosy("status", "-o", "json", home=tmp_path)
     assert (status.returncode, '"running":false' in status.stdout) == (1, True)

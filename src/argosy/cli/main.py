@@ -7,6 +7,7 @@ for is imported, so that `argosy status` does not pay for what `argosy demo` nee
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -74,11 +75,11 @@ def main() -> None:
         _fail(str(error))
     except ApiError as error:
         _fail(f"{error.message.rstrip('.')} ({error.reason}); {_next_step(error)}")
+    except BrokenPipeError:  # who reads what is printed has seen enough: `argosy ps | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        sys.exit(141)
     except ConnectionError as error:
         _fail(f"{error}; start the engine with: argosy up, or check --context")
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
     except BaseException as error:
         if type(error).__name__ not in ("KeyboardInterrupt", "CancelledError"):  # asyncio's, which may not be loaded
             raise
