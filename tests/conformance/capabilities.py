@@ -19,6 +19,7 @@ from conformance.cluster import Cluster, observe
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _NODE_SECONDS = 10.0
+_OWNERS = {"capabilities": {"add": ["CHOWN"]}}
 
 
 class Capabilities:
@@ -31,6 +32,7 @@ class Capabilities:
             "controllers": self._controllers,
             "pods": self._pods,
             "nodes": self._nodes,
+            "users": self._users,
             "storage": self._storage,
             "metrics": self._metrics,
             "kubectl": self._kubectl,
@@ -55,22 +57,23 @@ class Capabilities:
             return why
         if not await self._ready_nodes(1):
             return "no node is ready and takes pods"
-        namespace = await self._cluster.namespace()
         try:
-            await namespace.pod("trial", manifests.pod_spec(manifests.shell("echo hello"), restartPolicy="Never"))
-            pod = await namespace.ended("trial")
-            said = await namespace.log("trial")
+            said = await self._told_by(manifests.pod_spec(manifests.shell("echo hello"), restartPolicy="Never"))
         except (AssertionError, ApiError) as error:
             return f"a pod of {manifests.SHELL_IMAGE} did not run: {str(error)[:500]}"
-        else:
-            return "" if "hello" in said else f"a pod that should have said hello said {said!r}: {pod['status']}"
-        finally:
-            await namespace.delete()
+        return "" if "hello" in said else f"a pod that should have said hello said {said!r}"
 
     async def _nodes(self) -> str:
         if why := await self.lacks("pods"):
             return why
         return "" if await self._ready_nodes(2) else "only one node is ready and takes pods"
+
+    async def _users(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        script = manifests.shell("touch /tmp/f && chown 1234 /tmp/f && stat -c %u /tmp/f", securityContext=_OWNERS)
+        said = await self._told_by(manifests.pod_spec(script, restartPolicy="Never"))
+        return "" if said == "1234\n" else "files cannot belong to other users there (an ordinary user runs it)"
 
     async def _storage(self) -> str:
         classes = (await self._cluster.client.list(kinds.STORAGE_CLASS)).items
@@ -87,6 +90,16 @@ class Capabilities:
 
     async def _kubectl(self) -> str:
         return "" if shutil.which("kubectl") else "kubectl is not on the PATH of this machine"
+
+    async def _told_by(self, spec: Obj) -> str:
+        """What a pod has said when it has ended."""
+        namespace = await self._cluster.namespace()
+        try:
+            await namespace.pod("trial", spec)
+            await namespace.ended("trial")
+            return await namespace.log("trial")
+        finally:
+            await namespace.delete()
 
     async def _ready_nodes(self, at_least: int) -> list[Obj]:
         """Those that pods can go to. A cluster that has just started may need a moment to have any."""

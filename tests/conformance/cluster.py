@@ -24,8 +24,8 @@ from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, name_of, pod_is_ready
 
-PATIENCE_SECONDS = 120.0
-"""How long a cluster may take for anything; images may have to be pulled."""
+PATIENCE_SECONDS = 180.0
+"""How long a cluster may take for anything, unless it is told otherwise: images may have to be pulled."""
 _FAREWELL_SECONDS = 60.0
 _GRACE_SECONDS = 5
 """What no pod of a test that is over needs more than."""
@@ -41,8 +41,9 @@ T = TypeVar("T")
 class Cluster:
     """One cluster, and what the suite has made in it."""
 
-    def __init__(self, access: Access, kubeconfig: Path) -> None:
+    def __init__(self, access: Access, kubeconfig: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.access = access
+        self.patience = patience_seconds
         self.kubeconfig = kubeconfig
         self.client = Client(HttpTransport(access), field_manager="conformance")
         self._numbers = itertools.count(1)
@@ -134,14 +135,14 @@ class Namespace:
         verdict: Callable[[dict[str, Obj]], T | None],
         *,
         labels: str = "",
-        seconds: float = PATIENCE_SECONDS,
+        seconds: float | None = None,
     ) -> T:
         """What the verdict says of all objects of a kind, by name, once that is true. It sees every state on the way."""
         where = self.name if kind.namespaced else ""
-        return await observe(self.client, kind, where, verdict, labels=labels, seconds=seconds)
+        return await observe(self.client, kind, where, verdict, labels=labels, seconds=seconds or self.cluster.patience)
 
     async def until(
-        self, kind: Kind, name: str, verdict: Callable[[Obj], object], *, seconds: float = PATIENCE_SECONDS
+        self, kind: Kind, name: str, verdict: Callable[[Obj], object], *, seconds: float | None = None
     ) -> Obj:
         """The first state of an object that satisfies. It sees every state on the way, and may raise."""
         where = self.key(name, kind).namespace
@@ -150,18 +151,27 @@ class Namespace:
             return found[name] if name in found and verdict(found[name]) else None
 
         fields = f"metadata.name={name}"
-        return await observe(self.client, kind, where, satisfied, fields=fields, seconds=seconds)
+        return await observe(
+            self.client, kind, where, satisfied, fields=fields, seconds=seconds or self.cluster.patience
+        )
 
-    async def until_gone(self, kind: Kind, name: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    async def until_gone(self, kind: Kind, name: str, *, seconds: float | None = None) -> None:
         """Until there is no object of that name."""
 
         def satisfied(found: dict[str, Obj]) -> bool:
             return not found
 
         where = self.key(name, kind).namespace
-        await observe(self.client, kind, where, satisfied, fields=f"metadata.name={name}", seconds=seconds)
+        await observe(
+            self.client,
+            kind,
+            where,
+            satisfied,
+            fields=f"metadata.name={name}",
+            seconds=seconds or self.cluster.patience,
+        )
 
-    async def event(self, name: str, reason: str, *, seconds: float = PATIENCE_SECONDS) -> Obj:
+    async def event(self, name: str, reason: str, *, seconds: float | None = None) -> Obj:
         """The first Event with that reason about the object of that name."""
 
         def satisfied(found: dict[str, Obj]) -> Obj | None:
@@ -198,7 +208,7 @@ class Namespace:
         """Run a command until it prints exactly that: for what arrives in a running pod after a while."""
         last: object = None
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self.cluster.patience):
                 while True:
                     last = await self.execute(name, *command, container=container)
                     if last.code == 0 and last.stdout.decode().strip() == wanted:
@@ -222,7 +232,7 @@ class Namespace:
             program, "--kubeconfig", str(self.cluster.kubeconfig), "--namespace", self.name, *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(self.cluster.patience):
             stdout, stderr = await process.communicate(input)
         assert process.returncode == 0, f"kubectl {arguments}: {stdout!r} {stderr.decode()}"
         return stdout.decode()

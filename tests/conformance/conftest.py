@@ -22,7 +22,7 @@ from engine_home import best_available, running_home
 from argosy.client import kubeconfig as kubeconfigs
 from argosy.errors import ApiError, UserError
 from conformance.capabilities import Capabilities
-from conformance.cluster import Cluster, Namespace
+from conformance.cluster import PATIENCE_SECONDS, Cluster, Namespace
 
 _NODES = 2
 _TEST_SECONDS = 600.0
@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kubeconfig", type=Path, metavar="FILE", help="run the conformance suite on this cluster, not on an engine"
     )
+    parser.addoption("--patience", type=float, metavar="SECONDS", help="how long the cluster may take for anything")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,9 +69,10 @@ def kubeconfig(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def cluster(loop: asyncio.Runner, kubeconfig: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, loop: asyncio.Runner, kubeconfig: Path) -> Iterator[Cluster]:
+    patience = request.config.getoption("--patience", default=None) or PATIENCE_SECONDS
     try:
-        found = Cluster(kubeconfigs.load([kubeconfig]), kubeconfig)
+        found = Cluster(kubeconfigs.load([kubeconfig]), kubeconfig, patience)
         loop.run(found.reachable())
     except (UserError, ApiError, ConnectionError) as error:
         pytest.exit(f"the cluster of {kubeconfig} cannot be used: {error}", returncode=2)

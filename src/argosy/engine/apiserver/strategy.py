@@ -22,6 +22,11 @@ _FIRST_PHASE: dict[Kind, str] = {
     kinds.PERSISTENT_VOLUME_CLAIM: "Pending",
 }
 
+_GATED: Obj = {
+    "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": None,
+    "lastTransitionTime": None, "message": "Scheduling is blocked due to non-empty scheduling gates",
+}  # fmt: skip
+
 _GENERATION = frozenset({
     kinds.POD, kinds.POD_TEMPLATE, kinds.REPLICATION_CONTROLLER, kinds.DEPLOYMENT, kinds.REPLICA_SET,
     kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.CRON_JOB, kinds.INGRESS, kinds.INGRESS_CLASS,
@@ -60,6 +65,8 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
         else:
             phase = _FIRST_PHASE.get(served.storage)
             obj["status"] = status | ({"phase": phase} if phase else {})
+    if served.storage is kinds.POD and obj["spec"].get("schedulingGates"):
+        obj["status"]["conditions"] = [dict(_GATED)]
     if counts_generation(served):
         obj["metadata"]["generation"] = 1
     if served.storage is kinds.NAMESPACE:

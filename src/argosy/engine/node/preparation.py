@@ -17,7 +17,7 @@ from argosy.engine.node import launch, volumes
 from argosy.engine.node.environment import Sources
 from argosy.engine.node.etc_files import hosts, kubeconfig, resolv_conf
 from argosy.engine.node.host_ports import HostPorts
-from argosy.engine.node.projection import TokenWanted, references_of, token_volume
+from argosy.engine.node.projection import TokenWanted, references_of, token_volume, told_of
 from argosy.engine.node.records import PodRecord, put
 from argosy.engine.node.runtime.spec import Level, PodSpec
 from argosy.engine.node.shared import Shared
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Preparation:
-    """What one pod stands on. `pod` is replaced by the worker when the API object changes."""
+    """What one pod stands on. `follow` tells it that the API object has changed."""
 
     def __init__(self, shared: Shared, pod: Obj, address: str = "") -> None:
         self.pod = pod
@@ -49,6 +49,12 @@ class Preparation:
         self._ports = HostPorts()
         self._stops: list[Callable[[], None]] = []
         self._renewing: asyncio.Task[None] | None = None
+
+    def follow(self, pod: Obj) -> None:
+        """The API object has changed; files that tell of its labels and annotations follow."""
+        before, self.pod = self.pod, pod
+        if self.mounted is not None and told_of(pod) != told_of(before):
+            self._renew_soon()
 
     async def prepare(self) -> str:
         """Make it all, waiting for what is missing; returns the pod's address."""

@@ -68,6 +68,17 @@ def references_of(pod: Obj) -> set[Reference]:
     return found
 
 
+def told_of(pod: Obj) -> Obj:
+    """What the downward API puts into the pod's files and may change while it runs; empty when nothing does."""
+    kinds_of = {
+        str((item.get("fieldRef") or {}).get("fieldPath")).partition("[")[0].removeprefix("metadata.")
+        for volume in pod["spec"].get("volumes") or ()
+        for source in (volume, *((volume.get("projected") or {}).get("sources") or ()))
+        for item in (source.get("downwardAPI") or {}).get("items") or ()
+    }
+    return {kind: pod["metadata"].get(kind) or {} for kind in ("labels", "annotations") if kind in kinds_of}
+
+
 def files_of(pod: Obj, volume: Obj, sources: Sources, tokens: Mapping[TokenWanted, str]) -> dict[str, File]:
     """Relative path to file. Raises Missing."""
     if volume.get("projected") is not None:

@@ -112,7 +112,8 @@ class PodWorker:
         """The API object has changed."""
         if int(version_of(pod) or 0) < int(version_of(self.pod) or 0):
             return  # the echo of something older than our own last write
-        self.pod = self._ground.pod = pod
+        self.pod = pod
+        self._ground.follow(pod)
         meta = pod["metadata"]
         guests = len(pod["spec"].get("ephemeralContainers") or ())
         if int(meta.get("generation") or 0) != self.state.plan.generation or guests != self._guests:
@@ -168,7 +169,8 @@ class PodWorker:
 
     def written(self, pod: Obj) -> None:
         """The server has taken a status, or shows a newer object."""
-        self.pod = self._ground.pod = pod
+        self.pod = pod
+        self._ground.follow(pod)
 
     # -- carrying out
 

@@ -168,7 +168,7 @@ def _fixed(spec: Obj, old: Obj) -> Any:
     for name in ("containers", "initContainers"):
         for container in result.get(name) or ():
             container.pop("image", None)
-    for name in ("activeDeadlineSeconds", "tolerations", "ephemeralContainers", "nodeName"):
+    for name in ("activeDeadlineSeconds", "tolerations"):
         result.pop(name, None)
     if old.get("terminationGracePeriodSeconds", 0) < 0:
         result.pop("terminationGracePeriodSeconds", None)

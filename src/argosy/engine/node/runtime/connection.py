@@ -110,14 +110,24 @@ class Connection:
 
     def open(self, request: Obj, descriptors: Sequence[int] = ()) -> Line:
         """Send a request whose answers are awaited on what comes back. Raises HolderGone."""
+        try:
+            try:
+                return self._sent(request, descriptors)
+            except BrokenPipeError:
+                # It hangs up on who does not speak for seconds, which on an overloaded machine may be us: it took nothing.
+                return self._sent(request, descriptors)
+        except OSError as error:
+            raise HolderGone(f"the holder did not take {request['op']}: {error}") from None
+
+    def _sent(self, request: Obj, descriptors: Sequence[int]) -> Line:
         line = self.dial()
         # A request fits the socket's buffer except for a very large environment, and the holder reads at once.
         line.settimeout(START_SECONDS)
         try:
             wire.send(line, request, descriptors)
-        except OSError as error:
+        except OSError:
             line.close()
-            raise HolderGone(f"the holder did not take {request['op']}: {error}") from None
+            raise
         return Line(line, str(request["op"]))
 
     async def ask(self, request: Obj) -> Obj:
