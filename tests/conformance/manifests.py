@@ -50,3 +50,10 @@ def ending_of(pod: Obj, name: str = "main") -> Obj:
     status = container_of(pod, name)
     found: Obj = status["state"].get("terminated") or status.get("lastState", {}).get("terminated") or {}
     return found
+
+
+def workload(name: str, template: Obj, **spec: object) -> Obj:
+    """What Deployments, ReplicaSets, StatefulSets and DaemonSets have in common: pods labelled `app: NAME`."""
+    labels = {"app": name}
+    pods = {"metadata": {"labels": labels}, "spec": template}
+    return {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels}, "template": pods, **spec}}
