@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 
-from benchmarks import gateway, ground, jobs, nodes, pods, recovery, services, startup, store, watchers
+from benchmarks import density, gateway, ground, jobs, nodes, pods, recovery, services, startup, store, watchers
 from benchmarks.figures import Figure, table
 
 _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
@@ -22,6 +22,7 @@ _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
     "idle": startup.idle,
     "pods": pods.pods,
     "jobs": jobs.jobs,
+    "density": density.density,
     "adopt": pods.adopt,
     "recovery": recovery.recovery,
     "gateway": gateway.gateway,

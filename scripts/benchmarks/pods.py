@@ -28,13 +28,13 @@ async def pods() -> list[Figure]:
     """Create to Running of single pods and of a crowd, and how soon a crowd is gone."""
     async with engine() as (_, client), following(client, kinds.POD) as copy:
         single = [await _until_running(client, copy, f"single-{number}") for number in range(_ONE_BY_ONE)]
-        await _remove_all(client, copy)
+        await remove_all(client, copy)
         began = time.perf_counter()
-        await _create(client, [pod(f"crowd-{number}", ["sleep", "1000"]) for number in range(_AT_ONCE)])
-        await _all_running(copy, _AT_ONCE)
+        await create(client, [pod(f"crowd-{number}", ["sleep", "1000"]) for number in range(_AT_ONCE)])
+        await all_running(copy, _AT_ONCE)
         crowd = time.perf_counter() - began
         began = time.perf_counter()
-        await _remove_all(client, copy)
+        await remove_all(client, copy)
         gone = time.perf_counter() - began
     starts = ground.process_starts_per_second()
     return [
@@ -58,8 +58,8 @@ async def adopt() -> list[Figure]:
     """An engine that is killed (-9) and started again finds its pods as they were."""
     async with engine() as (place, client):
         async with following(client, kinds.POD) as copy:
-            await _create(client, [pod(f"kept-{number}", ["sleep", "1000"]) for number in range(_ADOPTED)])
-            await _all_running(copy, _ADOPTED)
+            await create(client, [pod(f"kept-{number}", ["sleep", "1000"]) for number in range(_ADOPTED)])
+            await all_running(copy, _ADOPTED)
             before = {name: _container(found) for (_, name), found in _by_key(copy).items()}
         os.kill(place.pid(), signal.SIGKILL)
         began = time.perf_counter()
@@ -90,7 +90,8 @@ async def _until_running(client: Client, copy: Informer, name: str) -> float:
     return time.perf_counter() - began
 
 
-async def _create(client: Client, objects: list[Obj]) -> None:
+async def create(client: Client, objects: list[Obj]) -> None:
+    """Create pods, several requests at a time."""
     pending = iter(objects)
 
     async def work() -> None:
@@ -100,12 +101,15 @@ async def _create(client: Client, objects: list[Obj]) -> None:
     await asyncio.gather(*[work() for _ in range(_REQUESTS_AT_ONCE)])
 
 
-async def _all_running(copy: Informer, count: int) -> None:
-    if not await copy.until(lambda: sum(phase(p) == "Running" for p in copy.items()) >= count, _SECONDS_MAX):
-        raise TimeoutError(f"{count} pods do not run after {_SECONDS_MAX:.0f} s")
+async def all_running(copy: Informer, count: int, seconds: float = _SECONDS_MAX) -> None:
+    """Wait until that many pods run. Raises TimeoutError."""
+    if not await copy.until(lambda: sum(phase(p) == "Running" for p in copy.items()) >= count, seconds):
+        running = sum(phase(p) == "Running" for p in copy.items())
+        raise TimeoutError(f"{running} of {count} pods run after {seconds:.0f} s")
 
 
-async def _remove_all(client: Client, copy: Informer) -> None:
+async def remove_all(client: Client, copy: Informer, seconds: float = _SECONDS_MAX) -> None:
+    """Delete every pod and wait until they are gone. Raises TimeoutError."""
     pending = iter([found["metadata"]["name"] for found in copy.items()])
 
     async def work() -> None:
@@ -113,8 +117,8 @@ async def _remove_all(client: Client, copy: Informer) -> None:
             await client.delete(kinds.POD, Key(NAMESPACE, name), grace_seconds=0)
 
     await asyncio.gather(*[work() for _ in range(_REQUESTS_AT_ONCE)])
-    if not await copy.until(lambda: not copy.items(), _SECONDS_MAX):
-        raise TimeoutError(f"{len(copy.items())} pods are not gone after {_SECONDS_MAX:.0f} s")
+    if not await copy.until(lambda: not copy.items(), seconds):
+        raise TimeoutError(f"{len(copy.items())} pods are not gone after {seconds:.0f} s")
 
 
 async def _logs_of_all(client: Client, names: list[str]) -> None:

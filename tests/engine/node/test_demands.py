@@ -27,8 +27,8 @@ def pod(context: dict | None = None, **spec: object) -> dict:
         (pod({"seccompProfile": {"type": "Localhost", "localhostProfile": "x.json"}}), "x.json"),
         (pod({"appArmorProfile": {"type": "Localhost", "localhostProfile": "y"}}), "appArmorProfile y"),
         (
-            pod(securityContext={"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "1"}]}),
-            "kernel.shm_rmid_forced",
+            pod(securityContext={"sysctls": [{"name": "vm.swappiness", "value": "1"}]}),
+            "vm.swappiness, which is not of a pod's own namespaces",
         ),
         (pod({"procMount": "Unmasked"}), "/proc"),
         (pod(initContainers=[{"name": "i", "securityContext": {"privileged": True}}]), "container i is privileged"),
@@ -66,6 +66,18 @@ def test_everything_that_would_have_to_be_allowed_is_said_at_once():
     assert refusal(asked, able) == ""
     (told,) = shortfalls(asked, able)
     assert "IPC objects of its own" in told
+
+
+def test_parameters_of_a_pods_own_namespaces():
+    asked = pod(securityContext={"sysctls": [{"name": "net/core/somaxconn", "value": "1"}]})
+    of_ipc = pod(securityContext={"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "1"}]})
+    assert refusal(asked, ABLE) == refusal(of_ipc, ABLE) == ""
+    lower = Abilities(Level.L1, many_users=True)
+    assert "net.core.somaxconn, which would be this machine's own" in refusal(asked, lower)
+    assert refusal(of_ipc, lower) == ""
+    assert "L0" in refusal(of_ipc, Abilities(Level.L0, many_users=True))
+    climbing = pod(securityContext={"sysctls": [{"name": "net/../vm/swappiness", "value": "1"}]})
+    assert refusal(climbing, ABLE)
 
 
 def test_tracing_within_ones_own_user_is_told():

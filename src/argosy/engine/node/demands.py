@@ -7,9 +7,11 @@ gain any) is no shortfall. What runs all the same, but not as asked, is told as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from argosy.engine.node.launch import sysctls_of
 from argosy.engine.node.runtime.holder.confine import CAPABILITIES
 from argosy.engine.node.runtime.spec import Level
 from argosy.meta.json import Obj, dig
@@ -23,6 +25,8 @@ GRANTED = frozenset(CAPABILITIES)
 """Capabilities that stay within a container's own namespaces."""
 _TRACE = "SYS_PTRACE"
 """Tracing processes of one's own user needs no capability; that of others stays out of reach."""
+_OF_NETWORK = re.compile(r"net(\.[a-z0-9_-]+)+")
+_OF_IPC = re.compile(r"kernel\.(shm[a-z_]*|msg[a-z_]*|sem)|fs\.mqueue\.[a-z_]+")
 _LIES_BEYOND = {
     HOST_NETWORK: "would put the pod into this machine's own network",
     HOST_PID: "would show the pod this machine's processes",
@@ -92,6 +96,8 @@ def _unmet(pod: Obj, able: Abilities) -> Iterator[str]:
     if spec.get("runtimeClassName"):
         yield f"the RuntimeClass {spec['runtimeClassName']} is not available on this node; remove runtimeClassName"
     yield from _profiles(spec.get("securityContext") or {}, "the pod")
+    for name, _ in sysctls_of(pod):
+        yield from _parameter(name, spec, able.level)
     for container in containers_of(pod):
         context, name = container.get("securityContext") or {}, f"container {container.get('name')}"
         missing = sorted(_capabilities(context) - GRANTED - {_TRACE})
@@ -103,6 +109,18 @@ def _unmet(pod: Obj, able: Abilities) -> Iterator[str]:
         if context.get("procMount") == "Unmasked":
             yield f"{name} asks for an unmasked /proc, which no container here is given; remove procMount"
         yield from _profiles(context, name)
+
+
+def _parameter(name: str, spec: Obj, level: Level) -> Iterator[str]:
+    """Why a kernel parameter cannot be the pod's own."""
+    said = f"the pod asks for the sysctl {name}, which"
+    if _OF_NETWORK.fullmatch(name):
+        if level is not Level.L2 or spec.get("hostNetwork"):
+            yield f"{said} would be this machine's own, for the pod shares its network; remove it"
+    elif not _OF_IPC.fullmatch(name):
+        yield f"{said} is not of a pod's own namespaces and would change the whole machine; remove it"
+    elif level is Level.L0:
+        yield f"{said} is this machine's own at isolation L0; remove it, or run where L1 or L2 is possible"
 
 
 def _allowable(pod: Obj, level: Level) -> set[str]:
@@ -126,9 +144,6 @@ def _profiles(context: Obj, whose: str) -> Iterator[str]:
         if dig(context, field, "type") == "Localhost":
             profile = dig(context, field, "localhostProfile")
             yield f"{whose} asks for the {field} {profile}, and this node has none of its own; use RuntimeDefault"
-    if context.get("sysctls"):
-        names = ", ".join(str(each.get("name")) for each in context["sysctls"])
-        yield f"{whose} asks for the sysctls {names}, which this node does not set; remove them"
 
 
 def _short(spec: Obj, container: Obj, able: Abilities) -> Iterator[str]:

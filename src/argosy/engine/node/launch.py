@@ -35,8 +35,8 @@ class Situation:
     """The cluster's host names, where nothing resolves them (L0)."""
 
 
-def pod_spec(pod: Obj, address: str, directory: Path, memory: Path) -> PodSpec:
-    """The sandbox of a pod."""
+def pod_spec(pod: Obj, address: str, directory: Path, memory: Path, node_memory: int = 0) -> PodSpec:
+    """The sandbox of a pod; `node_memory` (bytes) bounds what lies in memory and has no bound of its own."""
     return PodSpec(
         uid=uid_of(pod),
         namespace=namespace_of(pod),
@@ -49,7 +49,29 @@ def pod_spec(pod: Obj, address: str, directory: Path, memory: Path) -> PodSpec:
         host_network=bool(pod["spec"].get("hostNetwork")),
         share_processes=bool(pod["spec"].get("shareProcessNamespace")),
         host_processes=bool(pod["spec"].get("hostPID")),
+        memory_volumes=_memory_volumes(pod, memory, node_memory),
+        sysctls=tuple(sysctls_of(pod)),
     )
+
+
+def sysctls_of(pod: Obj) -> list[tuple[str, str]]:
+    """The kernel parameters that a pod asks for, their names with dots."""
+    asked = dig(pod, "spec", "securityContext", "sysctls", default=())
+    return [(str(each.get("name")).replace("/", "."), str(each.get("value"))) for each in asked]
+
+
+def _memory_volumes(pod: Obj, memory: Path, node_memory: int) -> tuple[tuple[Path, int], ...]:
+    """EmptyDirs in memory: as large as they say, no larger than the pod's memory limit, nor than the node's memory."""
+    limits = [dig(c, "resources", "limits", "memory") for c in pod["spec"].get("containers") or ()]
+    whole = sum(parse(str(limit)).value for limit in limits) if limits and all(limits) else 0
+    found = []
+    for volume in pod["spec"].get("volumes") or ():
+        if dig(volume, "emptyDir", "medium") == "Memory":
+            own = parse(str(dig(volume, "emptyDir", "sizeLimit", default="0"))).value
+            size = min(filter(None, (own, whole, node_memory)), default=0)
+            if size:
+                found.append((memory / "volumes" / str(volume["name"]), size))
+    return tuple(found)
 
 
 def container_of(pod: Obj, name: str) -> Obj:

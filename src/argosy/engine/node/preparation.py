@@ -26,6 +26,7 @@ from argosy.errors import ArgosyError
 from argosy.intent import Reason
 from argosy.meta.json import Obj, encode
 from argosy.meta.objects import Key, name_of, namespace_of, uid_of
+from argosy.meta.quantity import parse
 
 RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.5, 120.0
 _RENEW_MIN_SECONDS = 10.0
@@ -108,7 +109,9 @@ class Preparation:
 
     def sandbox(self) -> PodSpec:
         """The pod as the runtime knows it."""
-        return launch.pod_spec(self.pod, self.address, self.directory, self.memory)
+        amounts = self._shared.allocatable(str(self.pod["spec"].get("nodeName")))
+        node_memory = parse(amounts.get("memory", "0")).value
+        return launch.pod_spec(self.pod, self.address, self.directory, self.memory, node_memory)
 
     def sources(self) -> Sources:
         """What environments and projected files are made from."""

@@ -31,15 +31,13 @@ _RESTART_FIRST_SECONDS, _RESTART_LAST_SECONDS = 0.05, 10.0
 class Sandbox:
     """What a holder needs to know to have a pod's sandbox; `pid` is of one of its shims, 0 when nothing of it runs."""
 
-    hostname: str
-    address: str
+    order: Obj
+    """How it is made."""
     pid: int = 0
 
     def request(self, uid: str) -> Obj:
         """Take the sandbox over from the shim, or make it (nothing happens if the holder has it)."""
-        if self.pid:
-            return {"op": "rejoin", "uid": uid, "pid": self.pid}
-        return {"op": "pod", "uid": uid, "hostname": self.hostname, "address": self.address}
+        return {"op": "rejoin", "uid": uid, "pid": self.pid} if self.pid else self.order
 
 
 class Keeper:

@@ -28,6 +28,7 @@ from argosy.engine.node.runtime.keeper import Keeper, Sandbox
 from argosy.engine.node.runtime.network import HolderNetwork, HostNetwork
 from argosy.engine.node.runtime.spec import ContainerSpec, ExecResult, Exit, Level, PodSpec, Run, Usage
 from argosy.errors import NotFound
+from argosy.meta.json import Obj
 
 KILL_SECONDS = 2.0
 """How long a killed command's shim may take to write down its end before it is killed too."""
@@ -47,6 +48,20 @@ class PodRecord(msgspec.Struct):
     address: str
     host_network: bool = False
     share_processes: bool = False
+    tmpfs: list[tuple[str, int]] = []
+    """Volumes in memory, and their bytes."""
+    sysctls: list[tuple[str, str]] = []
+
+    def order(self) -> Obj:
+        """How the holder is to make it."""
+        return {
+            "op": "pod",
+            "uid": self.uid,
+            "hostname": self.hostname,
+            "address": self.address,
+            "tmpfs": self.tmpfs,
+            "sysctls": self.sysctls,
+        }
 
 
 class LocalRuntime:
@@ -124,12 +139,21 @@ class LocalRuntime:
         """Make the sandbox. Raises HolderRefused with the kernel's reason."""
         orders.runtime_directory(spec).mkdir(parents=True, exist_ok=True, mode=0o700)
         shares = spec.share_processes and self.level is not Level.L0
-        record = PodRecord(spec.uid, str(spec.directory), spec.hostname, spec.address, spec.host_network, shares)
+        record = PodRecord(
+            spec.uid,
+            str(spec.directory),
+            spec.hostname,
+            spec.address,
+            spec.host_network,
+            shares,
+            [(str(path), size) for path, size in spec.memory_volumes],
+            list(spec.sysctls),
+        )
         path = self._index / f"{spec.uid}.json"
         path.write_bytes(msgspec.json.encode(record))  # first: whoever comes after a crash must know what to remove
         self._pods[spec.uid] = record
         keeper = self._keeper(record)
-        await keeper.ask({"op": "pod", "uid": spec.uid, "hostname": spec.hostname, "address": spec.address})
+        await keeper.ask(record.order())
         if shares:
             await self._pauses.get(keeper, spec.uid, orders.runtime_directory(spec))
 
@@ -143,7 +167,8 @@ class LocalRuntime:
         self._leaving.add(uid)
         await pauses.end(Path(record.directory) / "runtime")
         with contextlib.suppress(HolderGone):
-            await self._keeper(record).connection.ask({"op": "unpod", "uid": uid})
+            request = {"op": "unpod", "uid": uid, "tmpfs": [path for path, _ in record.tmpfs]}
+            await self._keeper(record).connection.ask(request)
         for followed in mine:
             await self._cleaner.settled(followed.state.id)
         await asyncio.to_thread(remove_tree, Path(record.directory) / "runtime")
@@ -351,7 +376,7 @@ class LocalRuntime:
     def _sandboxes(self, keeper: Keeper) -> dict[str, Sandbox]:
         pids = {followed.state.pod: followed.state.pid for followed in self._runs.values() if followed.alive}
         return {
-            uid: Sandbox(record.hostname, record.address, pids.get(uid, 0))
+            uid: Sandbox(record.order(), pids.get(uid, 0))
             for uid, record in self._pods.items()
             if self._keeper(record) is keeper and uid not in self._leaving
         }

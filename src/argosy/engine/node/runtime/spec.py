@@ -70,6 +70,10 @@ class PodSpec:
     """Its containers see each other's processes (L1, L2): one pid namespace, of which none of them is the first."""
     host_processes: bool = False
     """They see, and are among, the host's."""
+    memory_volumes: tuple[tuple[Path, int], ...] = ()
+    """Directories that are a file system in memory of that many bytes (L1, L2)."""
+    sysctls: tuple[tuple[str, str], ...] = ()
+    """Kernel parameters of its own namespaces, `net.core.somaxconn` and the value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from argosy.engine.node.runtime.holder import (
     processes,
     rootfs,
     rules,
+    sandbox,
     seccomp,
     syscalls,
     wire,
@@ -143,10 +144,13 @@ class Holder:
             return False
         if operation == "pod":
             if request["uid"] not in self.pods:
-                self.pods[request["uid"]] = self._make_pod(request["hostname"], request["address"])
+                made = self.pods[request["uid"]] = self._make_pod(request)
+                if made:
+                    sandbox.mount_volumes(request["tmpfs"])
         elif operation == "unpod":
             for fd in self.pods.pop(request["uid"], ()):
                 os.close(fd)
+            sandbox.unmount_volumes(request.get("tmpfs", ()))
         elif operation == "rejoin":
             self._rejoin(request["uid"], request["pid"])
         elif operation == "address" and self.routing:
@@ -188,7 +192,7 @@ class Holder:
                 flows.forget(request, line)
             enter.socket_in(namespaces, request, line)
 
-    def _make_pod(self, hostname: str, address: str) -> list[int]:
+    def _make_pod(self, request: Request) -> list[int]:
         """Open a pod's namespaces by stepping into new ones and back again."""
         if self.level == "L0":
             return []
@@ -199,10 +203,11 @@ class Holder:
         syscalls.unshare(flags)
         try:
             made = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind, _ in self.kinds]
-            socket.sethostname(hostname[:64])
+            socket.sethostname(request["hostname"][:64])
             if self.routing:
-                _open_ports()
-                netlink.join_pod(self.routing, self.own[0], address)
+                sandbox.open_ports()
+                netlink.join_pod(self.routing, self.own[0], request["address"])
+            sandbox.set_parameters(request["sysctls"])
         except BaseException:
             for fd in made:
                 os.close(fd)
@@ -256,24 +261,9 @@ def bring_up_network() -> netlink.Netlink:
     """Make the network namespace that this process has just entered the cluster's."""
     routing = netlink.Netlink()
     routing.send(netlink.link_up(1), netlink.address(1, socket.inet_aton(netlink.GATEWAY)))
-    _open_ports()
+    sandbox.open_ports()
     confine.write_text("/proc/sys/net/ipv4/ip_forward", "1")
     return routing
-
-
-def _open_ports() -> None:
-    """In a network namespace of its own every port is free to take, and ping needs no privilege."""
-    for name, value in (
-        ("ipv4/ip_unprivileged_port_start", "0"),
-        ("ipv4/ping_group_range", "0 0"),
-        ("ipv4/ping_group_range", "0 65535"),  # refused where only one group exists
-        ("ipv6/conf/default/disable_ipv6", "1"),
-        ("ipv4/icmp_ratelimit", "0"),  # who is refused by a policy is told so, every time
-    ):
-        try:
-            confine.write_text(f"/proc/sys/net/{name}", value)
-        except OSError:
-            pass
 
 
 def former_namespaces(paths: str) -> list[int]:
