@@ -194,6 +194,32 @@ def test_node_ports_and_load_balancers_are_on_the_host():
     with_network(check)
 
 
+def test_a_load_balancer_lets_in_whom_it_is_for():
+    async def check(client, network):
+        async with answering("a") as port:
+            outside = free_port()
+            spec = {"type": "LoadBalancer", "ports": [{"port": outside}]}
+            svc = service(**spec, loadBalancerSourceRanges=["192.0.2.0/24"])
+            ip = await makes(client, svc, [slice_of("web", [endpoint("127.0.0.1")], {"": port})])
+            await until(lambda: accepts(ip, outside))
+            await until(lambda: accepts("127.0.0.1", outside))
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError, AssertionError)):
+                assert await ask("127.0.0.1", outside)
+            made = thaw(await client.get(SERVICE, "web", "default"))
+            made["spec"]["loadBalancerSourceRanges"] = ["127.0.0.0/8"]
+            await client.update(SERVICE, made)
+
+            async def let_in():
+                try:
+                    return await ask("127.0.0.1", outside) == b"a:hello"
+                except ConnectionError:
+                    return False
+
+            await until(let_in)
+
+    with_network(check)
+
+
 def test_a_port_that_is_taken_is_told_and_had_when_it_is_free():
     async def check(client, network):
         async with answering("a") as a:

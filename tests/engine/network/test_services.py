@@ -46,6 +46,19 @@ def test_node_ports_and_load_balancers_listen_on_the_host():
     ]
 
 
+def test_whom_a_load_balancer_is_for():
+    port = {"port": 80, "nodePort": 30080}
+    ranges = ["10.0.0.0/8", " 127.0.0.1/32"]
+    svc = service(clusterIP="10.96.0.5", type="LoadBalancer", ports=[port], loadBalancerSourceRanges=ranges)
+    cluster, node, balancer = frontends(svc, [])
+    assert all(each.lets_in("192.0.2.1") for each in (cluster, node))
+    assert balancer.lets_in("127.0.0.1")
+    assert balancer.lets_in("10.1.2.3")
+    assert not balancer.lets_in("192.0.2.1")
+    svc["spec"]["loadBalancerSourceRanges"] = ["fd00::/8"]
+    assert not frontends(svc, [])[2].lets_in("127.0.0.1")
+
+
 def test_affinity():
     svc = service(clusterIP="10.96.0.5", sessionAffinity="ClientIP")
     assert frontends(svc, [])[0].affinity_seconds == 10800

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,10 @@ from argosy.meta.objects import Key
 
 from .agent_world import node_over
 
+ECHO = (
+    "import os, socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((os.environ['POD_IP'], 5300)); print('up', flush=True)\n"
+    "while True: data, who = s.recvfrom(999); s.sendto(b'echo ' + data, who)"
+)
 SERVER = (
     "import os, socket; s = socket.create_server((os.environ['POD_IP'], 8000)); print('up', flush=True)\n"
     "while True: c, _ = s.accept(); c.sendall(b'hello'); c.close()"
@@ -71,3 +76,24 @@ def test_a_port_of_the_machine_leads_to_the_pod(home):
                 await asyncio.open_connection("127.0.0.1", port)
 
     asyncio.run(scenario())
+
+
+def test_a_port_for_datagrams(home):
+    async def scenario():
+        async with node_over(home, open_runtime(home, best_level()[0]), SystemClock()) as world:
+            port, loop = free_port(), asyncio.get_running_loop()
+            ports = [{"containerPort": 5300, "hostPort": port, "protocol": "UDP"}]
+            container = {"name": "c", "image": "argosy/runtime", "command": ["python", "-c", ECHO], "ports": ports}
+            await world.create("p", containers=[container])
+            await world.phase("p", "Running")
+            with socket.socket(type=socket.SOCK_DGRAM) as asker:
+                asker.setblocking(False)
+                asker.connect(("127.0.0.1", port))
+                answer = b""
+                while not answer:  # it may not listen yet, and a datagram is then lost
+                    with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                        asker.send(b"hi")
+                        answer = await asyncio.wait_for(loop.sock_recv(asker, 99), 0.5)
+            assert answer == b"echo hi"
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

@@ -11,6 +11,7 @@ import pytest
 from argosy.clock import SystemClock
 from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.probe import best_level, open_runtime
+from argosy.engine.node.runtime.spec import Level
 from argosy.engine.node.state import Evicted
 from argosy.engine.node.storage import Written, excess, limits_of, measure
 from argosy.meta.conditions import find
@@ -80,10 +81,11 @@ def home():
         remove_memory(Path(directory))
 
 
-@pytest.mark.parametrize("medium", ["", "Memory"])
-def test_a_pod_that_fills_its_volume_is_evicted(home, medium):
+# Where it can be bounded nobody has to be evicted: what lies in memory at L1 and L2 is full when it is full.
+@pytest.mark.parametrize(("medium", "level"), [("", best_level()[0]), ("Memory", Level.L0)])
+def test_a_pod_that_fills_its_volume_is_evicted(home, medium, level):
     async def scenario():
-        async with node_over(home, open_runtime(home, best_level()[0]), SystemClock()) as world:
+        async with node_over(home, open_runtime(home, level), SystemClock()) as world:
             script = "dd if=/dev/zero of=/data/x bs=1M count=4; sleep 600"
             container = {"name": "c", "image": "busybox", "command": ["sh", "-c", script]}
             container["volumeMounts"] = [{"name": "v", "mountPath": "/data"}]
@@ -92,5 +94,21 @@ def test_a_pod_that_fills_its_volume_is_evicted(home, medium):
             found = await world.phase("p", "Failed")
             assert found["status"]["reason"] == "Evicted"
             assert 'EmptyDir volume "v"' in found["status"]["message"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(best_level()[0] is Level.L0, reason="nothing can be mounted here")
+def test_a_volume_in_memory_takes_what_it_may_and_no_more(home):
+    async def scenario():
+        async with node_over(home, open_runtime(home, best_level()[0]), SystemClock()) as world:
+            script = "dd if=/dev/zero of=/data/x bs=1M count=4 2>/dev/null; exit $(stat -c %s /data/x | cut -c1-2)"
+            container = {"name": "c", "image": "busybox", "command": ["sh", "-c", script]}
+            container["volumeMounts"] = [{"name": "v", "mountPath": "/data"}]
+            volumes = [{"name": "v", "emptyDir": {"sizeLimit": "1Mi", "medium": "Memory"}}]
+            await world.create("p", containers=[container], volumes=volumes, restartPolicy="Never")
+            found = await world.phase("p", "Failed")
+            (status,) = found["status"]["containerStatuses"]
+            assert status["state"]["terminated"]["exitCode"] == 10  # of 1048576 bytes
 
     asyncio.run(scenario())

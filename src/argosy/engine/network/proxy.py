@@ -48,6 +48,7 @@ class TcpPort:
         self._open_listener = open_listener
         self._balancer = Balancer()
         self._upstream = open_upstream
+        self._lets_in: Callable[[str], bool] = lambda client: True
         self._held: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,6 +56,7 @@ class TcpPort:
     async def update(self, frontend: Frontend) -> None:
         """From now on these backends answer. Raises OSError when the port cannot be had."""
         self._balancer.update(frontend.backends, frontend.affinity_seconds)
+        self._lets_in = frontend.lets_in
         if frontend.backends and self._server is None:
             held = self._held or bind(self._listen, self._open_listener, socket.SOCK_STREAM)
             self._held = None
@@ -91,6 +93,9 @@ class TcpPort:
     async def _connect(self, downstream: Downstream) -> None:
         loop = asyncio.get_running_loop()
         client = downstream.client()
+        if client and not self._lets_in(client):
+            downstream.abort()
+            return
         for backend in self._balancer.candidates(client, loop.time()):
             try:
                 upstream = self._upstream(backend.address, socket.SOCK_STREAM)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import NamedTuple
 
 from argosy.meta.json import Obj, dig
@@ -15,6 +16,7 @@ from argosy.meta.objects import Key, labels_of, namespace_of
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 _AFFINITY_SECONDS = 10_800
+_NOBODY = IPv4Network("255.255.255.255/32")
 
 
 class Place(StrEnum):
@@ -51,6 +53,12 @@ class Frontend:
     backends: tuple[Backend, ...]
     affinity_seconds: int = 0
     """How long a client stays with the backend it had; 0: no affinity."""
+    sources: tuple[IPv4Network, ...] = ()
+    """The only clients that are let in; empty: everybody."""
+
+    def lets_in(self, client: str) -> bool:
+        """Whether a client's address is one of those."""
+        return not self.sources or any(ip_address(client) in each for each in self.sources)
 
 
 def service_of(slice: Obj) -> Key:
@@ -76,11 +84,13 @@ def frontends(service: Obj, slices: Sequence[Obj], host_address: str = "127.0.0.
     affinity = 0
     if spec.get("sessionAffinity") == "ClientIP":
         affinity = dig(spec, "sessionAffinityConfig", "clientIP", "timeoutSeconds", default=_AFFINITY_SECONDS)
+    sources = _source_ranges(spec)
     found: dict[Listen, Frontend] = {}
     for port in spec.get("ports") or ():
         answering = backends(service, slices, port.get("name") or "")
         for listen in _listens(spec, port, host_address):
-            found.setdefault(listen, Frontend(listen, answering, affinity))
+            outside = listen.place is Place.HOST and listen.port != port.get("nodePort")
+            found.setdefault(listen, Frontend(listen, answering, affinity, sources if outside else ()))
     return tuple(found.values())
 
 
@@ -128,6 +138,13 @@ def why_nobody_answers(service: Obj, slices: Iterable[Obj]) -> str:
         wanted = ",".join(f"{k}={v}" for k, v in selector.items())
         return f"no pod of Service {name} is there; see: kubectl -n {namespace_of(service)} get pods -l {wanted}"
     return f"Service {name} has no selector and no EndpointSlice; give it one of them"
+
+
+def _source_ranges(spec: Obj) -> tuple[IPv4Network, ...]:
+    """Whom a load balancer is for. The API has checked them; those of IPv6 mean nobody here."""
+    ranges = [ip_network(str(each).strip(), strict=False) for each in spec.get("loadBalancerSourceRanges") or ()]
+    mine = tuple(each for each in ranges if isinstance(each, IPv4Network))
+    return mine or ((_NOBODY,) if ranges else ())
 
 
 def _listens(spec: Obj, port: Obj, host_address: str) -> Iterator[Listen]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import cast
 
 from argosy.engine.network.balance import Balancer
@@ -22,14 +23,16 @@ class UdpPort(asyncio.DatagramProtocol):
         self._open_listener = open_listener
         self._upstream = open_upstream
         self._balancer = Balancer()
+        self._lets_in: Callable[[str], bool] = lambda client: True
         self._transport: asyncio.DatagramTransport | None = None
         self._flows: dict[tuple[str, int], _Flow] = {}
 
     async def update(self, frontend: Frontend) -> None:
         """From now on these backends answer. Raises OSError when the port cannot be had."""
         self._balancer.update(frontend.backends, frontend.affinity_seconds)
+        self._lets_in = frontend.lets_in
         for client, flow in list(self._flows.items()):
-            if flow.backend not in frontend.backends:
+            if flow.backend not in frontend.backends or not frontend.lets_in(client[0]):
                 self._drop(client)
         if self._transport is None:
             held = bind(self._listen, self._open_listener, socket.SOCK_DGRAM)
@@ -63,7 +66,7 @@ class UdpPort(asyncio.DatagramProtocol):
 
     def _open(self, client: tuple[str, int]) -> _Flow | None:
         now = asyncio.get_running_loop().time()
-        candidates = self._balancer.candidates(client[0], now)
+        candidates = self._balancer.candidates(client[0], now) if self._lets_in(client[0]) else []
         if not candidates:
             return None
         if len(self._flows) >= _FLOWS_MAX:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from argosy.engine.network.proxy import TcpPort
 from argosy.engine.network.services import Backend, Frontend, Listen, Place
+from argosy.engine.network.udp import UdpPort
 from argosy.engine.node.runtime.spec import Level, Network
 from argosy.meta.json import Obj
 
@@ -30,19 +31,20 @@ class HostPorts:
     """Those of one pod."""
 
     def __init__(self) -> None:
-        self._open: list[TcpPort] = []
+        self._open: list[TcpPort | UdpPort] = []
 
     async def open(self, pod: Obj, address: str, network: Network, host_address: str) -> list[str]:
         """Listen on this machine for a pod that has this address; what could not be done, a sentence each."""
         self.close()
         problems = []
         for listen, port in wanted(pod, host_address):
-            if listen.protocol != "TCP":
-                problems.append(f"hostPort {listen}: only TCP is forwarded; use a Service of type NodePort")
+            if listen.protocol not in {"TCP", "UDP"}:
+                problems.append(f"hostPort {listen}: only TCP and UDP are forwarded; use one of them")
                 continue
             if network.level is not Level.L2 and listen.port == port:
                 continue  # pods have the machine's own ports there: whoever listens on all addresses is reached already
-            forward = TcpPort(listen, socket.socket, lambda _, kind: network.socket(socket.AF_INET, kind))
+            proxy = UdpPort if listen.protocol == "UDP" else TcpPort
+            forward = proxy(listen, socket.socket, lambda _, kind: network.socket(socket.AF_INET, kind))
             try:
                 await forward.update(Frontend(listen, (Backend(address, port),)))
             except OSError as error:
