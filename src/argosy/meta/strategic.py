@@ -6,11 +6,11 @@ have no merge keys and take other patches. Nothing given is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from argosy.meta.causes import go_value
-from argosy.meta.json import Obj, thaw
+from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.schema import (
     BOOLEAN,
     BYTES,
@@ -58,7 +58,8 @@ def _map(original: Obj, patch: Obj, schema: Schema | None) -> Obj:
             name = key.removeprefix(_DELETE_FROM)
             kept = original.get(name)
             if isinstance(kept, list) and isinstance(value, list):
-                original[name] = [item for item in kept if item not in value]
+                gone = _places(value)
+                original[name] = [item for item in kept if _mark(item) not in gone]
         elif value is None:
             original.pop(key, None)
         elif key not in original or type(original[key]) is not type(value):
@@ -102,12 +103,13 @@ def _retain_keys(original: Obj, patch: Obj) -> None:
         return
     if not isinstance(retained, list):
         raise StrategicError(f"invalid patch format of {_RETAIN}: expected list")
-    missing = [key for key, value in patch.items() if value is not None and key not in retained and key[:1] != "$"]
+    stay = _places(retained)
+    missing = [key for key, value in patch.items() if value is not None and key not in stay and key[:1] != "$"]
     if missing:
         raise StrategicError(
             f"{go_value(sorted(missing))} are not present in {_RETAIN} list of the patch: {go_value(retained)}"
         )
-    for key in [key for key in original if key not in retained]:
+    for key in [key for key in original if key not in stay]:
         del original[key]
 
 
@@ -158,13 +160,14 @@ def _check_order(change: list[Any], order: list[Any], identify: Callable[[Any], 
     for item in change:
         if isinstance(item, dict) and item.get(_DIRECTIVE) in ("delete", "replace"):
             continue
-        try:
-            at = wanted.index(identify(item), at)
-        except ValueError:
+        identity = identify(item)
+        while at < len(wanted) and wanted[at] != identity:
+            at += 1
+        if at == len(wanted):
             raise StrategicError(
                 f"The order in patch list:\n{go_value(change)}\n doesn't match {directive.split('/', maxsplit=1)[0]} list:\n"
                 f"{go_value(order)}\n"
-            ) from None
+            )
 
 
 def _identity(merge_key: str) -> Callable[[Any], Any]:
@@ -181,7 +184,8 @@ def _identity(merge_key: str) -> Callable[[Any], Any]:
 
 def _list(original: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     if not any(isinstance(item, dict) for item in [*original, *patch]):
-        merged = [*original, *(item for item in patch if item not in original)]
+        there = _places(original)
+        merged = [*original, *(item for item in patch if _mark(item) not in there)]
         return _arrange(_unique(merged), patch, original, lambda item: item)
     if not schema.merge_key:
         raise StrategicError(f"cannot merge lists without merge key for {schema!r}")
@@ -190,9 +194,9 @@ def _list(original: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     if replaced:
         return [_without_directives(item) for item in changes]
     merged = list(kept)
-    places = {identify(item): index for index, item in enumerate(merged)}
+    places = {_mark(identify(item)): index for index, item in enumerate(merged)}
     for item in changes:
-        identity = identify(item)
+        identity = _mark(identify(item))
         if identity in places:
             merged[places[identity]] = _map(merged[places[identity]], item, schema.items)
         else:
@@ -201,19 +205,32 @@ def _list(original: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     return _arrange(merged, changes, original, identify)
 
 
+def _mark(identity: Any) -> Any:
+    """What tells an identity in a set: lists of tens of thousands are looked through once, not once for each item."""
+    return encode(identity) if isinstance(identity, dict | list) else identity
+
+
+def _places(identities: Iterable[Any]) -> dict[Any, int]:
+    """Where each identity stands first."""
+    places: dict[Any, int] = {}
+    for index, identity in enumerate(identities):
+        places.setdefault(_mark(identity), index)
+    return places
+
+
 def _unique(items: list[Any]) -> list[Any]:
-    result: list[Any] = []
+    first: dict[Any, Any] = {}
     for item in items:
-        if item not in result:
-            result.append(item)
-    return result
+        first.setdefault(_mark(item), item)
+    return list(first.values())
 
 
 def _specials(
     original: list[Any], patch: list[Any], identify: Callable[[Any], Any]
 ) -> tuple[list[Any], list[Any], bool]:
     """Carry out `$patch` in items; returns what is left of the original, the plain items, and whether all is replaced."""
-    kept, changes, replaced = list(original), [], False
+    gone: set[Any] = set()
+    changes, replaced = [], False
     for item in patch:
         if not isinstance(item, dict):
             raise StrategicError("expected all elements of a list to be of the same type")
@@ -221,14 +238,14 @@ def _specials(
         if directive is None:
             changes.append(item)
         elif directive == "delete":
-            gone = identify(item)
-            kept = [each for each in kept if identify(each) != gone]
+            gone.add(_mark(identify(item)))
         elif directive == "replace":
             replaced = True
         elif directive == "merge":
             raise StrategicError("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(item)
+    kept = [each for each in original if _mark(identify(each)) not in gone] if gone else list(original)
     return kept, changes, replaced
 
 
@@ -236,16 +253,21 @@ def _arrange(
     merged: list[Any], order: Sequence[Any], before: Sequence[Any], identify: Callable[[Any], Any]
 ) -> list[Any]:
     """The merged list in the patch's order; what only the server had keeps its place relative to what both had."""
-    wanted = [identify(item) for item in order]
-    former = [identify(item) for item in before]
-    ours = sorted((item for item in merged if identify(item) in wanted), key=lambda item: wanted.index(identify(item)))
-    theirs = [item for item in merged if identify(item) not in wanted]
-    theirs.sort(key=lambda item: former.index(identify(item)) if identify(item) in former else len(former))
+    wanted = _places(map(identify, order))
+    former = _places(map(identify, before))
+    last = len(before)
+
+    def mark(item: Any) -> Any:
+        return _mark(identify(item))
+
+    ours = sorted((item for item in merged if mark(item) in wanted), key=lambda item: wanted[mark(item)])
+    theirs = [item for item in merged if mark(item) not in wanted]
+    theirs.sort(key=lambda item: former.get(mark(item), last))
     result: list[Any] = []
     left, right = 0, 0
     while left < len(theirs) and right < len(ours):
-        a, b = identify(theirs[left]), identify(ours[right])
-        if a in former and b in former and former.index(a) < former.index(b):
+        a, b = mark(theirs[left]), mark(ours[right])
+        if a in former and b in former and former[a] < former[b]:
             result.append(theirs[left])
             left += 1
         else:
