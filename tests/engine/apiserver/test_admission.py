@@ -7,6 +7,8 @@ from argosy.errors import ApiError, Forbidden, Invalid
 from argosy.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    INGRESS,
+    INGRESS_CLASS,
     LIMIT_RANGE,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
@@ -287,5 +289,26 @@ def test_a_claim_grows_only_where_it_may():
         await world.client.create(STORAGE_CLASS, storage)
         made = await world.client.patch(PERSISTENT_VOLUME_CLAIM, key, larger)
         assert made["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+    with_world(check)
+
+
+def test_an_ingress_gets_the_default_class():
+    async def check(world):
+        backend = {"service": {"name": "web", "port": {"number": 80}}}
+        made = await world.client.create(
+            INGRESS, {"metadata": {"name": "a", "namespace": "default"}, "spec": {"defaultBackend": backend}}
+        )
+        assert "ingressClassName" not in made["spec"]
+        marked = {"ingressclass.kubernetes.io/is-default-class": "true"}
+        for name, annotations in (("usual", marked), ("other", {})):
+            meta = {"name": name, "annotations": annotations}
+            await world.client.create(INGRESS_CLASS, {"metadata": meta, "spec": {"controller": "example.org/x"}})
+        for name, cls, wanted in (("b", None, "usual"), ("c", "other", "other")):
+            spec = {"defaultBackend": backend, **({"ingressClassName": cls} if cls else {})}
+            made = await world.client.create(
+                INGRESS, {"metadata": {"name": name, "namespace": "default"}, "spec": spec}
+            )
+            assert made["spec"]["ingressClassName"] == wanted
 
     with_world(check)

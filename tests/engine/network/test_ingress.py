@@ -1,6 +1,8 @@
 import pytest
 
 from argosy.engine.network.ingress import Router
+from argosy.engine.network.ingress_annotations import ignored, manner_of
+from argosy.engine.network.ingress_classes import CONTROLLER, served
 
 OURS = frozenset({"argosy"})
 
@@ -93,3 +95,47 @@ def test_rules_without_paths_and_backends_without_services_are_ignored():
         },
     }
     assert Router([broken], OURS).routes == []
+
+
+NGINX = "nginx.ingress.kubernetes.io/"
+
+
+def annotated(rules, **annotations):
+    made = ingress("main", rules)
+    made["metadata"]["annotations"] = {NGINX + name.replace("_", "-"): value for name, value in annotations.items()}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("path", "rewrite", "asked", "wanted"),
+    [
+        ("/app(/|$)(.*)", "/$2", "/app/api/v1", "/api/v1"),
+        ("/app(/|$)(.*)", "/$2", "/app", "/"),
+        ("/app(/|$)(.*)", "/$2", "/application", None),
+        ("/app(/|$)(.*)", "/$2", "/APP/x", "/x"),
+        ("/old", "/new", "/old/x", "/new"),
+        ("/x(.*)", "$1", "/xy", "/y"),
+        ("/x(.*)", "/a$7", "/xy", "/a"),
+        ("/bad(", "/x", "/bad(", "/bad("),
+    ],
+)
+def test_paths_are_rewritten(path, rewrite, asked, wanted):
+    router = Router([annotated({"a.test": [(path, "ImplementationSpecific", "web")]}, rewrite_target=rewrite)], OURS)
+    found = router.way("a.test", asked)
+    assert (found[1] if found else None) == wanted
+
+
+def test_annotations():
+    assert manner_of(annotated({}, proxy_body_size="8m")).body_max == 8 << 20
+    assert manner_of(annotated({}, proxy_body_size="0")).body_max is None
+    assert manner_of(annotated({}, use_regex="true")).regex
+    odd = annotated({}, proxy_body_size="much", proxy_read_timeout="3600", auth_url="http://x")
+    assert ignored(odd) == [f"{NGINX}auth-url", f"{NGINX}proxy-body-size (write 8m, 512k or 0)"]
+
+
+def test_classes_of_our_controller_are_served():
+    classes = [
+        {"metadata": {"name": "nginx"}, "spec": {"controller": CONTROLLER}},
+        {"metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}},
+    ]
+    assert served(OURS, classes) == {"argosy", "nginx"}

@@ -11,7 +11,7 @@ from argosy.clock import SystemClock
 from argosy.engine.network import NetworkSettings
 from argosy.engine.network import run as run_network
 from argosy.engine.node.runtime.spec import Level
-from argosy.kinds import ENDPOINT_SLICE, INGRESS, SERVICE
+from argosy.kinds import ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, SERVICE
 from argosy.meta.objects import Key
 
 
@@ -257,5 +257,37 @@ def test_ingresses_say_where_they_are_served_and_foreign_classes_are_left_alone(
         assert await address("foreign") is None
         async with session.get("/", headers={"host": "foreign.test"}) as answer:
             assert answer.status == 404
+
+    with_ingress(check)
+
+
+def test_annotations_and_classes_that_ordinary_manifests_carry():
+    async def check(client, session, upstream):
+        made = ingress("annotated", host="nginx.test", path="/app(/|$)(.*)", ingressClassName="nginx")
+        made["spec"]["rules"][0]["http"]["paths"][0]["pathType"] = "ImplementationSpecific"
+        nginx = "nginx.ingress.kubernetes.io/"
+        made["metadata"]["annotations"] = {f"{nginx}rewrite-target": "/$2", f"{nginx}proxy-body-size": "1k"}
+        await client.create(INGRESS, made)
+        controlled = {"metadata": {"name": "nginx"}, "spec": {"controller": "argosy.dev/ingress"}}
+        await client.create(INGRESS_CLASS, controlled)
+        headers = {"host": "nginx.test"}
+
+        async def serves():
+            async with session.get("/app/x/y?q=1", headers=headers) as answer:
+                return answer.status == 200 and (await answer.json())["path"] == "/x/y?q=1"
+
+        await until(serves)
+        async with session.post("/app/upload", data=b"q" * 1024, headers=headers) as answer:
+            assert (await answer.json())["bytes"] == 1024
+        async with session.post("/app/upload", data=b"q" * 1025, headers=headers) as answer:
+            assert answer.status == 413
+            assert "proxy-body-size" in await answer.text()
+
+        async def pieces():
+            for _ in range(10):
+                yield b"q" * 500
+
+        async with session.post("/app/upload", data=pieces(), headers=headers) as answer:
+            assert answer.status == 413
 
     with_ingress(check)

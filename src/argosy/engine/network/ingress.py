@@ -7,9 +7,11 @@ back on the rules without a host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from argosy.engine.network.ingress_annotations import PLAIN, Manner, manner_of, pattern
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, annotations_of, created_of, key_of, namespace_of
 
@@ -23,19 +25,22 @@ class Target:
     service: Key
     port: int | str
     ingress: Key
+    manner: Manner = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One rule. An empty host means every host; `exact` is about the path."""
+    """One rule. An empty host means every host; `exact` and `pattern` are about the path."""
 
     host: str
     path: str
     exact: bool
     target: Target
+    pattern: re.Pattern[str] | None = None
 
     def __str__(self) -> str:
-        return f"{self.host or '*'}{self.path}{'' if self.exact else ' (prefix)'} -> {self.target.service}:{self.target.port}"
+        sort = " (regular expression)" if self.pattern else "" if self.exact else " (prefix)"
+        return f"{self.host or '*'}{self.path}{sort} -> {self.target.service}:{self.target.port}"
 
 
 class Router:
@@ -58,6 +63,11 @@ class Router:
 
     def match(self, host: str, path: str) -> Target | None:
         """Where a request goes. `host` may carry a port."""
+        found = self.way(host, path)
+        return found[0] if found is not None else None
+
+    def way(self, host: str, path: str) -> tuple[Target, str] | None:
+        """The same, with the path to ask for there."""
         name = _bare(host)
         candidates = self._hosts.get(name)
         if candidates is None and "." in name:
@@ -65,22 +75,28 @@ class Router:
         if candidates is None:
             candidates = self._hosts.get("", [])
         for route in candidates:
-            if _matches(route, path):
-                return route.target
-        return self._default
+            asked = _matches(route, path)
+            if asked:
+                return route.target, asked
+        return (self._default, path) if self._default is not None else None
 
     def _add(self, ingress: Obj) -> None:
         key, namespace = key_of(ingress), namespace_of(ingress)
-        default = _target(dig(ingress, "spec", "defaultBackend"), namespace, key)
+        manner = manner_of(ingress)
+        default = _target(
+            dig(ingress, "spec", "defaultBackend"), namespace, key, replace(manner, rewrite="", regex=False)
+        )
         if default is not None and self._default is None:
             self._default = default
         for rule in dig(ingress, "spec", "rules", default=()):
             host = str(rule.get("host") or "").lower()
             for entry in dig(rule, "http", "paths", default=()):
-                target = _target(entry.get("backend"), namespace, key)
+                target = _target(entry.get("backend"), namespace, key, manner)
                 if target is not None:
                     path = str(entry.get("path") or "/")
-                    self._hosts.setdefault(host, []).append(Route(host, path, entry.get("pathType") == "Exact", target))
+                    expression = pattern(path) if manner.regex else None
+                    exact = entry.get("pathType") == "Exact" and expression is None
+                    self._hosts.setdefault(host, []).append(Route(host, path, exact, target, expression))
 
 
 def class_of(ingress: Obj) -> str:
@@ -104,19 +120,25 @@ def tls_secrets(ingresses: Iterable[Obj], classes: frozenset[str]) -> dict[str, 
     return found
 
 
-def _target(backend: Obj | None, namespace: str, ingress: Key) -> Target | None:
+def _target(backend: Obj | None, namespace: str, ingress: Key, manner: Manner) -> Target | None:
     service = dig(backend, "service", "name")
     port = dig(backend, "service", "port", default={})
     number = port.get("number") or port.get("name")
-    return Target(Key(namespace, service), number, ingress) if service and number else None
+    return Target(Key(namespace, service), number, ingress, manner) if service and number else None
 
 
-def _matches(route: Route, path: str) -> bool:
+def _matches(route: Route, path: str) -> str:
+    """The path to ask for; empty when the rule is not about this one."""
+    if route.pattern is not None:
+        found = route.pattern.match(path)
+        if found is None:
+            return ""
+        return route.target.manner.rewritten(found) if route.target.manner.rewrite else path
     if route.exact:
-        return path == route.path
+        return path if path == route.path else ""
     prefix = route.path.rstrip("/")
     # By elements: /foo matches /foo and /foo/bar, never /foobar.
-    return not prefix or path == prefix or path.startswith(prefix + "/")
+    return path if not prefix or path == prefix or path.startswith(prefix + "/") else ""
 
 
 def _bare(host: str) -> str:

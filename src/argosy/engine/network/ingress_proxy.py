@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 import aiohttp
@@ -23,6 +24,8 @@ from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.engine.network.balance import Balancer
 from argosy.engine.network.ingress import Router, Target, class_of, is_ours
+from argosy.engine.network.ingress_annotations import PREFIX, ignored
+from argosy.engine.network.ingress_classes import CONTROLLER, served
 from argosy.engine.network.ingress_tls import Certificates, accept
 from argosy.engine.network.reach import Reach
 from argosy.engine.network.service_proxies import BY_SERVICE
@@ -48,6 +51,7 @@ _HOP_BY_HOP = frozenset(
 _OURS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that the HTTP client would add by itself."""
 _BALANCERS_MAX = 4096
+_BODY_SIZE = f"annotation {PREFIX}proxy-body-size of its Ingress"
 _HEADER_BYTES_MAX = 64 * 1024
 """Cookies and tokens of notebooks are long."""
 
@@ -58,6 +62,18 @@ class _Unroutable(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where a request goes."""
+
+    target: Target
+    path_qs: str
+    """The path to ask for, with the query."""
+    candidates: list[Backend]
+    chosen: Callable[[Backend], None]
+    """To be told who has answered."""
 
 
 class IngressProxy:
@@ -75,7 +91,8 @@ class IngressProxy:
         self._reach = Reach(network, settings.pod_cidr)
         self._ingresses = informers.of(INGRESS)
         self._services, self._slices = informers.of(SERVICE), informers.of(ENDPOINT_SLICE)
-        self._certificates = Certificates(informers, self._ingresses, settings.ingress_classes)
+        self._ingress_classes = informers.of(INGRESS_CLASS)
+        self._certificates = Certificates(informers, self._ingresses, self._served)
         self._client, self._recorder, self._settings = client, recorder, settings
         self._router: Router | None = None
         self._balancers: dict[Target, Balancer] = {}
@@ -85,7 +102,7 @@ class IngressProxy:
     async def run(self, listener: socket.socket) -> NoReturn:
         """Serve until cancelled."""
         self._port = listener.getsockname()[1]
-        stop = self._ingresses.listen(self._changed)
+        stops = [self._ingresses.listen(self._changed), self._ingress_classes.listen(self._changed)]
         server = web.Server(
             self._handle,
             handler_cancellation=True,
@@ -116,7 +133,8 @@ class IngressProxy:
                     group.create_task(accept(listener, runner.server, self._certificates), name="Ingress connections")
                     group.create_task(self._keep_status(), name="Ingress status")
         finally:
-            stop()
+            for stop in stops:
+                stop()
             self._session = None
             listener.close()
             await runner.cleanup()
@@ -126,14 +144,18 @@ class IngressProxy:
         self._router = None
         self._certificates.changed()
 
+    def _served(self) -> frozenset[str]:
+        return served(self._settings.ingress_classes, self._ingress_classes.items())
+
     # -- requests
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            target, candidates, chosen = self._route(request)
+            way = self._route(request)
+            _check_size(request, way.target.manner.body_max)
             if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
-                return await self._websocket(request, candidates)
-            return await self._forward(request, target, candidates, chosen)
+                return await self._websocket(request, way)
+            return await self._forward(request, way)
         except _Unroutable as error:
             return web.Response(status=error.status, text=f"{error}\n")
         except (ConnectionResetError, asyncio.CancelledError):
@@ -142,15 +164,16 @@ class IngressProxy:
             _log.exception("a request to %s %s failed", request.host, request.path)
             return web.Response(status=502, text="the Ingress failed on this request; see the engine's log\n")
 
-    def _route(self, request: web.BaseRequest) -> tuple[Target, list[Backend], Callable[[Backend], None]]:
+    def _route(self, request: web.BaseRequest) -> _Way:
         if self._router is None:
-            self._router = Router(self._ingresses.items(), self._settings.ingress_classes)
-        target = self._router.match(request.host, request.rel_url.raw_path)
-        if target is None:
+            self._router = Router(self._ingresses.items(), self._served())
+        found = self._router.way(request.host, request.rel_url.raw_path)
+        if found is None:
             known = "".join(f"  {route}\n" for route in self._router.routes)
             raise _Unroutable(
                 404, f"no Ingress has a rule for {request.host}{request.path}; known routes:\n{known or '  none'}"
             )
+        target, path = found
         service = self._services.get(target.service)
         if service is None:
             raise _Unroutable(
@@ -174,16 +197,13 @@ class IngressProxy:
         balancer.update(answering, affinity)
         now = asyncio.get_running_loop().time()
         client = request.remote or ""
-        return target, balancer.candidates(client, now), lambda backend: balancer.chosen(client, backend, now)
+        candidates = balancer.candidates(client, now)
+        return _Way(
+            target, _asked(path, request.rel_url), candidates, lambda backend: balancer.chosen(client, backend, now)
+        )
 
-    async def _forward(
-        self,
-        request: web.BaseRequest,
-        target: Target,
-        candidates: list[Backend],
-        chosen: Callable[[Backend], None],
-    ) -> web.StreamResponse:
-        upstream = await self._ask(request, target, candidates, chosen)
+    async def _forward(self, request: web.BaseRequest, way: _Way) -> web.StreamResponse:
+        upstream = await self._ask(request, way)
         try:
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
             response.headers.extend(_passed_on(upstream.headers))
@@ -196,7 +216,7 @@ class IngressProxy:
             await response.write_eof()
         except aiohttp.ClientError as error:
             # The status is out already: only a broken connection can say that the body is not whole.
-            _log.info("%s broke off: %s", target.service, error)
+            _log.info("%s broke off: %s", way.target.service, error)
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError(str(error)) from error
@@ -204,45 +224,41 @@ class IngressProxy:
             upstream.close()
         return response
 
-    async def _ask(
-        self,
-        request: web.BaseRequest,
-        target: Target,
-        candidates: list[Backend],
-        chosen: Callable[[Backend], None],
-    ) -> aiohttp.ClientResponse:
+    async def _ask(self, request: web.BaseRequest, way: _Way) -> aiohttp.ClientResponse:
         """The first backend that takes the request answers it."""
         assert self._session is not None, "serving"
         headers = self._forwarded(request)
-        body = request.content if request.body_exists else None
+        body = _Body(request, way.target.manner.body_max)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         trouble = ""
-        for backend in candidates:
-            url = URL(f"http://{backend.address}:{backend.port}{request.rel_url.raw_path_qs}", encoded=True)
+        for backend in way.candidates:
+            url = URL(f"http://{backend.address}:{backend.port}{way.path_qs}", encoded=True)
             try:
                 upstream = await self._session.request(
-                    request.method, url, headers=headers, data=body, allow_redirects=False, skip_auto_headers=_OURS
+                    request.method, url, headers=headers, data=body.data, allow_redirects=False, skip_auto_headers=_OURS
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 trouble = f"{backend.address}:{backend.port} does not accept connections ({error.__class__.__name__})"
                 continue
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            except (aiohttp.ClientError, OSError, TimeoutError, _Unroutable) as error:
+                if body.too_large:
+                    raise body.too_large from None
                 # It may have acted on the request: nobody else must be asked to do so again.
                 raise _Unroutable(
-                    502, f"a pod of Service {target.service} gave no answer ({error or type(error).__name__})"
+                    502, f"a pod of Service {way.target.service} gave no answer ({error or type(error).__name__})"
                 ) from None
-            chosen(backend)
+            way.chosen(backend)
             return upstream
-        raise _Unroutable(503, f"no pod of Service {target.service} accepts connections: {trouble}")
+        raise _Unroutable(503, f"no pod of Service {way.target.service} accepts connections: {trouble}")
 
-    async def _websocket(self, request: web.BaseRequest, candidates: list[Backend]) -> web.StreamResponse:
+    async def _websocket(self, request: web.BaseRequest, way: _Way) -> web.StreamResponse:
         assert self._session is not None, "serving"
         headers = self._forwarded(request)
         trouble = ""
-        for backend in candidates:
-            url = URL(f"http://{backend.address}:{backend.port}{request.rel_url.raw_path_qs}", encoded=True)
+        for backend in way.candidates:
+            url = URL(f"http://{backend.address}:{backend.port}{way.path_qs}", encoded=True)
             try:
                 return await splice_websocket(self._session, url, headers, request)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -267,6 +283,7 @@ class IngressProxy:
     async def _keep_status(self) -> NoReturn:
         """Say in every Ingress of ours where it is served."""
         await self._ingresses.synced()
+        await self._ingress_classes.synced()
         changes = self._ingresses.subscribe()
         troubles: dict[Key, Reason | None] = {}
         pending = [key_of(ingress) for ingress in self._ingresses.items()]
@@ -278,7 +295,7 @@ class IngressProxy:
                     if ingress is not None and trouble is not None and troubles.get(key) != trouble:
                         self._recorder.emit(INGRESS, ingress, trouble)
                     troubles[key] = trouble
-                    if ingress is None or not is_ours(ingress, self._settings.ingress_classes):
+                    if ingress is None or not is_ours(ingress, self._served()):
                         continue
                     served = [{"ip": self._settings.host_address, "ports": [{"port": self._port, "protocol": "TCP"}]}]
                     if dig(ingress, "status", "loadBalancer", "ingress") != served:
@@ -291,19 +308,59 @@ class IngressProxy:
 
     async def _trouble(self, ingress: Obj) -> Reason | None:
         """Why an Ingress is not served, or not as it says."""
-        if is_ours(ingress, self._settings.ingress_classes):
+        if is_ours(ingress, self._served()):
             said = await self._certificates.trouble(ingress)
-            return Reason("NoCertificate", said, warning=True) if said else None
+            if said:
+                return Reason("NoCertificate", said, warning=True)
+            unread = ", ".join(ignored(ingress))
+            message = f"these annotations have no effect here: {unread}"
+            return Reason("AnnotationIgnored", message, warning=True) if unread else None
         name = class_of(ingress)
         try:
             await self._client.get(INGRESS_CLASS, name)
         except NotFound:
-            ours = " or ".join(f'"{each}"' for each in sorted(self._settings.ingress_classes))
-            said = f'nobody serves Ingresses of class "{name}" here; leave spec.ingressClassName out, or write {ours}'
+            ours = " or ".join(f'"{each}"' for each in sorted(self._served()))
+            said = (
+                f'nobody serves Ingresses of class "{name}" here; leave spec.ingressClassName out, or write {ours}, or make '
+                f"an IngressClass {name} with spec.controller {CONTROLLER}"
+            )
             return Reason("ClassNotServed", said, warning=True)
         except (ApiError, ConnectionError):
             return None
         return None  # somebody else's
+
+
+def _asked(path: str, url: URL) -> str:
+    """The path that a pod is asked for, with the client's query."""
+    query = url.raw_query_string
+    if not query:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+def _check_size(request: web.BaseRequest, most: int | None) -> None:
+    """Refuse a body that says that it is too large. Raises _Unroutable."""
+    if most is not None and (request.content_length or 0) > most:
+        raise _Unroutable(413, f"the body has {request.content_length} bytes and may have {most} ({_BODY_SIZE})")
+
+
+class _Body:
+    """A client's body as it comes, cut off when it turns out to be too large."""
+
+    def __init__(self, request: web.BaseRequest, most: int | None) -> None:
+        self.too_large: _Unroutable | None = None
+        self.data: aiohttp.StreamReader | AsyncGenerator[bytes, None] | None = None
+        if request.body_exists:
+            self.data = request.content if most is None else self._bounded(request.content, most)
+
+    async def _bounded(self, content: aiohttp.StreamReader, most: int) -> AsyncGenerator[bytes, None]:
+        passed = 0
+        async for chunk in content.iter_any():
+            passed += len(chunk)
+            if passed > most:
+                self.too_large = _Unroutable(413, f"the body has more than {most} bytes ({_BODY_SIZE})")
+                raise self.too_large
+            yield chunk
 
 
 def _passed_on(headers: aiohttp.typedefs.LooseHeaders) -> CIMultiDict[str]:

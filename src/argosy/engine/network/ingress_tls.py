@@ -31,7 +31,7 @@ _HANDSHAKE_SECONDS = 10.0
 class Certificates:
     """The certificates of all Ingresses of ours."""
 
-    def __init__(self, informers: Informers, ingresses: Informer, classes: frozenset[str]) -> None:
+    def __init__(self, informers: Informers, ingresses: Informer, classes: Callable[[], frozenset[str]]) -> None:
         self._informers, self._ingresses, self._classes = informers, ingresses, classes
         self._secrets: Informer | None = None
         self._hosts: dict[str, Key] | None = None
@@ -50,7 +50,7 @@ class Certificates:
 
     async def trouble(self, ingress: Obj) -> str:
         """What is wrong with an Ingress's certificates, as a sentence with the next step; empty when nothing is."""
-        for host, key in tls_secrets([ingress], self._classes).items():
+        for host, key in tls_secrets([ingress], self._classes()).items():
             await self._followed().synced()
             try:
                 self._context(key)
@@ -66,7 +66,7 @@ class Certificates:
 
     def _choose(self, line: ssl.SSLSocket | ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> int | None:
         if self._hosts is None:
-            self._hosts = tls_secrets(self._ingresses.items(), self._classes)
+            self._hosts = tls_secrets(self._ingresses.items(), self._classes())
         name = (host or "").lower()
         key = self._hosts.get(name) or self._hosts.get("*." + name.partition(".")[2]) or self._hosts.get("")
         try:

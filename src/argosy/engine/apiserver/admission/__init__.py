@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from argosy.engine.apiserver.admission import (
     escalation,
+    ingresses,
     jobs,
     lifecycle,
     limits,
@@ -36,6 +37,7 @@ async def admit(call: Call, obj: Obj, old: Obj | None) -> None:
             pods.admit(call, obj)
             jobs.admit(call, obj)
             storage.admit(call, obj)
+        ingresses.admit(call, obj)
 
     complete()
     await webhooks.mutate(call, obj, old, complete)
