@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from argosy.meta.automaton import SHORT, Automaton
+
 _CLASSES = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": r"\x00-\x7F", "blank": r"\t ", "cntrl": r"\x00-\x1F\x7F",
     "digit": "0-9", "graph": "!-~", "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r"\t\n\v\f\r ",
@@ -34,9 +36,26 @@ class Unsupported(ValueError):
 def compiled(pattern: str) -> re.Pattern[str]:
     """The expression. Raises Unsupported."""
     try:
-        return re.compile(_Translation(pattern).made, re.ASCII)
+        expression = re.compile(_Translation(pattern).made, re.ASCII)
+        if pattern.count("{") > 1:
+            _automaton(expression.pattern)
+        return expression
     except (re.error, RecursionError, OverflowError) as error:
         raise Unsupported(f"`{pattern}`: {error}") from None
+
+
+def found(pattern: str, text: str) -> bool:
+    """Whether the expression is somewhere in the text, told in a time that grows with the text alone. Raises Unsupported."""
+    expression = compiled(pattern)
+    automaton = _automaton(expression.pattern) if len(text) > SHORT else None
+    if automaton is not None and automaton.backtracks(len(text)):
+        return automaton.search(text)
+    return expression.search(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _automaton(made: str) -> Automaton:
+    return Automaton(made, re.ASCII)
 
 
 class _Translation:

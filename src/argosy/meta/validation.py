@@ -205,7 +205,7 @@ def _text(raw: Obj) -> Check:
             found.append(causes.too_long(path, longest))
         if shortest is not None and len(value) < shortest:
             found.append(causes.invalid(path, value, f"{path} in body should be at least {shortest} chars long"))
-        if expression is not None and expression.search(value) is None:
+        if pattern and expression is not None and not re2.found(pattern, value):
             found.append(causes.invalid(path, value, f"{path} in body should match '{pattern}'"))
 
     return check

@@ -144,3 +144,19 @@ def test_a_key_that_is_no_single_value_is_refused():
         assert (status, "invalid map key" in decode(encode(answer))["message"]) == (400, True)
 
     with_world(check)
+
+
+def test_patterns_and_rules_that_backtrack():
+    text = {"type": "string", "maxLength": 5000, "pattern": "^(a+)+$"}
+    rule = {"type": "string", "maxLength": 5000, "x-kubernetes-validations": [{"rule": "self.matches('^(a|aa)+$')"}]}
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"text": text, "rule": rule}}}}
+
+    async def check(world):
+        await world.send("POST", CRDS, definition(schema=schema))
+        began = time.process_time()
+        for field in ("text", "rule"):
+            body = {"metadata": {"name": "x"}, "spec": {field: "a" * 4000 + "!"}}
+            assert (await world.send("POST", WIDGETS, body))[0] == 422
+        assert time.process_time() - began < SECONDS
+
+    with_world(check)

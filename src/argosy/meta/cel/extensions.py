@@ -175,12 +175,14 @@ def _extreme(name: str) -> Any:
 
 
 def _find(text: str, pattern: str) -> str:
-    match = _pattern(pattern).search(text)
+    expression = _pattern(pattern)
+    match = expression.search(text) if re2.found(pattern, text) else None
     return match.group() if match else ""
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = [match.group() for match in _pattern(pattern).finditer(text)]
+    expression = _pattern(pattern)
+    found = [match.group() for match in expression.finditer(text)] if re2.found(pattern, text) else []
     return found if limit < 0 else found[:limit]
 
 

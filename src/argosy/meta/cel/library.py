@@ -318,7 +318,7 @@ def _part(read: Callable[[datetime], int], whole: float = 0, wrap: int = 0) -> C
 
 def _matches(text: Any, pattern: Any) -> bool:
     try:
-        return re2.compiled(pattern).search(text) is not None
+        return re2.found(pattern, text)
     except re2.Unsupported as error:
         raise EvalError(f"error parsing regexp: {error}") from None
 
