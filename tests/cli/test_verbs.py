@@ -79,7 +79,7 @@ def test_status_and_down_without_an_engine(tmp_path: Path) -> None:
         (["operators", "--gateway", "here:80"], "'here:80' is no gateway; give --gateway NAMESPACE/SERVICE"),
         (["operators", "--gateway", "a/b:http"], "'a/b:http' is no gateway; give --gateway NAMESPACE/SERVICE"),
         (["apply", "-f", os.devnull], "there is no object in /dev/null"),
-        (["images", "--pull", "nowhere/image:1"], "no environment is mapped to the image nowhere/image:1"),
+        (["images", "--pull", "localhost:1/image:1"], "no environment is mapped to the image localhost:1/image:1"),
         (["serve", "pvc://m/b", "--name", "m", "--adapter", "poet"], "write for example: --adapter poet=adapters/poet"),
     ],
 )

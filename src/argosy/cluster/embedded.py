@@ -189,6 +189,7 @@ class Engine:
             api_host=self._addresses.api_service if inside else "127.0.0.1",
             api_port=443 if inside else self._ground.api_port,
             allowed=allowed_demands(),
+            asks_registries=True,
         )
         agent = NodeAgent(self._client, self._runtime, Images(self._layout.home), settings, self._clock)
 

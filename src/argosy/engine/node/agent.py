@@ -32,6 +32,7 @@ from argosy.engine.node.names import HostNames
 from argosy.engine.node.node_objects import Strength
 from argosy.engine.node.nodes import Nodes
 from argosy.engine.node.plan import plan_of
+from argosy.engine.node.pulling import ImagePuller
 from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
 from argosy.engine.node.runtime.spec import Level, Run, Runtime
@@ -226,11 +227,16 @@ class NodeAgent:
         if self._names is not None:
             self._names.touch()
 
+    def _puller(self, references: References) -> ImagePuller:
+        settings = self._settings
+        asks = settings.asks_registries
+        return ImagePuller(settings.home, self._images, self._runtime.level, references, asks_registries=asks)
+
     def _share(self, references: References, admit: Callable[[Obj, str], Awaitable[None]]) -> Shared:
         return Shared(
             client=self._client,
             runtime=self._runtime,
-            images=self._images,
+            puller=self._puller(references),
             settings=self._settings,
             clock=self._clock,
             references=references,
@@ -318,6 +324,7 @@ class NodeAgent:
             await worker.close()
         if self._shared is not None:
             await self._shared.statuses.close()
+            self._shared.puller.close()
         await self._events.close()
         self._records.close()
         await self._images.close()

@@ -8,7 +8,7 @@ gain any) is no shortfall. What runs all the same, but not as asked, is told as 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from argosy.engine.node.launch import sysctls_of
@@ -18,6 +18,8 @@ from argosy.meta.json import Obj, dig
 
 ISOLATION = "argosy.dev/isolation"
 """Label and annotation of a node: the isolation level of its pods; annotation of a pod: the level that it demands."""
+IMAGE_ITSELF = "L3"
+"""As L2, and every image is the image."""
 HOST_NETWORK, HOST_PID, HOST_IPC, PRIVILEGED = "hostNetwork", "hostPID", "hostIPC", "privileged"
 ALLOWABLE = frozenset({HOST_NETWORK, HOST_PID, HOST_IPC, PRIVILEGED})
 """Demands that whoever runs the engine may allow."""
@@ -63,9 +65,16 @@ def container_shortfalls(pod: Obj, container: Obj, able: Abilities) -> list[str]
     return list(_short(pod["spec"], container, able))
 
 
+def demands_image_itself(said: Mapping[str, str]) -> bool:
+    """Whether annotations or labels demand that images are themselves, and no environments of this machine."""
+    return said.get(ISOLATION) == IMAGE_ITSELF
+
+
 def isolation_refusal(pod: Obj, level: Level) -> tuple[str, str] | None:
     """Why this node may not run a pod: a demand for isolation that it cannot meet is refused, never run without it."""
     wanted = (pod["metadata"].get("annotations") or {}).get(ISOLATION)
+    if wanted == IMAGE_ITSELF and level is Level.L2:
+        return None  # images run as themselves at any level that has mounts; this one sets pods apart as far as it goes
     if wanted and wanted > level.value:
         message = (
             f"the pod demands isolation {wanted} by its annotation {ISOLATION} and this machine gives {level.value}; "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from argosy.engine.node.environment import Sources, environment, expand, replace_names, with_addresses
 from argosy.engine.node.etc_files import hostname_of
-from argosy.engine.node.runtime.spec import ContainerSpec, Image, Level, Limits, Mount, PodSpec
+from argosy.engine.node.runtime.spec import ContainerSpec, Image, Level, Limits, Mount, OwnRoot, PodSpec
 from argosy.engine.node.sources import Missing
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of, namespace_of, uid_of
@@ -21,6 +21,18 @@ from argosy.meta.quantity import parse
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PIDS_MAX = 4096
 """Processes and threads of a container: Kubernetes leaves it to the node, and one fork bomb must not be everybody's."""
+OWN_ROOT_CAPABILITIES = (
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "KILL",
+)
+"""What root of an image that is itself may do, as CRI-O has it: package managers and servers that change their user need it."""
 NON_ROOT_USER = 65532
 """Images have no user of their own here: a container that may not be root gets this one."""
 
@@ -119,13 +131,9 @@ def container_spec(
     if not argv:
         raise Missing(f"no command specified: the image {image.reference} has none, give the container a command")
     context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
-    user, group = context.get("runAsUser"), context.get("runAsGroup")
-    if context.get("runAsNonRoot"):
-        if user == 0:
-            raise Missing(
-                f"container's runAsUser breaks non-root policy (pod: {name_of(pod)}, container: {container['name']})"
-            )
-        user = NON_ROOT_USER if user is None else user
+    who = _own_user(pod, container, context, image.own) if image.own else _user(pod, container, context)
+    if image.own and who.home and "HOME" not in env:
+        env = {**env, "HOME": who.home}
     return ContainerSpec(
         pod=sandbox,
         name=str(container["name"]),
@@ -136,16 +144,69 @@ def container_spec(
         log_path=log_path(sandbox.directory, str(container["name"]), attempt),
         read_only_paths=image.read_only_paths,
         limits=_limits(container),
-        run_as_user=None if user is None else int(user),
-        run_as_group=None if group is None else int(group),
-        groups=groups_of(pod),
+        own_root=image.own.path if image.own else None,
+        run_as_user=who.uid,
+        run_as_group=who.gid,
+        groups=tuple(dict.fromkeys((*who.groups, *groups_of(pod)))),
         read_only_root=bool(context.get("readOnlyRootFilesystem")),
-        add_capabilities=tuple(str(c) for c in dig(context, "capabilities", "add", default=())),
+        add_capabilities=_capabilities(context, as_root=bool(image.own) and not who.uid),
         tty=bool(container.get("tty")),
         stdin=bool(container.get("stdin")),
         joins=str(container.get("targetContainerName") or ""),
         termination_message_path=str(container.get("terminationMessagePath") or "/dev/termination-log"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    uid: int | None
+    gid: int | None
+    groups: tuple[int, ...] = ()
+    home: str = ""
+
+
+def _user(pod: Obj, container: Obj, context: Obj) -> _Who:
+    """Whom a container of an environment runs as, which has no users of its own."""
+    user, group = context.get("runAsUser"), context.get("runAsGroup")
+    if context.get("runAsNonRoot"):
+        if user == 0:
+            raise _breaks_policy(pod, container)
+        user = NON_ROOT_USER if user is None else user
+    return _Who(None if user is None else int(user), None if group is None else int(group))
+
+
+def _own_user(pod: Obj, container: Obj, context: Obj, own: OwnRoot) -> _Who:
+    """Whom a container of an image that is itself runs as: the pod's word, else the image's, by the image's accounts."""
+    user, group = context.get("runAsUser"), context.get("runAsGroup")
+    where = f"(pod: {name_of(pod)}, container: {container['name']})"
+    if context.get("runAsNonRoot"):
+        name = own.user.partition(":")[0]
+        if user == 0:
+            raise _breaks_policy(pod, container)
+        if user is None and name and not name.isdecimal():
+            raise Missing(
+                f"container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root {where}"
+            )
+        if user is None and not int(name or 0):
+            raise Missing(f"container has runAsNonRoot and image will run as root {where}")
+    try:
+        found = own.accounts.identity(own.user if user is None else str(user), gid=group)
+    except LookupError as error:
+        raise Missing(f"{error} {where}; set securityContext.runAsUser") from None
+    return _Who(found.uid, found.gid, found.groups, found.home)
+
+
+def _breaks_policy(pod: Obj, container: Obj) -> Missing:
+    where = f"(pod: {name_of(pod)}, container: {container['name']})"
+    return Missing(f"container's runAsUser breaks non-root policy {where}")
+
+
+def _capabilities(context: Obj, *, as_root: bool) -> tuple[str, ...]:
+    """What the container may do: what it asks for, and what root of an image expects unless the pod drops it."""
+    added = [str(name).upper().removeprefix("CAP_") for name in dig(context, "capabilities", "add", default=())]
+    dropped = {str(name).upper().removeprefix("CAP_") for name in dig(context, "capabilities", "drop", default=())}
+    usual = [] if not as_root or "ALL" in dropped else [name for name in OWN_ROOT_CAPABILITIES if name not in dropped]
+    return tuple(dict.fromkeys((*usual, *added)))
 
 
 def with_mounts(spec: ContainerSpec, mounts: tuple[Mount, ...], situation: Situation) -> ContainerSpec:
@@ -157,15 +218,15 @@ def with_mounts(spec: ContainerSpec, mounts: tuple[Mount, ...], situation: Situa
 def _argv(container: Obj, image: Image, env: Mapping[str, str]) -> list[str]:
     """Kubernetes' rule: `command` replaces the entrypoint and drops the image's command, `args` replaces the latter.
 
-    A word that is the path of a program in the real image becomes the path of what stands in for it here.
+    What the pod says is expanded, what an image that is itself says is not. Where an environment stands for the image, the
+    path of a program in the real one becomes the path of what stands in for it here.
     """
-    command, args = container.get("command"), container.get("args")
-    if command:
-        words = [*command, *(args or ())]
-    else:
-        words = [*image.entrypoint, *(args or image.command)]
-    expanded = (expand(str(word), env) for word in words)
-    return [image.programs.get(word, word) for word in expanded]
+    command, args = container.get("command") or (), container.get("args") or ()
+    said = () if command else (*image.entrypoint, *(() if args else image.command))
+    given = [expand(str(word), env) for word in (*command, *args)]
+    if image.own:
+        return [*said, *given]
+    return [image.programs.get(word, word) for word in (*(expand(word, env) for word in said), *given)]
 
 
 def _limits(container: Obj) -> Limits:

@@ -21,7 +21,14 @@ from argosy.meta.objects import Key, key_of, namespace_of
 
 _KINDS: dict[str, Kind] = {
     kind.plural: kind
-    for kind in (kinds.CONFIG_MAP, kinds.SECRET, kinds.PERSISTENT_VOLUME_CLAIM, kinds.PERSISTENT_VOLUME, kinds.SERVICE)
+    for kind in (
+        kinds.CONFIG_MAP,
+        kinds.SECRET,
+        kinds.PERSISTENT_VOLUME_CLAIM,
+        kinds.PERSISTENT_VOLUME,
+        kinds.SERVICE,
+        kinds.NAMESPACE,
+    )
 }
 Changed = Callable[[Reference], None]
 

@@ -32,6 +32,8 @@ class NodeSettings:
     pods_max: int = 1000
     allowed: frozenset[str] = frozenset()
     """What pods may demand beyond the ordinary, see `demands.ALLOWABLE`."""
+    asks_registries: bool = False
+    """An image that nothing maps is asked of the registry that it names, where images can run as themselves."""
 
     @property
     def lease_seconds(self) -> int:

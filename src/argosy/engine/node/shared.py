@@ -12,8 +12,8 @@ from argosy.control.events import EventRecorder
 from argosy.engine.node.accelerators import Accelerators
 from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.demands import Abilities
-from argosy.engine.node.images.builder import Images
 from argosy.engine.node.names import HostNames
+from argosy.engine.node.pulling import ImagePuller
 from argosy.engine.node.records import Records
 from argosy.engine.node.references import References
 from argosy.engine.node.runtime.spec import Level, Runtime
@@ -33,7 +33,7 @@ class Shared:
 
     client: Client
     runtime: Runtime
-    images: Images
+    puller: ImagePuller
     settings: NodeSettings
     clock: Clock
     references: References

@@ -15,7 +15,6 @@ from typing import Any
 from argosy import kinds
 from argosy.clock import parse_time
 from argosy.engine.node import accelerators, actions, demands, launch, machine, status, storage, volumes
-from argosy.engine.node.images.builder import REQUIREMENTS
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.logs import last_words
 from argosy.engine.node.plan import Role, plan_of
@@ -53,7 +52,7 @@ from argosy.engine.node.state import (
 from argosy.errors import ApiError, ArgosyError, NotFound
 from argosy.intent import Reason
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import annotations_of, key_of, namespace_of, uid_of, version_of
+from argosy.meta.objects import key_of, namespace_of, uid_of, version_of
 
 _log = logging.getLogger(__name__)
 
@@ -256,7 +255,7 @@ class PodWorker:
                 for told in demands.container_shortfalls(self.pod, container, self.shared.abilities):
                     self._say(Reason("NotAsDemanded", told, warning=True))
             try:
-                image = await self._image(container)
+                image = await self.shared.puller.image(self.pod, container, self._say)
             finally:
                 self._pulling.pop(name, None)
             run = await self._launch(container, attempt, image)
@@ -271,34 +270,6 @@ class PodWorker:
             if run.exit is None:
                 self.post(Started(name, attempt, run.started_at, run.id, image.digest))
             await self._wait(name, attempt, run.id)
-
-    async def _image(self, container: Obj) -> Image:
-        reference = str(container.get("image") or "")
-        policy = str(container.get("imagePullPolicy") or "")
-        requirements = annotations_of(self.pod).get(REQUIREMENTS, "")
-        images = self.shared.images
-        absent = f'Container image "{reference}" is not present with pull policy of Never'
-        try:
-            pulled = images.present(reference, requirements)
-        except ImageError as error:
-            if policy != "Never" or error.reason != "ErrImagePull":
-                raise
-            raise ImageError(f"{absent}: {error.message}", "ErrImageNeverPull") from None
-        if pulled is None:
-            if policy == "Never":
-                raise ImageError(absent, "ErrImageNeverPull")
-            self._say(Reason("Pulling", f'Pulling image "{reference}"'))
-            pulled = await images.get(reference, requirements=requirements)
-            self._say(
-                Reason(
-                    "Pulled",
-                    f'Successfully pulled image "{reference}" in {pulled.seconds:.3g}s '
-                    f"({pulled.seconds:.3g}s including waiting). Image size: {pulled.bytes} bytes.",
-                )
-            )
-        if pulled.note:
-            self._say(Reason("ImageStandIn", pulled.note))
-        return pulled.image
 
     async def _launch(self, container: Obj, attempt: int, image: Image) -> Run:
         mounted = self._ground.mounted
@@ -382,7 +353,7 @@ class PodWorker:
         """How a run ended, with the message that it left."""
         message = end.message
         if end.reason == "StartError" and _NOT_FOUND in message:
-            advice = self.shared.images.advice(str(launch.container_of(self.pod, name).get("image")))
+            advice = self.shared.puller.advice(self.pod, launch.container_of(self.pod, name))
             message = f"{message}; {advice}" if advice else message
         if not message:
             path = self._directory / "runtime" / f"{name}-{attempt}.termination"
@@ -403,6 +374,7 @@ class PodWorker:
         container = self.state.containers[name]
         if container.attempt == attempt and container.run_id:
             try:
+                number = self.shared.puller.stop_signal(self.pod, launch.container_of(self.pod, name), number)
                 await self.shared.runtime.signal(container.run_id, number)
             except ArgosyError as error:
                 _log.info("signal %s to %s: %s", number, container.run_id, error)

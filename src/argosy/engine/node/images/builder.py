@@ -32,6 +32,7 @@ from argosy.engine.node.images.resolve import (
     extended,
     find,
     other_python,
+    unmapped,
 )
 from argosy.engine.node.runtime.spec import Image
 
@@ -117,6 +118,14 @@ class Images:
             f"the image {reference} stands for {stands_for}: install the program there, "
             f"or map the image to another environment in {self._files.user_file}"
         )
+
+    def unmapped(self, reference: str) -> str:
+        """How to map an image. Raises ImageError."""
+        return unmapped(self._catalogue(), reference, str(self._files.user_file))
+
+    def catalogue(self) -> Catalogue:
+        """The catalogue as it is now. Raises ImageError."""
+        return self._catalogue()
 
     async def close(self) -> None:
         """Stop compiling in the background. A build that still runs is left to its installer's end and thrown away."""

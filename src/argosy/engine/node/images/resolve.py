@@ -1,13 +1,14 @@
 """From an image reference to the environment that stands for it: pure. `catalogue` reads the files, `builder` builds.
 
-An unmapped reference is an error that says how to map it, never a guess.
+An image may also be itself, from a registry or a layout on disk (`rule_of`; `engine/node/oci` fetches it). Where nothing
+may be fetched, an unmapped reference is an error that says how to map it, never a guess.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -64,6 +65,16 @@ class Entry:
     note: str = ""
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What stands in for the image's own programs, by name or by path: a module of the environment and its arguments."""
+    oci: str | None = None
+    """Set when the image is itself and no environment: where it is, `docker://…` or `oci:/…`; empty: where it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What is said of a registry."""
+
+    plain_http: bool = False
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,10 @@ class Catalogue:
 
     environments: Mapping[str, Environment]
     mappings: tuple[Entry, ...]
+    registries: Mapping[str, Registry] = field(default_factory=dict)
+    """By host, or host and port."""
+    pull_unmapped: bool = True
+    """An image that nothing maps is asked of the registry that it names."""
 
     def line(self, name: str) -> tuple[Environment, ...]:
         """An environment and its ancestors, itself first."""
@@ -96,7 +111,7 @@ def read(*documents: Obj) -> Catalogue:
             environments.setdefault(str(name), _environment(str(name), raw or {}))
         mappings += [_mapping(raw) for raw in document.get("images") or ()]
     for mapping in mappings:
-        if mapping.environment not in environments:
+        if mapping.oci is None and mapping.environment not in environments:
             raise CatalogueError(
                 f"the image pattern {mapping.patterns[0]} names the environment {mapping.environment!r}, which is not there; "
                 f"use one of {', '.join(sorted(environments))}"
@@ -111,7 +126,21 @@ def read(*documents: Obj) -> Catalogue:
             raise CatalogueError(
                 f"the environment {environment.name} names the parent {environment.parent!r}, not there"
             )
-    return Catalogue(environments, tuple(mappings))
+    said = [document["unmapped"] for document in documents if "unmapped" in document]
+    if said and said[0] not in {"pull", "refuse"}:
+        raise CatalogueError(f"`unmapped` is {said[0]!r}; write pull or refuse")
+    registries = {
+        str(host): _registry(host, raw) for d in documents for host, raw in (d.get("registries") or {}).items()
+    }
+    return Catalogue(environments, tuple(mappings), registries, said[:1] != ["refuse"])
+
+
+def _registry(host: Any, raw: Any) -> Registry:
+    if not isinstance(raw, dict) or raw.keys() - {"plain_http", "ca_file"} or "/" in str(host):
+        raise CatalogueError(
+            f"the registry {host} is described by {raw!r}; write HOST[:PORT]: {{plain_http: true}} or {{ca_file: FILE}}"
+        )
+    return Registry(bool(raw.get("plain_http")), str(raw.get("ca_file") or ""))
 
 
 def _environment(name: str, raw: Obj) -> Environment:
@@ -129,11 +158,17 @@ def _environment(name: str, raw: Obj) -> Environment:
 
 
 def _mapping(raw: Any) -> Entry:
-    if not isinstance(raw, dict) or not raw.get("match") or not raw.get("environment"):
-        raise CatalogueError("an entry of `images` needs `match` and `environment`")
+    oci = raw.get("oci") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not raw.get("match") or bool(raw.get("environment")) == bool(oci):
+        raise CatalogueError("an entry of `images` needs `match` and `environment`, or `oci` in its place")
+    if oci is not None and oci is not True and not re.match(r"docker://.|oci:/.", str(oci)):
+        raise CatalogueError(
+            f"the image pattern {raw['match']} has oci: {oci!r}; write true, docker://HOST/NAME[:TAG] or oci:/PATH[:TAG]"
+        )
     return Entry(
         patterns=_texts(raw["match"]),
-        environment=str(raw["environment"]),
+        environment=str(raw.get("environment") or ""),
+        oci=None if oci is None else "" if oci is True else str(oci),
         entrypoint=_texts(raw.get("entrypoint")),
         command=_texts(raw.get("command")),
         env={str(k): str(v) for k, v in (raw.get("env") or {}).items()},
@@ -176,16 +211,49 @@ def split(reference: str) -> tuple[str, str]:
 
 def find(catalogue: Catalogue, reference: str, user_file: str) -> Entry:
     """The entry for a reference. Raises ImageError, with the line to add when there is none."""
-    repository, tag = split(reference)
-    for mapping in catalogue.mappings:
-        for pattern in mapping.patterns:
-            subject = f"{repository}:{tag}" if ":" in pattern else repository
-            if fnmatchcase(subject, pattern):
-                return mapping
-    raise ImageError(
+    for mapping in _fitting(catalogue, reference):
+        if mapping.oci is not None:
+            break
+        return mapping
+    raise ImageError(unmapped(catalogue, reference, user_file))
+
+
+def unmapped(catalogue: Catalogue, reference: str, user_file: str) -> str:
+    """What to do about an image that no environment stands for."""
+    repository, _ = split(reference)
+    return (
         f"no environment is mapped to the image {reference}; add to {user_file}: "
         f"images: [{{match: {repository}, environment: torch}}] (environments: {', '.join(sorted(catalogue.environments))})"
     )
+
+
+def rule_of(catalogue: Catalogue, reference: str, *, itself: bool) -> str | None:
+    """Where an image is that is itself, as `images.yaml` says or (empty) as it says; None: an environment stands for it.
+
+    With `itself` no environment may. Raises ImageError for what is no reference.
+    """
+    for mapping in _fitting(catalogue, reference):
+        if mapping.oci is not None:
+            return mapping.oci
+        if not itself:
+            return None
+    return "" if itself or catalogue.pull_unmapped else None
+
+
+def is_mapped(catalogue: Catalogue, reference: str) -> bool:
+    """Whether anything is said of an image."""
+    return next(_fitting(catalogue, reference), None) is not None
+
+
+def _fitting(catalogue: Catalogue, reference: str) -> Iterator[Entry]:
+    """The entries for a reference, the one that counts first."""
+    repository, tag = split(reference)
+    for mapping in catalogue.mappings:
+        for pattern in mapping.patterns:
+            has_tag = ":" in pattern.rpartition("/")[2]
+            if fnmatchcase(f"{repository}:{tag}" if has_tag else repository, pattern):
+                yield mapping
+                break
 
 
 def other_python(reference: str, here: str) -> str:

@@ -80,6 +80,7 @@ def confinement(spec: ContainerSpec, level: Level, cgroups: Sequence[str], cpus:
         "rules": rules,
         "scope": scope,
         "host_pids": spec.pod.host_processes and level is not Level.L0,
+        "layer": str(spec.own_root or ""),
         "places": table,
     }
 

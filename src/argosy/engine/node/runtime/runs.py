@@ -178,3 +178,14 @@ def _open_pidfd(pid: int, started: int) -> int:
         return fd
     os.close(fd)
     return -1
+
+
+def images_in_use(home: Path) -> frozenset[str]:
+    """The names of the images' root file systems that containers of a home, by their state files, still stand on."""
+    found = set()
+    for path in (home / "pods").glob("*/runtime/*.json"):
+        state = read_state(path)
+        layer = str(state.confinement.get("layer") or "") if state is not None and not state.finished_at else ""
+        if layer:
+            found.add(Path(layer).name)
+    return frozenset(found)

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from argosy.engine.node.accounts import Accounts
 from argosy.errors import ArgosyError
 
 
@@ -93,6 +94,8 @@ class ContainerSpec:
     mounts: tuple[Mount, ...] = ()
     read_only_paths: tuple[Path, ...] = ()
     """Host paths that appear at the same place, read-only: the image's environment and the interpreter it needs."""
+    own_root: Path | None = None
+    """The root file system that the container's is a writable layer over (L1, L2); None: this machine's own tools."""
     limits: Limits = Limits()
     run_as_user: int | None = None
     run_as_group: int | None = None
@@ -241,12 +244,24 @@ class Runtime(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnRoot:
+    """What an image that is itself, and no environment of this machine, has besides its command."""
+
+    path: Path
+    """Its root file system."""
+    accounts: Accounts
+    user: str = ""
+    """As the image says it: `name`, `uid`, `name:group` …; empty for root."""
+    stop_signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
-    """An image reference resolved to an environment on this machine."""
+    """An image reference resolved to an environment on this machine, or to the image itself."""
 
     reference: str
     digest: str
-    """Content address of the environment: `sha256:…`."""
+    """Content address of the environment, `sha256:…`, or an image's own name, `registry/name@sha256:…`."""
     path_entries: tuple[str, ...] = ()
     """Directories to put first on PATH."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -257,3 +272,5 @@ class Image:
     working_dir: str = "/"
     programs: Mapping[str, str] = field(default_factory=dict)
     """Paths of the real image's programs, and where those lie that stand in for them."""
+    own: OwnRoot | None = None
+    """Set for an image that is itself."""

@@ -197,12 +197,13 @@ def _become_command(place: Place, order: StartOrder, pipes: tuple[int, int, int]
         if place.host is not None:
             layout = rootfs.Layout(order["root"], order["binds"], own_network=place.level == "L2")
             layout.uid, layout.gid, layout.read_only = how["uid"], how["gid"], order["ro_root"]
-            layout.pids = order["pids"]
+            layout.pids, layout.image = order["pids"], how["layer"]
             layout.host_pids = how["host_pids"]
             rootfs.enter(place.host, layout)
             if order["join"] or how["host_pids"]:
                 os.write(report, _MOUNTS + b"%d\n" % os.stat("/proc/self/ns/mnt").st_ino)
-            _give_home(how)
+            if not layout.image:
+                _give_home(how)
         os.makedirs(how["cwd"], exist_ok=True)
         if order["tty"]:
             terminal.take(carrier)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         scope: int
         host_pids: bool
         """No pid namespace stands between it and the host."""
+        layer: str
+        """The image's root file system, below the container's own; nothing: the holder's skeleton and the host's /usr."""
         places: dict[str, str]
         """L0: where the container's paths lead; for the engine, which translates commands with it."""
 

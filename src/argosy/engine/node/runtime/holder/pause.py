@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CONFINEMENT: Confinement = {
     "env": {}, "cwd": "/", "uid": None, "gid": None, "groups": [], "capabilities": [], "cgroups": [], "cpus": [],
-    "rules": None, "scope": 0, "host_pids": False, "places": {},
+    "rules": None, "scope": 0, "host_pids": False, "layer": "", "places": {},
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Called by the child that becomes the command, as the first thing it does. The root is the holder's skeleton with a writable
 layer of the run's own on top (overlayfs; a copy where the kernel has none for us), the host's /usr bound read-only, and
-its own /proc, /dev and /sys. Sources are opened as detached mount trees before pivot_root and attached after it, so that a
+its own /proc, /dev and /sys. Where an image is itself, its root file system takes the place of skeleton and /usr. Sources are opened as detached mount trees before pivot_root and attached after it, so that a
 symlink in a volume can only ever lead to somewhere inside the container. Nothing is mounted on the host's side: all of it
 ends with the namespace.
 """
@@ -42,7 +42,7 @@ class Host:
 class Layout:
     """What one container's root is made of."""
 
-    __slots__ = ("binds", "gid", "host_pids", "own_network", "pids", "read_only", "root", "uid")
+    __slots__ = ("binds", "gid", "host_pids", "image", "own_network", "pids", "read_only", "root", "uid")
 
     def __init__(self, root: str, binds: list[skeleton.Bind], *, own_network: bool) -> None:
         self.root = root
@@ -53,6 +53,7 @@ class Layout:
         self.read_only = False
         self.pids = 0
         self.host_pids = False  # to see the host's processes
+        self.image = ""  # the root file system of an image that is itself
 
 
 def own_pid_max() -> bool:
@@ -78,14 +79,17 @@ def enter(host: Host, layout: Layout) -> None:
     """
     syscalls.unshare(syscalls.CLONE_NEWNS)
     os.umask(0o022)
-    binds = host.binds + layout.binds
+    own = [] if layout.image else host.binds
+    binds = own + layout.binds
     trees = [_open_source(source) for source, _, _ in binds]
-    wanting = _wanting(binds, trees, len(host.binds))
-    _mount_layers(host.layer, layout)
+    wanting = _wanting(binds, trees, len(own))
+    _mount_layers(layout.image or host.layer, layout)
     _mount_kernel_file_systems(host, layout)
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".")
     os.chdir("/")
+    if layout.image and os.path.isdir("/etc"):
+        skeleton.write_new("/etc/hostname", f"{os.uname().nodename}\n")
     for (source, target, read_only), (tree, is_directory) in zip(binds, trees, strict=True):
         _attach(source, tree, target, is_directory=is_directory, read_only=read_only)
         if target in wanting:
@@ -146,10 +150,24 @@ def _mount_layers(layer: str, layout: Layout) -> None:
     os.close(lower)
     os.chdir(layout.root)
     syscalls.mount_setattr(".", _SAFE, recursive=False)
-    if layout.uid not in {None, 0, 65534} or layout.gid not in {None, 0, 5, 65534}:
+    if layout.image:
+        _make_mount_points()
+    elif layout.uid not in {None, 0, 65534} or layout.gid not in {None, 0, 5, 65534}:
         uid, gid = layout.uid or 0, layout.gid or 0
         skeleton.write("etc/passwd", f"{skeleton.PASSWD}user:x:{uid}:{gid}:user:/:/bin/sh\n")
         skeleton.write("etc/group", f"{skeleton.GROUP}user:x:{gid}:\n")
+
+
+def _make_mount_points() -> None:
+    """Whatever an image has in the place of these directories must not lead the mounts elsewhere."""
+    for name in ("proc", "sys", "dev"):
+        try:
+            found = os.lstat(name)
+        except FileNotFoundError:
+            os.mkdir(name, 0o755)
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            raise OSError(errno.ENOTDIR, f"the image's /{name} is no directory, so nothing can be mounted there")
 
 
 def _mount_kernel_file_systems(host: Host, layout: Layout) -> None:
@@ -232,6 +250,7 @@ def _open_source(source: str) -> tuple[int, bool]:
 
 def _attach(source: str, tree: int, target: str, *, is_directory: bool, read_only: bool) -> None:
     try:
+        target = os.path.realpath(target)  # an image may have a symlink there that leads nowhere yet
         if is_directory:
             os.makedirs(target, exist_ok=True)
         elif not os.path.exists(target):

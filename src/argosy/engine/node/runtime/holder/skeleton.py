@@ -8,6 +8,7 @@ here: they are the host's /usr, bound read-only.
 from __future__ import annotations
 
 import os
+import stat
 
 _DIRECTORIES = {
     "etc": 0o755, "proc": 0o555, "sys": 0o555, "dev": 0o755, "usr": 0o755, "tmp": 0o1777, "run": 0o755, "var": 0o755,
@@ -93,18 +94,28 @@ def _copy(source: str, target: str) -> None:
 
 
 def copy_layer(source: str, target: str) -> None:
-    """The whole layer again, for a root that cannot be an overlay. Modes are kept."""
+    """The whole layer again, for a root that cannot be an overlay. Owners and modes are kept."""
     for entry in os.scandir(source):
-        there = f"{target}/{entry.name}"
+        there, looks = f"{target}/{entry.name}", entry.stat(follow_symlinks=False)
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), there)
         elif entry.is_dir():
             os.mkdir(there)
             copy_layer(entry.path, there)
-            os.chmod(there, entry.stat().st_mode & 0o7777)
+        elif stat.S_ISFIFO(looks.st_mode):
+            os.mkfifo(there)
         else:
-            with open(entry.path, "rb") as file:
-                write(there, file.read())
+            _copy_content(entry.path, there)
+        if (looks.st_uid, looks.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(there, looks.st_uid, looks.st_gid, follow_symlinks=False)
+        if not entry.is_symlink():
+            os.chmod(there, looks.st_mode & 0o7777)
+
+
+def _copy_content(source: str, target: str) -> None:
+    with open(source, "rb", buffering=0) as file, open(target, "wb", buffering=0) as copy:
+        while os.sendfile(copy.fileno(), file.fileno(), None, 1 << 24):
+            pass
 
 
 def write(path: str, content: str | bytes) -> None:
@@ -115,3 +126,14 @@ def write(path: str, content: str | bytes) -> None:
             os.write(fd, content.encode() if isinstance(content, str) else content)
     finally:
         os.close(fd)
+
+
+def write_new(path: str, content: str) -> None:
+    """Write a file in the place of whatever is there, without following it."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:  # a directory, or something that is not ours to replace
+        return
+    write(path, content)
