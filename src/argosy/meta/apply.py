@@ -131,7 +131,7 @@ def _entry(entry: _Entry) -> Obj:
     result: Obj = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
     if manager.time:
         result["time"] = manager.time
-    result |= {"fieldsType": "FieldsV1", "fieldsV1": entry.fields}
+    result |= {"fieldsType": "FieldsV1", "fieldsV1": fieldset.ordered(entry.fields)}
     if manager.subresource:
         result["subresource"] = manager.subresource
     return result
@@ -196,7 +196,7 @@ def _created(new: Obj, schema: Schema | None, request: Request) -> list[Obj]:
     except typed.Untyped:
         return []
     owned = _ownable(fieldset.without(difference.changed, request.ignored))
-    return [_entry(_Entry(request.as_manager("Update"), fieldset.ordered(owned)))] if owned else []
+    return [_entry(_Entry(request.as_manager("Update"), owned))] if owned else []
 
 
 def _sent_managers(sent: Sequence[Obj] | None, recorded: Sequence[Obj] | None, request: Request) -> _Managers:
@@ -226,7 +226,7 @@ def _record(managers: _Managers, difference: typed.Comparison, request: Request)
     manager = request.as_manager("Update")
     before = managers.get(manager.identity)
     fields = fieldset.union(before.fields, owned) if before else owned
-    managers[manager.identity] = _Entry(manager, fieldset.ordered(fields))
+    managers[manager.identity] = _Entry(manager, fields)
 
 
 def _ownable(fields: Obj) -> Obj:
@@ -311,13 +311,13 @@ def _before_first_apply(live: Obj, empty: Obj, root: Schema, request: Request) -
     if not fields:
         return {}
     manager = Manager(BEFORE_FIRST_APPLY, "Update", request.api_version, "", rfc3339(request.now))
-    return {manager.identity: _Entry(manager, fieldset.ordered(fields))}
+    return {manager.identity: _Entry(manager, fields)}
 
 
 def _applied(live: Obj, config: Obj, managers: _Managers, root: Schema, request: Request) -> tuple[Obj, _Managers]:
     manager = request.as_manager("Apply")
     merged = typed.merge(live, config, root)
-    fields = fieldset.ordered(fieldset.without(_ownable(typed.fields_of(config, root)), request.ignored))
+    fields = fieldset.without(_ownable(typed.fields_of(config, root)), request.ignored)
     before = managers.get(manager.identity)
     after = {**managers, manager.identity: _Entry(manager, fields)}
     if before is not None and before.fields:

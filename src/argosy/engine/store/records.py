@@ -6,12 +6,15 @@ apart from `mvcc` so that whoever only reads needs nothing else.
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from argosy.errors import ArgosyError
+from argosy.meta import fieldset
 from argosy.meta.json import Obj, decode
 from argosy.meta.objects import Key
 
@@ -21,6 +24,11 @@ ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 _KEPT_BYTES_MAX = 1 << 16
 """Larger objects (definitions, archives in Secrets) are few and rarely looked at, and decoded take several times their
 size: they are decoded each time.
+"""
+
+_RECENT_MAX = 512
+"""So many records keep their decoded object for the next who asks; of older ones only those that somebody else holds too (an
+informer, say) are kept, for decoded an object takes several times its bytes.
 """
 
 
@@ -43,6 +51,8 @@ class Record:
         self.raw = raw
         """The object as JSON, with `metadata.resourceVersion`."""
         self._obj = obj if len(raw) <= _KEPT_BYTES_MAX else None
+        if self._obj is not None:
+            _remember(self)
 
     @property
     def obj(self) -> Obj:
@@ -51,7 +61,11 @@ class Record:
             return self._obj
         obj: Obj = decode(self.raw)
         if len(self.raw) <= _KEPT_BYTES_MAX:
+            for entry in obj["metadata"].get("managedFields") or ():
+                if "fieldsV1" in entry:
+                    entry["fieldsV1"] = fieldset.ordered(entry["fieldsV1"])  # one tree for all that are alike
             self._obj = obj
+            _remember(self)
         return obj
 
     @property
@@ -64,6 +78,22 @@ class Record:
 
     def __repr__(self) -> str:
         return f"<Record {self.resource} {self.key} @{self.revision}>"
+
+
+_recent: deque[Record] = deque()
+
+
+def _remember(record: Record) -> None:
+    _recent.append(record)
+    if len(_recent) > _RECENT_MAX:
+        oldest = _recent.popleft()
+        obj = oldest._obj
+        if sys.getrefcount(obj) <= _UNSHARED:
+            oldest._obj = None
+
+
+_UNSHARED = 3
+"""References to an object that nobody but its record has: the record's, and two while it is asked."""
 
 
 @dataclass(frozen=True, slots=True)

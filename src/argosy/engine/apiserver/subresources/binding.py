@@ -30,12 +30,13 @@ async def bind(call: Call) -> Answer:
         faults.append("target.name: Required value")
     if faults:
         raise Unreasoned(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
-    await writing.modify(call, lambda pod: _bound(call, pod, binding, target["name"]), "binding")
+    await writing.put(call, _bound(call, writing.current(call).obj, binding, target["name"]), "binding")
     return Answer(201, obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
 def _bound(call: Call, pod: Obj, binding: Obj, node: str) -> Obj:
-    spec, meta = pod["spec"], pod["metadata"]
+    """The pod on its node; shares with the old one what no binding changes, which is nearly all of it."""
+    spec, meta = pod["spec"], dict(pod["metadata"])
     if meta.get("deletionTimestamp"):
         raise _refused(call, f"pod {call.target.name} is being deleted, cannot be assigned to a host")
     if spec.get("nodeName"):
@@ -45,16 +46,15 @@ def _bound(call: Call, pod: Obj, binding: Obj, node: str) -> Obj:
     uid = binding.get("metadata", {}).get("uid")
     if uid and uid != meta["uid"]:
         raise _refused(call, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta['uid']}")
-    spec["nodeName"] = node
     for field in ("annotations", "labels"):
         extra = binding.get("metadata", {}).get(field)
         if extra:
             meta[field] = {**(meta.get(field) or {}), **extra}
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
-    status = pod.setdefault("status", {})
+    status = dict(pod.get("status") or {})
     status["conditions"] = with_condition(status.get("conditions"), scheduled, call.now)
     status.pop("nominatedNodeName", None)
-    return pod
+    return {**pod, "metadata": meta, "spec": {**spec, "nodeName": node}, "status": status}
 
 
 def _refused(call: Call, why: str) -> Conflict:
