@@ -14,7 +14,20 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 
-from benchmarks import density, gateway, ground, jobs, nodes, pods, recovery, services, startup, store, watchers
+from benchmarks import (
+    creates,
+    density,
+    gateway,
+    ground,
+    jobs,
+    nodes,
+    pods,
+    recovery,
+    services,
+    startup,
+    store,
+    watchers,
+)
 from benchmarks.figures import Figure, table
 
 _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
@@ -28,6 +41,7 @@ _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
     "gateway": gateway.gateway,
     "services": services.services,
     "store": store.store,
+    "creates": creates.creates,
     "nodes": nodes.nodes,
     "watchers": watchers.watchers,
 }

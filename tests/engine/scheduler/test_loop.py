@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 from small_cluster import Cluster, in_cluster
@@ -70,6 +71,22 @@ def test_a_gang_waits_for_room_for_all(tmp_path: Path) -> None:
         await cluster.count(POD, 4, running)
 
     in_cluster(tmp_path, test, cpu="4")
+
+
+def test_a_gang_is_bound_in_one_transaction(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        store = cluster.app.api.store
+        labels = {"scheduling.x-k8s.io/pod-group": "g", "argosy.dev/gang-size": "50"}
+        with closing(store.watch("pods", store.revision)) as changes:
+            await asyncio.gather(*[cluster.client.create(POD, pod(f"g{i:02}", labels=labels)) for i in range(50)])
+            async for batch in changes:
+                bound = [change for change in batch if dig(change.record.obj, "spec", "nodeName")]
+                if bound:
+                    assert len({change.record.key for change in bound}) == 50
+                    return
+
+    in_cluster(tmp_path, test, cpu="100")
 
 
 def test_a_claim_that_waits_is_bound_where_its_pod_goes(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ time what was decided, while the next decision may already be made on the assump
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
 
 from argosy.client.client import Client
@@ -159,13 +161,17 @@ class Scheduler:
     # -- binding
 
     async def _bind_all(self, unit: Sequence[Binding]) -> None:
-        results = await asyncio.gather(*[self._bind(binding) for binding in unit], return_exceptions=True)
+        """Bind one pod, or a gang: all of it in one turn of the event loop, so that a store in this process makes it
+        durable in one transaction, and a crash leaves no gang with half of its nodes.
+        """
+        slots = self._slots if len(unit) == 1 else contextlib.nullcontext()
+        results = await asyncio.gather(*[self._bind(binding, slots) for binding in unit], return_exceptions=True)
         for binding, result in zip(unit, results, strict=True):
             if isinstance(result, Exception):  # our own mistake: it must not end the scheduler
                 _log.error("pod %s could not be bound", binding.pod.key, exc_info=result)
                 self._unbind(binding.pod)
 
-    async def _bind(self, binding: Binding) -> None:
+    async def _bind(self, binding: Binding, slots: AbstractAsyncContextManager[None]) -> None:
         pod = binding.pod
         body = {
             "apiVersion": "v1",
@@ -175,7 +181,7 @@ class Scheduler:
         }
         for attempt in range(_ATTEMPTS):
             try:
-                async with self._slots:
+                async with slots:
                     await self._client.create_subresource(POD, pod.key, "binding", body)
             except (NotFound, Conflict):
                 break  # it is gone, or somebody else has bound it: the informer will tell
