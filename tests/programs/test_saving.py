@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -84,6 +85,23 @@ def test_another_number_of_ranks_goes_on(tmp_path: Path) -> None:
     said = finish(start(1, tmp_path / "c", "6", "2"))[0]
     assert said.startswith("from 4 16\n")
     assert float(said.split("loss ")[1]) == pytest.approx(float(straight), rel=1e-4)
+
+
+def test_when_one_rank_is_told_to_end_all_save_after_the_same_step_and_leave(tmp_path: Path) -> None:
+    ranks = start(2, tmp_path, "1000000", "1000000")
+    try:
+        assert [rank.stdout.readline() for rank in ranks if rank.stdout] == ["from 0 0\n"] * 2
+        ranks[1].send_signal(signal.SIGTERM)
+        said = [rank.communicate(timeout=120)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [143, 143]
+    (kept,) = checkpoints.complete(tmp_path)
+    assert all(f"saved after step={checkpoints.step_of(kept)}\n" in each for each in said)
+    assert finish(start(1, tmp_path, str(checkpoints.step_of(kept) + 1), "100"))[0].startswith(
+        f"from {kept.name[5:].lstrip('0')} "
+    )
 
 
 def test_the_optimizer_waits_for_the_copy(tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from argosy.programs import checkpoints
+from argosy.programs.notice import Notice
 
 Tree: TypeAlias = MutableMapping[str, Any]
 """Tensors and plain values by name, nested, as PyTorch's state dicts are."""
@@ -75,13 +76,28 @@ class Checkpointer:
         self._restore()
 
     def steps(self, total: int) -> Iterator[int]:
-        """The numbers of the steps that are left, saving every so often and after the last."""
-        while self.step < total:
-            yield self.step
-            self.step += 1
-            if self.step % self._every == 0 or self.step == total or self._owed:
-                self.save()
+        """The numbers of the steps that are left, saving every so often and after the last. When any rank is told to end
+        (SIGTERM), all of them save after the same step and exit with 143.
+        """
+        near = _End(self._ranks) if self._directory is not None else None
+        try:
+            while self.step < total:
+                yield self.step
+                self.step += 1
+                if near is not None and self.step < total and near.is_near():
+                    self._save_and_leave(near.notice)
+                if self.step % self._every == 0 or self.step == total or self._owed:
+                    self.save()
+            self.wait()
+        finally:
+            if near is not None:
+                near.notice.close()
+
+    def _save_and_leave(self, notice: Notice) -> NoReturn:
+        self.save()
         self.wait()
+        print(f"told to end: saved after step={self.step}", flush=True)
+        notice.leave()
 
     def save(self) -> None:
         """Take the present state and write it in the background. Raises what the last write raised (OSError: the disk)."""
@@ -186,6 +202,33 @@ class Checkpointer:
         if self._optimizer is None:
             return ()
         return self._optimizer if isinstance(self._optimizer, list | tuple) else (self._optimizer,)
+
+
+class _End:
+    """Whether any rank was told to end: asked after every step, answered one step later, so that nobody waits for it."""
+
+    def __init__(self, ranks: int) -> None:
+        import torch.distributed as dist  # noqa: PLC0415
+
+        self.notice = Notice({})  # the ranks speak to each other, not through files
+        self._group = dist.new_group(backend="gloo") if ranks > 1 else None
+        self._asked: tuple[Any, Any] | None = None
+
+    def is_near(self) -> bool:
+        """The same on every rank."""
+        import torch  # noqa: PLC0415
+        import torch.distributed as dist  # noqa: PLC0415
+
+        if self._group is None:
+            return self.notice.came
+        near = False
+        if self._asked is not None:
+            work, told = self._asked
+            work.wait()
+            near = bool(told.item())
+        told = torch.tensor(int(self.notice.came))
+        self._asked = (dist.all_reduce(told, dist.ReduceOp.MAX, group=self._group, async_op=True), told)
+        return near
 
 
 class _Copies:

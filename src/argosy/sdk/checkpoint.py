@@ -16,10 +16,12 @@ from argosy.programs.checkpoints import (
     step_of,
     to_resume,
 )
+from argosy.programs.notice import Notice
 from argosy.programs.saving import Checkpointer
 
 __all__ = [
     "Checkpointer",
+    "Notice",
     "complete",
     "directory_of",
     "epoch_of",

@@ -191,7 +191,11 @@ def test_evictions_spend_the_budget():
         budget = Key("default", "b")
         await world.client.patch(POD_DISRUPTION_BUDGET, budget, {"status": status}, subresource="status")
         await world.client.create_subresource(POD, A, "eviction", eviction)
-        assert (await world.client.get(POD, "a", "default"))["metadata"]["deletionTimestamp"]
+        evicted = await world.client.get(POD, "a", "default")
+        assert evicted["metadata"]["deletionTimestamp"]
+        mark = next(each for each in evicted["status"]["conditions"] if each["type"] == "DisruptionTarget")
+        assert (mark["status"], mark["reason"]) == ("True", "EvictionByEvictionAPI")
+        assert mark["message"] == "Eviction API: evicting"
         with pytest.raises(TooManyRequests):
             await world.client.create_subresource(POD, Key("default", "b"), "eviction", {"metadata": {"name": "b"}})
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from operator_world import World
 from training_jobs import running
 
 from argosy import kinds
 from argosy.clock import rfc3339
+from argosy.intent import Delete
 from argosy.operators.pytorchjob.operator import PYTORCH
 
 LOGS = "/api/v1/namespaces/default/pods/{}/log"
@@ -167,3 +170,41 @@ def test_what_the_cluster_does_is_not_counted(how: str) -> None:
     world.exit("job-worker-0", 137, signal=9)
     world.settle()
     assert last(world)[0] == "Failed", "one that is killed at once each time is counted"
+
+
+@pytest.mark.parametrize(("leaving", "grace"), [(30, 28), (0, 1)])
+def test_a_pod_that_is_asked_to_leave_takes_the_others_along_within_its_time(leaving: int, grace: int) -> None:
+    world = running(PYTORCH, {"Master": 1, "Worker": 1})
+    until = rfc3339(world.now + timedelta(seconds=leaving))
+    world.change(
+        kinds.POD,
+        "job-worker-0",
+        {"metadata": {"deletionTimestamp": until, "deletionGracePeriodSeconds": leaving}},
+    )
+    world.wait(2)
+    (delete,) = [action for action in world.plan().actions if isinstance(action, Delete)]
+    assert (delete.key.name, delete.grace_seconds) == ("job-master-0", grace)
+
+
+def test_a_rank_that_failed_leaves_its_peers_no_time() -> None:
+    world = running(PYTORCH, {"Master": 1, "Worker": 2})
+    until = rfc3339(world.now + timedelta(seconds=30))
+    world.change(
+        kinds.POD, "job-worker-0", {"metadata": {"deletionTimestamp": until, "deletionGracePeriodSeconds": 30}}
+    )
+    world.exit("job-worker-1", 139)
+    world.slow_deletes = True
+    world.step()
+    deletes = [action for action in world.plan().actions if isinstance(action, Delete)]
+    assert {delete.grace_seconds for delete in deletes} == {1}
+
+
+def test_what_a_pod_exits_with_once_it_was_asked_to_leave_is_no_failure() -> None:
+    world = running(PYTORCH, {"Master": 1, "Worker": 1}, runPolicy={"backoffLimit": 0}, policy="ExitCode")
+    until = rfc3339(world.now + timedelta(seconds=30))
+    world.exit("job-worker-0", 1, at=2)
+    world.change(
+        kinds.POD, "job-worker-0", {"metadata": {"deletionTimestamp": until, "deletionGracePeriodSeconds": 30}}
+    )
+    world.settle()
+    assert "because pod job-worker-0 was deleted (restart 0 of 0)" in world.told("PyTorchJobRestarting")[0]

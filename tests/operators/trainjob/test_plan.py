@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from operator_world import World
 
-from argosy.intent import Capabilities
+from argosy.clock import rfc3339
+from argosy.intent import Capabilities, Delete, Patch
 from argosy.kinds import CONFIG_MAP, POD, SECRET
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
@@ -16,6 +19,11 @@ from argosy.operators.trainjob.operator import operator
 from argosy.operators.trainjob.runtimes import ready_made
 from argosy.operators.trainjob.schema import CLUSTER_TRAINING_RUNTIME, TRAINING_RUNTIME
 
+NOT_COUNTED = {
+    "name": "disrupted",
+    "action": "RestartJobSetAndIgnoreMaxRestarts",
+    "onJobFailureReasons": ["PodFailurePolicy"],
+}
 STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
 INDEX = {"fieldRef": {"fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}
 
@@ -376,9 +384,42 @@ def test_training_that_keeps_checkpoints_comes_back_as_a_whole():
     assert env(w)["ARGOSY_RESTART_EPOCH"] == {
         "fieldRef": {"fieldPath": "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"}
     }
-    assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10}
+    assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10, "rules": [NOT_COUNTED]}
     assert job_of(w)["template"]["spec"]["backoffLimit"] == 0
+    sent_away = {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert job_of(w)["template"]["spec"]["podFailurePolicy"] == {"rules": [sent_away]}
     assert pod_of(w)["spec"]["restartPolicy"] == "Never"
+    names = [entry["name"] for entry in container(w)["env"]]
+    assert names.index("ARGOSY_NOTICE") > names.index("ARGOSY_RESTART_EPOCH"), "it refers to it"
+    assert env(w)["ARGOSY_NOTICE"] == "/ckpt/.notice-$(ARGOSY_RESTART_EPOCH)"
+
+
+def test_pods_of_a_drained_node_take_the_others_along_and_no_job_counts_it():
+    w = world(trainer={"numNodes": 2})
+    w.edit({"metadata": {"annotations": {"argosy.dev/checkpoint-dir": "/ckpt"}}})
+    w.settle()
+    owner = {**w.get(JOB_SET, "tj")["metadata"], "apiVersion": "v1", "kind": "JobSet", "controller": True}
+    labels = {"jobset.sigs.k8s.io/jobset-name": "tj", "jobset.sigs.k8s.io/restart-attempt": "0"}
+    ready = {"type": "Ready", "status": "True"}
+    for name in ("tj-node-0-0-x", "tj-node-0-1-x"):
+        meta = {"name": name, "namespace": "default", "uid": f"of-{name}", "labels": labels, "ownerReferences": [owner]}
+        w.objects[POD, Key("default", name)] = {"metadata": meta, "status": {"phase": "Running", "conditions": [ready]}}
+    assert w.plan().actions == ()
+    sent = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+    until = rfc3339(w.now + timedelta(seconds=30))
+    change = {"deletionTimestamp": until, "deletionGracePeriodSeconds": 30}
+    w.change(POD, "tj-node-0-1-x", {"metadata": change, "status": {"conditions": [ready, sent]}})
+    mark, delete = w.plan().actions
+    assert isinstance(mark, Patch)
+    assert mark.patch["status"]["conditions"][1]["message"] == "leaves with a pod of its set: Eviction API: evicting"
+    assert isinstance(delete, Delete)
+    assert (delete.key.name, delete.grace_seconds) == ("tj-node-0-0-x", 30)
+    assert w.plan().reasons[0].code == "TrainJobLeaves"
 
 
 def test_training_that_is_watched_begins_anew_as_a_whole_when_it_hangs():
@@ -386,7 +427,7 @@ def test_training_that_is_watched_begins_anew_as_a_whole_when_it_hangs():
     w.edit({"metadata": {"annotations": {"argosy.dev/hang-after": "10m"}}})
     w.settle()
     assert "CHECKPOINT_DIR" not in env(w)
-    assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10}
+    assert w.get(JOB_SET, "tj")["spec"]["failurePolicy"] == {"maxRestarts": 10, "rules": [NOT_COUNTED]}
     assert job_of(w)["template"]["spec"]["backoffLimit"] == 0
     names = ("tj-node-0-0-x", "tj-node-0-1-x", "tj-model-initializer-0-0-x")
     for name in names:

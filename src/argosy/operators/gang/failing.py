@@ -9,7 +9,7 @@ from argosy import kinds
 from argosy.clock import parse_time
 from argosy.intent import Plan, Reason
 from argosy.meta.json import dig
-from argosy.meta.objects import created_of, name_of
+from argosy.meta.objects import created_of, is_deleting, name_of
 from argosy.operators.gang import autopsy, census, elsewhere, ending, failure, hang, restart
 from argosy.operators.gang.conditions import RESTARTING
 from argosy.operators.gang.draft import Draft
@@ -46,14 +46,26 @@ def whole_gang(draft: Draft) -> Plan | None:
         return ending.fail(draft, verdict)
     suspect = elsewhere.suspect(cause, counted.pods.values())
     draft.remember(restart.next_epoch(memory, cause, counted.began(), draft.seen.now, suspect))
+    grace = _grace(draft, cause, met)
     for pod in counted.everyone():
-        draft.delete(kinds.POD, pod, grace_seconds=_BROKEN_GANG_GRACE_SECONDS)
+        draft.delete(kinds.POD, pod, grace_seconds=grace)
     if draft.memory.not_before is not None:
         draft.wake_in((draft.memory.not_before - draft.seen.now).total_seconds())
     draft.census = census.take(job, draft.seen.of(kinds.POD), draft.memory)
     tell_restart(draft)
     draft.status["replicaStatuses"] = census.replica_statuses(job, draft.census)
     return draft.plan()
+
+
+def _grace(draft: Draft, cause: Failure, met: list[Failure]) -> int:
+    """How long the others have: a gang that lost a member waits in vain, but one of which a pod is only asked to leave
+    can still save a checkpoint together, within that pod's time.
+    """
+    leaving = [pod for pod in draft.census.pods.values() if is_deleting(pod)]
+    if not cause.lost or not all(one.lost for one in met) or not leaving:
+        return _BROKEN_GANG_GRACE_SECONDS
+    until = min(parse_time(pod["metadata"]["deletionTimestamp"]) for pod in leaving)
+    return max(int((until - draft.seen.now).total_seconds()), _BROKEN_GANG_GRACE_SECONDS)
 
 
 def tell_restart(draft: Draft) -> None:

@@ -22,6 +22,7 @@ from argosy.operators.gang.job import Job
 from argosy.operators.settings import PREFIX
 
 EPOCH_ENV = "ARGOSY_RESTART_EPOCH"
+NOTICE_ENV = "ARGOSY_NOTICE"
 EPOCH = f"{PREFIX}restart-epoch"
 REPLACED = f"{PREFIX}pods-replaced"
 BECAUSE = f"{PREFIX}restart-because"
@@ -76,7 +77,8 @@ def environment(job: Job, epoch: int) -> list[Obj]:
     """Our contract with training code; what a template sets itself goes before these."""
     env = {EPOCH_ENV: str(epoch)}
     if job.checkpoint_dir:
-        env |= {"CHECKPOINT_DIR": job.checkpoint_dir, "RESUME_FROM": "latest"}
+        notice = f"{job.checkpoint_dir.rstrip('/')}/.notice-{epoch}"
+        env |= {"CHECKPOINT_DIR": job.checkpoint_dir, "RESUME_FROM": "latest", NOTICE_ENV: notice}
     return entries(env)
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from argosy import kinds
-from argosy.intent import Action, Observed, Reason, Related
-from argosy.meta.json import Obj
+from argosy.clock import parse_time
+from argosy.intent import Action, Delete, Observed, Patch, Reason, Related
+from argosy.meta.conditions import find
+from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
-from argosy.meta.objects import labels_of, name_of, namespace_of, uid_of
+from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
 from argosy.operators.jobset import schema
 from argosy.operators.watching import hang, progress
+
+_SENT_AWAY, _LEAST_GRACE_SECONDS = "DisruptionTarget", 1
 
 
 def _subject_keys(subject: Obj) -> Iterable[str]:
@@ -47,6 +51,30 @@ def answer(seen: Observed, kind: Kind) -> tuple[list[Action], list[Reason]] | No
         return None
     attempts = (labels_of(pod).get(schema.RESTART_ATTEMPT, "0") for pod in pods if uid_of(pod) in found.pods)
     return hang.answer(found, next(attempts, "0"), kind, seen.subject, pods)
+
+
+def leave_together(seen: Observed) -> list[Action]:
+    """What has the peers of pods that are asked to leave (a drained node) leave with them, within the same time, so that
+    they can save a checkpoint together. They are marked as sent away too, which Jobs do not count as failures.
+    """
+    pods = [pod for pod in of(seen) if dig(pod, "status", "phase") in ("Running", "Pending")]
+    leaving = [pod for pod in pods if is_deleting(pod) and pod["metadata"].get("deletionGracePeriodSeconds")]
+    sent = [found for pod in leaving if (found := find(pod, _SENT_AWAY)) is not None and found.get("status") == "True"]
+    if not sent:
+        return []
+    attempts = {labels_of(pod).get(schema.RESTART_ATTEMPT) for pod in leaving}
+    until = min(parse_time(pod["metadata"]["deletionTimestamp"]) for pod in leaving)
+    grace = max(int((until - seen.now).total_seconds()), _LEAST_GRACE_SECONDS)
+    actions: list[Action] = []
+    for pod in pods:
+        if is_deleting(pod) or labels_of(pod).get(schema.RESTART_ATTEMPT) not in attempts:
+            continue
+        others = [each for each in dig(pod, "status", "conditions", default=()) if each.get("type") != _SENT_AWAY]
+        mark = {**sent[0], "message": f"leaves with a pod of its set: {sent[0].get('message') or 'sent away'}"}
+        told = {"status": {"conditions": [*others, mark]}}
+        actions.append(Patch(kinds.POD, key_of(pod), told, "status", uid_of(pod), optional=True))
+        actions.append(Delete(kinds.POD, key_of(pod), uid_of(pod), grace))
+    return sorted(actions, key=lambda action: isinstance(action, Delete))
 
 
 def problems(subject: Obj) -> Iterable[str]:

@@ -75,6 +75,12 @@ def plan(seen: Observed, keys: Keys) -> Plan:
     if hung is not None:
         draft.actions += hung[0]
         draft.reasons += hung[1]
+    elif (job.checkpoint_dir or job.watched) and (together := pods.leave_together(seen)):
+        draft.actions += together
+        said = (
+            "pods of TrainJob were asked to leave; the others leave with them, and all begin anew from their checkpoint"
+        )
+        draft.reasons.append(Reason("TrainJobLeaves", said.replace("TrainJob", f"TrainJob {job.name}"), warning=True))
     if made is not None:
         _follow(draft, made)
     _mind_deadline(draft, made)

@@ -34,8 +34,24 @@ async def create(call: Call) -> Answer:
             raise Unreasoned(why)
         for record in budgets:
             await _spend(call, record, pod, options)
+    fixed = options.dry_run or options.version  # one revision was meant, and this would make another
+    if not fixed and dig(pod, "status", "phase") not in ("Succeeded", "Failed"):
+        await _mark(call)
     await delete_with(call, options)
     return Answer(201, obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+
+
+async def _mark(call: Call) -> None:
+    """Have the pod say that it was sent away, which Jobs and operators tell from a failure of its own."""
+    record = writing.current(call)
+    told = {"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+    mark: Obj = {"type": "DisruptionTarget", "status": "True", **told, "lastTransitionTime": rfc3339(call.now)}
+    marked: Obj = thaw(record.obj)
+    marked["metadata"].pop("resourceVersion", None)
+    status: Obj = marked.setdefault("status", {})
+    others = [each for each in status.get("conditions") or () if each.get("type") != mark["type"]]
+    status["conditions"] = [*others, mark]
+    await writing.commit(call, [Put(kinds.POD.resource, record.key, marked, expect=record.revision)])
 
 
 def _options(call: Call, given: Obj) -> Options:
