@@ -361,6 +361,74 @@ def test_the_way_out_of_the_cluster_is_governed_too(kubeconfig):
     play(kubeconfig, scene)
 
 
+_BY_PROXY = """
+import http.client, sys
+host, port, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+line = http.client.HTTPConnection("egress-proxy.kube-system", 3128, timeout=5)
+try:
+    if way == "tunnel":
+        line.set_tunnel(host, port)
+        line.request("GET", "/")
+    else:
+        line.request("GET", f"http://{host}:{port}/x?y=1", headers={"Host": f"{host}:{port}"})
+    print(line.getresponse().read().decode())
+except OSError as error:
+    print("refused:", error)
+"""
+
+
+def test_the_proxy_to_the_outside_asks_policies_and_the_namespace(kubeconfig):
+    async def scene(town):
+        here = _own_address()
+
+        async def answer(reader, writer):
+            line = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+            writer.write(b"HTTP/1.0 200 OK\r\n\r\noutside " + line)
+            await writer.drain()
+            writer.close()
+
+        async def by_proxy(way="tunnel", host=here):
+            command = ["python", "-c", _BY_PROXY, host, str(port), way]
+            done = await town.client.execute(kinds.POD, Key("default", "client"), command)
+            return f"{done.stdout}{done.stderr}"
+
+        async def comes(text, **how):
+            async with asyncio.timeout(_SECONDS):
+                while text not in (said := await by_proxy(**how)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            return said
+
+        async def listed(hosts):
+            patch = {"metadata": {"annotations": {"argosy.dev/egress-hosts": hosts}}}
+            await town.client.patch(kinds.NAMESPACE, Key("", "default"), patch)
+
+        server = await asyncio.start_server(answer, here, 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            await town.pod("client")
+            await listed(f"pypi.org, {here}:{port}")
+            await comes("outside GET / HTTP/1.1")
+            assert "outside GET /x?y=1 HTTP/1.1" in await by_proxy("plain")
+            await listed(f"*:{port}")
+            assert "is not outside the cluster" in await comes("not outside", way="plain", host="127.0.0.1")
+            await listed("pypi.org")
+            assert "add it there" in await comes("argosy.dev/egress-hosts", way="plain")
+            await comes("403", way="tunnel")
+            await listed(f"{here}:{port}")
+            await comes("outside")
+            governed = {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"]}
+            system = {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
+            names = {"namespaceSelector": system, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+            await town.policy("names", **governed, egress=[{"to": [names]}])
+            await comes("refused")
+            proxy = {"namespaceSelector": system, "podSelector": {"matchLabels": {"k8s-app": "egress-proxy"}}}
+            await town.policy("proxy", **governed, egress=[{"to": [proxy], "ports": [{"port": 3128}]}])
+            await comes("outside")
+            assert not await town.reaches("client", here, port), "and by no other way"
+
+    play(kubeconfig, scene)
+
+
 def test_the_nodes_say_that_policies_are_enforced(kubeconfig):
     async def scene(town):
         nodes = (await town.client.list(kinds.NODE)).items

@@ -69,9 +69,18 @@ class Enforcement:
     """The table of policies, kept true."""
 
     def __init__(
-        self, kernel: Kernel, informers: Informers, recorder: EventRecorder, dns_address: str, inside: Sequence[str]
+        self,
+        kernel: Kernel,
+        informers: Informers,
+        recorder: EventRecorder,
+        dns_address: str,
+        inside: Sequence[str],
+        programs: Callable[[], Sequence[Endpoint]] = tuple,
     ) -> None:
-        """`inside` are the ranges of addresses that are not outside the cluster."""
+        """`inside` are the ranges of addresses that are not outside the cluster; `programs` those of the engine's own
+        that policies treat as pods.
+        """
+        self._programs = programs
         self._kernel = kernel
         self._recorder = recorder
         self._inside = inside
@@ -116,7 +125,7 @@ class Enforcement:
                 self._recorder.emit(NETWORK_POLICY, policy, _not_enforced(str(error)))
 
     def _endpoints(self) -> Sequence[Endpoint]:
-        found = [self._dns]
+        found = [self._dns, *self._programs()]
         waiting = dict(self._coming)
         for pod in self._pods.items():
             _, address = waiting.pop(uid_of(pod), (pod, ""))
@@ -125,6 +134,10 @@ class Enforcement:
                 found.append(endpoint)
         found += [endpoint for each in waiting.values() if (endpoint := endpoint_of(*each)) is not None]
         return found
+
+    def look_again(self) -> None:
+        """The engine's own programs have moved."""
+        self._changed.set()
 
     def _note(self, changes: Sequence[Change]) -> None:
         if changes:

@@ -15,6 +15,7 @@ from argosy.control.pool import Informers
 from argosy.engine.network.dns import DnsServer
 from argosy.engine.network.dns_forward import Forwarder
 from argosy.engine.network.egress import Egress
+from argosy.engine.network.egress_proxy import EgressProxy
 from argosy.engine.network.egress_rules import TABLE as EGRESS
 from argosy.engine.network.egress_rules import egress_rules, inside
 from argosy.engine.network.enforcement import Enforcement, PodGate, everybody, label_nodes, say_not_enforced
@@ -69,7 +70,10 @@ async def run(
             else:
                 await kernel.put(EGRESS, egress_rules(settings.pod_cidr, ranges))
                 group.create_task(_insist(Egress(network).run, "the way out of the cluster"), name="way out")
-                enforcement = Enforcement(kernel, informers, recorder, settings.dns_address, ranges)
+                proxy = EgressProxy(network, client, informers, recorder, ranges)
+                enforcement = Enforcement(kernel, informers, recorder, settings.dns_address, ranges, proxy.endpoints)
+                proxying = _insist(partial(proxy.run, enforcement.look_again), "the egress proxy")
+                group.create_task(proxying, name="egress proxy")
                 group.create_task(enforcement.run(gate), name="NetworkPolicies")
             nodes = informers.of(NODE)
             group.create_task(label_nodes(client, nodes, enforced=not refusal), name="what the nodes enforce")

@@ -21,6 +21,7 @@ from argosy.control.cache import Change
 from argosy.control.events import EventRecorder
 from argosy.control.informer import Informer
 from argosy.control.queue import WorkQueue
+from argosy.engine.network.egress_proxy import SERVICE_KEY as EGRESS_PROXY
 from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.proxy import TcpPort
 from argosy.engine.network.reach import Reach, host_socket
@@ -41,8 +42,8 @@ _log = logging.getLogger(__name__)
 BY_SERVICE = "service"
 """The index of EndpointSlices by `namespace/name` of their Service."""
 _AGAIN_SECONDS = 5.0
-_API = Key("default", "kubernetes")
-"""The API server is at its Service's address by itself."""
+_BY_THEMSELVES = frozenset({Key("default", "kubernetes"), EGRESS_PROXY})
+"""The API server and the way out for HTTP are at their Services' addresses by themselves."""
 
 _Port: TypeAlias = TcpPort | UdpPort
 
@@ -150,7 +151,7 @@ class ServiceProxies:
         await self._write_status(service, [each.listen for each in wanted.values() if each.listen in ports])
 
     def _wanted(self, service: Obj | None) -> dict[Listen, Frontend]:
-        if service is None or key_of(service) == _API:
+        if service is None or key_of(service) in _BY_THEMSELVES:
             return {}
         slices = self._slices.indexed(BY_SERVICE, str(key_of(service)))
         return {each.listen: each for each in frontends(service, slices, self._settings.host_address)}
