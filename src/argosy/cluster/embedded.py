@@ -15,7 +15,7 @@ import importlib
 import logging
 import os
 import socket
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from argosy import __version__
@@ -31,6 +31,7 @@ from argosy.cluster.settings import CLUSTER_DOMAIN, Layout, Settings, addresses,
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.authn import Authenticator
+from argosy.engine.apiserver.extensions.forward import FRONT_PROXY
 from argosy.engine.apiserver.http import serve
 from argosy.engine.apiserver.pki import Authority, signing_key
 from argosy.engine.apiserver.settings import ApiSettings
@@ -72,6 +73,7 @@ class Engine:
         api_settings = ApiSettings(
             service_cidr=self._addresses.service_cidr,
             ca_pem=self._authority.pem,
+            front_proxy=partial(self._authority.client_files, FRONT_PROXY),
             signing_key_pem=signing_key(layout.pki),
             server_address=f"127.0.0.1:{port}",
             api_port=port,

@@ -119,7 +119,7 @@ def test_a_write_is_carried_out_although_its_client_has_gone():
 
 def test_stopping_ends_watches_and_refuses_what_comes_after():
     async def check(world, session, edge):
-        async with session.get("/api/v1/configmaps?watch=true") as watch:
+        async with session.get("/api/v1/namespaces/default/configmaps?watch=true") as watch:
             edge.stop()
             assert await asyncio.wait_for(watch.content.read(), 5) == b""
         async with session.get("/api/v1/configmaps") as answer:

@@ -100,7 +100,7 @@ def test_a_namespace_and_a_name_narrow_it_down():
 def test_watch_lists_end_their_beginning_with_a_bookmark():
     async def check(world):
         await world.client.create(CONFIG_MAP, config_map())
-        watch = world.client.watch(CONFIG_MAP, initial_events=True)
+        watch = world.client.watch(CONFIG_MAP, "default", initial_events=True)
         first, mark = await anext(watch), await anext(watch)
         assert (first.type, mark.type) == ("ADDED", "BOOKMARK")
         assert mark.obj["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from argosy.engine.apiserver.addresses import ServiceAddresses
@@ -16,6 +17,7 @@ from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.apiserver.tokens import Tokens
 from argosy.engine.store import Store
 from argosy.errors import ServiceUnavailable
+from argosy.meta.kind import Kind
 
 _NODES_ARRIVE_WITHIN_SECONDS = 10.0
 
@@ -40,6 +42,8 @@ class Api:
     """Which namespaces' quotas have to be counted anew."""
     counter: Background
     """Counts them."""
+    noticed: Callable[[Kind], None] = lambda kind: None
+    """Told of the kind of every durable write."""
     nodes_arrived: asyncio.Event | None = field(default=None)
     """Set once the node agent that is about to start serves; None where none is to come."""
 

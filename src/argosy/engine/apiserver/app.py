@@ -21,6 +21,7 @@ from argosy.engine.apiserver.backends import NodeAccess
 from argosy.engine.apiserver.background import Background
 from argosy.engine.apiserver.calls import ANONYMOUS, Call
 from argosy.engine.apiserver.discovery import Discovery
+from argosy.engine.apiserver.extensions import Remote, Remotes, forward
 from argosy.engine.apiserver.failures import conflict, no_such_method, no_such_path
 from argosy.engine.apiserver.openapi import OpenApi
 from argosy.engine.apiserver.quotas import Recount
@@ -39,6 +40,7 @@ from argosy.engine.apiserver.verbs.update import update
 from argosy.engine.apiserver.verbs.watch import watch
 from argosy.engine.store import Mismatch, Store, StoreFailed
 from argosy.errors import ApiError, BadRequest, InternalError, TooLarge
+from argosy.meta.kind import Kind
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,10 @@ class App:
             recount=recount,
             counter=Background("quota counter", recount.run),
         )
-        self._discovery = Discovery(registry, settings.server_address)
+        self._remotes = Remotes(self.api, forward)
+        self._overseer = Background("api services", lambda: self._remotes.watch_over(self._overseer.wake))
+        self.api.noticed = self._noticed
+        self._discovery = Discovery(registry, settings.server_address, self._remotes.discovered)
         self._openapi = OpenApi(registry)
         self._counters = about.Counters()
         self.ready = True
@@ -105,12 +110,19 @@ class App:
         self.api.reaper.wake()
         self.api.aggregator.wake()
         self.api.counter.wake()
+        self._overseer.wake()
 
     async def close(self) -> None:
         """End background work. The store is closed by who opened it."""
         await self.api.reaper.close()
         await self.api.aggregator.close()
         await self.api.counter.close()
+        await self._overseer.close()
+        self._remotes.close()
+
+    def _noticed(self, kind: Kind) -> None:
+        if self._remotes.changed(kind):
+            self._overseer.wake()
 
     async def _reap(self) -> bool:
         return await crds.reap(self.api)
@@ -130,7 +142,10 @@ class App:
                 request = replace(request, user=user)
             target = resource_target(request.path)
             form = render.Form()
-            if target is None:
+            remote = self._remotes.find(request.path)
+            if remote is not None:
+                answer = await self._extension(remote, request, target)
+            elif target is None:
                 answer = await self._path(request)
             else:
                 form = render.form_of(request.headers.get("accept", ""), request.query.get("includeObject", ""))
@@ -195,6 +210,15 @@ class App:
             raise no_such_path()
         body, content_type = found
         return Answer(body=body, headers={"content-type": content_type})
+
+    async def _extension(self, remote: Remote, request: Request, target: Target | None) -> Answer:
+        """What somebody else's API server answers, once it is known that the user may ask it."""
+        user = request.user or ANONYMOUS
+        if target is None:
+            self.api.authorizer.check(user, Attributes(_path_verb(request.method), path=request.path))
+        else:
+            self.api.authorizer.check(user, attributes_of(verb_of(request.method, target, request.query), target))
+        return await forward(self.api, remote, request, user)
 
     async def _resource(self, call: Call) -> Answer:
         """A request for a resource, once it is known that the user may."""

@@ -11,8 +11,9 @@ from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.apiserver import roles
 from argosy.engine.apiserver.api import Api
+from argosy.engine.apiserver.extensions.forward import FRONT_PROXY
 from argosy.engine.store import Op, Put
-from argosy.meta.json import Obj, dig, thaw
+from argosy.meta.json import Obj, dig, encode, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
 
@@ -21,7 +22,7 @@ _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 async def run(api: Api) -> None:
     """Make what is missing, in one commit."""
-    wanted = [*_namespaces(), *_priorities(), *roles.defaults(), _kubernetes(api)]
+    wanted = [*_namespaces(), *_priorities(), *roles.defaults(), _kubernetes(api), _front_proxy(api)]
     stamp = rfc3339(api.settings.clock.now())
     ops: list[Op] = []
     for kind, obj in wanted:
@@ -88,6 +89,22 @@ def _priorities() -> list[tuple[Kind, Obj]]:
             ("system-node-critical", 2_000_001_000, "must not be moved from their current node"),
         )
     ]
+
+
+def _front_proxy(api: Api) -> tuple[Kind, Obj]:
+    """What an extension API server must know to believe what this one says of who asks."""
+    return kinds.CONFIG_MAP, {
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": api.settings.ca_pem,
+            "requestheader-client-ca-file": api.settings.ca_pem,
+            "requestheader-allowed-names": encode([FRONT_PROXY]).decode(),
+            "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            "requestheader-group-headers": '["X-Remote-Group"]',
+            "requestheader-uid-headers": '["X-Remote-Uid"]',
+            "requestheader-username-headers": '["X-Remote-User"]',
+        },
+    }
 
 
 def _kubernetes(api: Api) -> tuple[Kind, Obj]:

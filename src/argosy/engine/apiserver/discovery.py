@@ -1,16 +1,18 @@
 """What the server says it serves: /api and /apis, in the aggregated form (v2, v2beta1) and in the old one.
 
-Written from the registry when first asked and after every change of it.
+Written from the registry when first asked and after every change of it, together with what other API servers said that
+they serve.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from argosy import kinds
-from argosy.engine.apiserver.served import Registry, Served
+from argosy.engine.apiserver.extensions.remotes import Remote
+from argosy.engine.apiserver.served import Registry, Served, version_rank
 from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
 
@@ -98,6 +100,32 @@ def _discovered(served: Served) -> Obj:
     return entry
 
 
+def _discovered_elsewhere(remote: Remote, entries: Sequence[Obj]) -> list[Obj]:
+    """The entries of somebody else's APIResourceList in the aggregated form."""
+    made: dict[str, Obj] = {}
+    for entry in entries:
+        plural, slash, inner = entry["name"].partition("/")
+        shown = {
+            "group": entry.get("group") or remote.group,
+            "version": entry.get("version") or remote.version,
+            "kind": entry.get("kind") or "",
+        }
+        verbs = list(entry.get("verbs") or ())
+        if slash:
+            of = made.setdefault(plural, {"resource": plural})
+            of.setdefault("subresources", []).append({"subresource": inner, "responseKind": shown, "verbs": verbs})
+            continue
+        one = made.setdefault(plural, {"resource": plural})
+        one |= {
+            "responseKind": shown,
+            "scope": "Namespaced" if entry.get("namespaced") else "Cluster",
+            "singularResource": entry.get("singularName") or "",
+            "verbs": verbs,
+        }
+        one |= {field: entry[field] for field in ("shortNames", "categories") if entry.get(field)}
+    return list(made.values())
+
+
 def _response_kind(served: Served, shown: Kind | str) -> Obj:
     if isinstance(shown, Kind):
         return {"group": shown.group, "version": shown.version, "kind": shown.kind}
@@ -109,8 +137,14 @@ def _response_kind(served: Served, shown: Kind | str) -> Obj:
 class Discovery:
     """Answers the discovery paths; `server_address` is what /api names as the server's."""
 
-    def __init__(self, registry: Registry, server_address: str) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        server_address: str,
+        extensions: Callable[[], Sequence[tuple[Remote, list[Obj]]]] = lambda: (),
+    ) -> None:
         self._registry = registry
+        self._extensions = extensions
         self._server_address = server_address
         self._version = -1
         self._written: dict[tuple[str, str], bytes] = {}
@@ -138,15 +172,15 @@ class Discovery:
 
     def _write(self, parts: list[str], form: str) -> Obj | None:
         if form:
-            return self._aggregated([""] if parts[0] == "api" else self._registry.groups(), form)
+            return self._aggregated([""] if parts[0] == "api" else self._groups(), form)
         if parts == ["api"]:
             where = {"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address}
             return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [where]}
         if parts == ["apis"]:
-            groups = [self._group(group) for group in self._registry.groups()]
+            groups = [self._group(group) for group in self._groups()]
             return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
         if parts[0] == "apis" and len(parts) == 2:
-            if not self._registry.versions(parts[1]):
+            if not self._versions(parts[1]):
                 return None
             return {"kind": "APIGroup", "apiVersion": "v1", **self._group(parts[1])}
         group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
@@ -159,8 +193,22 @@ class Discovery:
             head["apiVersion"] = "v1"
         return head | {"groupVersion": f"{group}/{version}" if group else version, "resources": resources}
 
+    def _groups(self) -> list[str]:
+        own = self._registry.groups()
+        return own + sorted({remote.group for remote, _ in self._extensions()} - set(own))
+
+    def _versions(self, group: str) -> list[str]:
+        others = {remote.version for remote, _ in self._extensions() if remote.group == group}
+        return sorted(others | set(self._registry.versions(group)), key=version_rank, reverse=True)
+
+    def _resources(self, group: str, version: str) -> list[Obj]:
+        for remote, found in self._extensions():
+            if (remote.group, remote.version) == (group, version):
+                return _discovered_elsewhere(remote, found)
+        return [_discovered(served) for served in self._registry.of(group, version)]
+
     def _group(self, group: str) -> Obj:
-        versions = [{"groupVersion": f"{group}/{v}", "version": v} for v in self._registry.versions(group)]
+        versions = [{"groupVersion": f"{group}/{v}", "version": v} for v in self._versions(group)]
         return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
     def _aggregated(self, groups: list[str], form: str) -> Obj:
@@ -169,10 +217,10 @@ class Discovery:
             versions = [
                 {
                     "version": version,
-                    "resources": [_discovered(served) for served in self._registry.of(group, version)],
+                    "resources": self._resources(group, version),
                     "freshness": "Current",
                 }
-                for version in (self._registry.versions(group) if group else ["v1"])
+                for version in (self._versions(group) if group else ["v1"])
             ]
             items.append({"metadata": {"name": group} if group else {}, "versions": versions})
         return {

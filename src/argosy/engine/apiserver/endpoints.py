@@ -52,9 +52,8 @@ async def service_peer(api: Api, namespace: str, name: str, number: int, tls: ss
     return Peer(*found, nodes.socket, tls, f"{name}.{namespace}.svc")
 
 
-@lru_cache(maxsize=64)
-def trusting(bundle: str) -> ssl.SSLContext:
-    """A context that trusts the authorities in a `caBundle` (base64 of PEM), or this machine's where it is empty.
+def trust(bundle: str) -> ssl.SSLContext:
+    """A new context that trusts the authorities in a `caBundle` (base64 of PEM), or this machine's where it is empty.
 
     Raises ValueError for a bundle that is none.
     """
@@ -63,3 +62,7 @@ def trusting(bundle: str) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=pem or None)
     except (ValueError, ssl.SSLError) as error:
         raise ValueError(f"unable to load root certificates: {error}") from None
+
+
+trusting = lru_cache(maxsize=64)(trust)
+"""The same, one context a bundle: making one takes longer than using it."""

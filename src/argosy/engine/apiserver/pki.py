@@ -65,6 +65,11 @@ class Authority:
         """
         return self._kept(file, name, groups, ()) if file else self._signed(name, groups, ())
 
+    def client_files(self, name: str) -> tuple[Path, Path]:
+        """A client's certificate and key as files, for what reads no others. The file is called as the user is."""
+        self._kept(name, name, (), ())
+        return self._directory / f"{name}.crt", self._directory / f"{name}.key"
+
     def _kept(self, file: str, name: str, groups: Sequence[str], hosts: Sequence[str]) -> Credential:
         """The certificate of that file if it is still good, else a new one in its place."""
         stored, note = _load(self._directory, file), self._directory / f"{file}.json"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from argosy.clock import Clock, SystemClock
 
@@ -26,6 +28,8 @@ class ApiSettings:
     )
     """Config maps, with the key, that every pod's token volume shows beside the token; the first is the authority's.
     The second is what builds of Kubernetes that vouch for Services add (docs/differences.md tells why it is here)."""
+    front_proxy: Callable[[], tuple[Path, Path]] | None = None
+    """Makes, or finds, the certificate and key by which extension API servers know this one; None: it has none."""
     signing_key_pem: bytes = b""
     """EC P-256 private key for service-account tokens; without it tokens are refused."""
     server_address: str = ""

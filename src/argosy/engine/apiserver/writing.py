@@ -250,6 +250,7 @@ def _failed(error: StoreFailed) -> NoReturn:
 def settled(call: Call, new: Obj | None, old: Obj | None) -> None:
     """Tell the parts of the server that depend on stored objects of a write that is durable."""
     kind = call.served.storage
+    call.api.noticed(kind)
     if call.api.recount.touched(kind, call.target.namespace, new, old):
         call.api.counter.wake()
     if kind in _RBAC:
