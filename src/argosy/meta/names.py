@@ -11,6 +11,8 @@ from functools import lru_cache
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_WILDCARD = rf"\*\.{_SUBDOMAIN}"
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = rf"({_QUALIFIED})?"
@@ -21,7 +23,7 @@ _ENV_RELAXED = "[ -<>-~]+"
 _compiled = {
     pattern: re.compile(pattern)
     for pattern in (
-        _LABEL, _SUBDOMAIN, _LABEL_1035, _QUALIFIED, _VALUE, _CONFIG_KEY, _HTTP_HEADER, _ENV_RELAXED,
+        _LABEL, _SUBDOMAIN, _WILDCARD, _LABEL_1035, _QUALIFIED, _VALUE, _CONFIG_KEY, _HTTP_HEADER, _ENV_RELAXED,
     )
 }  # fmt: skip
 
@@ -73,6 +75,12 @@ _QUALIFIED_MESSAGE = regex_message(
     "my.name",
     "123-abc",
 )
+_WILDCARD_MESSAGE = regex_message(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower"
+    " case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    _WILDCARD,
+    "*.example.com",
+)
 _VALUE_MESSAGE = regex_message(
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and"
     " end with an alphanumeric character",
@@ -98,6 +106,16 @@ def _check(value: str, limit: int, pattern: str, message: str, unit: str = "char
 def subdomain(value: str) -> list[str]:
     """A DNS-1123 subdomain, as most objects' names are."""
     return _check(value, 253, _SUBDOMAIN, _SUBDOMAIN_MESSAGE)
+
+
+def wildcard(value: str) -> list[str]:
+    """A DNS-1123 subdomain below a `*.`."""
+    return _check(value, 253, _WILDCARD, _WILDCARD_MESSAGE)
+
+
+def http_path(value: str) -> list[str]:
+    """The path of a URL, without what has to be quoted in it."""
+    return [] if re.fullmatch(_HTTP_PATH, value) else [regex_message("Invalid path", _HTTP_PATH)]
 
 
 def label(value: str) -> list[str]:

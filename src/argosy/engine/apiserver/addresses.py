@@ -18,18 +18,18 @@ class Pool:
     """Numbers from `first` to `last`, handed out in order from `start` on, each at most once."""
 
     def __init__(self, first: int, last: int, start: int) -> None:
-        self._first, self._last = first, last
+        self.first, self.last = first, last
         self._next = max(first, min(start, last))
         self.taken: set[int] = set()
 
     def take(self) -> int | None:
         """A free number, None when there is none."""
-        if len(self.taken) > self._last - self._first:
+        if len(self.taken) > self.last - self.first:
             return None
         number = self._next
         while number in self.taken:
-            number = number + 1 if number < self._last else self._first
-        self._next = number + 1 if number < self._last else self._first
+            number = number + 1 if number < self.last else self.first
+        self._next = number + 1 if number < self.last else self.first
         self.taken.add(number)
         return number
 
@@ -42,7 +42,7 @@ class Pool:
 
     def holds(self, number: int) -> bool:
         """Whether the number belongs to the pool at all."""
-        return self._first <= number <= self._last
+        return self.first <= number <= self.last
 
 
 class ServiceAddresses:
@@ -71,7 +71,11 @@ class ServiceAddresses:
     def held_by(self, service: Obj) -> tuple[set[int], set[int]]:
         """The addresses and node ports of a Service."""
         spec = service.get("spec") or {}
+        if spec.get("type") == "ExternalName":
+            return set(), set()
         ips = {number for text in (spec.get("clusterIP") or "",) if (number := self.ip(text)) is not None}
+        if spec.get("type") not in ("NodePort", "LoadBalancer"):
+            return ips, set()  # ports that it may not have are those of others
         ports = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
         if spec.get("healthCheckNodePort"):
             ports.add(spec["healthCheckNodePort"])

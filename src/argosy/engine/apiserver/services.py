@@ -1,67 +1,42 @@
-"""Services get their addresses and node ports when they are written; called by create, update and delete."""
+"""Services get their addresses and node ports when they are written; called by create, update and delete.
+
+What is taken is written into the Service at once. When the write comes to nothing `release` gives it back, and a Service
+that cannot have all it asks for keeps none of it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 from argosy import kinds
+from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import Unreasoned, invalid, wrong
+from argosy.engine.apiserver.failures import invalid
+from argosy.errors import Cause, InternalError
+from argosy.meta import causes
 from argosy.meta.json import Obj
+from argosy.meta.rules import addresses, services
+
+_POLICY = "spec.ipFamilyPolicy"
+_BALANCED = ("NodePort", "LoadBalancer")
 
 
 def complete(call: Call, service: Obj) -> None:
     """Give a new Service what it lacks. Raises Invalid for an address that it may not have."""
     spec = service.setdefault("spec", {})
-    type = spec.setdefault("type", "ClusterIP")
-    if type == "ExternalName":
-        return
-    headless = spec.get("clusterIP") == "None" or spec.get("clusterIPs") == ["None"]
-    selectorless = not spec.get("selector")
-    if headless:
-        spec["clusterIP"], spec["clusterIPs"] = "None", ["None"]
-        dual = selectorless and "ipFamilies" not in spec and "ipFamilyPolicy" not in spec
-        spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if dual else ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "RequireDualStack" if dual else "SingleStack")
-    else:
-        _take_ip(call, service)
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
-    spec.setdefault("internalTrafficPolicy", "Cluster")
-    if type in ("NodePort", "LoadBalancer"):
-        spec.setdefault("externalTrafficPolicy", "Cluster")
-        if type == "LoadBalancer":
-            spec.setdefault("allocateLoadBalancerNodePorts", True)
-        if spec.get("allocateLoadBalancerNodePorts", True):
-            _take_ports(call, service)
+    if spec.get("clusterIP") and not spec.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]
+    _allocate(call, service, None)
 
 
 def change(call: Call, service: Obj, old: Obj) -> None:
     """Complete a changed Service: it keeps its address, and gets or loses what a new type asks for."""
-    spec, before = service.get("spec") or {}, old.get("spec") or {}
-    _check_families(service)
-    if spec.get("type") == "ExternalName":
-        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
-            if spec.get(field) == before.get(field):
-                spec.pop(field, None)
-        return
-    if before.get("type") != "ExternalName":
-        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if not spec.get(field) and before.get(field):
-                spec[field] = before[field]
-        _keep_ports(spec, before)
-    if spec.get("type") == "ClusterIP" and before.get("type") != "ClusterIP":
-        for port in spec.get("ports") or ():
-            port.pop("nodePort", None)
-        spec.pop("externalTrafficPolicy", None)
-        spec.pop("allocateLoadBalancerNodePorts", None)
-    held_ips, held_ports = call.api.addresses.held_by(old)
-    pools = call.api.addresses
-    pools.ips.taken -= held_ips
-    pools.ports.taken -= held_ports
-    try:
-        complete(call, service)
-    finally:
-        pools.ips.taken |= held_ips
-        pools.ports.taken |= held_ports
+    spec, before = service.setdefault("spec", {}), old.get("spec") or {}
+    _keep(spec, before)
+    _match_addresses(spec, before)
+    _allocate(call, service, before)
+    _drop(spec, before)
 
 
 def release(call: Call, service: Obj, old: Obj | None = None) -> None:
@@ -70,77 +45,263 @@ def release(call: Call, service: Obj, old: Obj | None = None) -> None:
         call.api.addresses.give_back(service, old)
 
 
-def _check_families(service: Obj) -> None:
-    """Only a headless Service without a selector, whose addresses somebody else makes, may ask for two families."""
-    spec = service.get("spec") or {}
-    if not spec.get("selector") or len(spec.get("ipFamilies") or ()) < 2:
-        return
-    causes = [
-        wrong(f"spec.ipFamilies[{i}]", f, "not configured on this cluster")
-        for i, f in enumerate(spec["ipFamilies"])
-        if f != "IPv4"
-    ]
-    if spec.get("ipFamilyPolicy") == "RequireDualStack":
-        why = "this cluster is not configured for dual-stack services"
-        causes = [wrong("spec.ipFamilyPolicy", "RequireDualStack", why), *causes]
-    raise invalid(kinds.SERVICE, service["metadata"].get("name", ""), causes)
+@dataclass
+class _Taking:
+    """Numbers that one write takes, all of them or none."""
 
+    pools: ServiceAddresses
+    name: str
+    ips: list[int] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
 
-def _take_ip(call: Call, service: Obj) -> None:
-    spec, pools = service["spec"], call.api.addresses
-    wanted = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
-    if not wanted:
-        given = pools.take_ip()
-        if given is None:
-            raise Unreasoned("failed to allocate a serviceIP: range is full")
-        spec["clusterIP"], spec["clusterIPs"] = given, [given]
-        return
-    number = pools.ip(wanted)
-    name, path = service["metadata"].get("name", ""), "spec.clusterIPs"
-    if number is None:
-        why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-        raise invalid(kinds.SERVICE, name, [wrong(f"{path}[0]", [wanted][0], why)])
-    if not pools.ips.holds(number):
-        why = (
-            f"failed to allocate IP {wanted}: the provided network does not match the current range. The range of valid"
-            f" IPs is {pools.network}"
-        )
-        raise invalid(kinds.SERVICE, name, [wrong(path, [wanted], why)])
-    if not pools.ips.claim(number):
-        why = f"failed to allocate IP {wanted}: provided IP is already allocated"
-        raise invalid(kinds.SERVICE, name, [wrong(path, [wanted], why)])
-    spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
+    def undo(self) -> None:
+        self.pools.ips.taken -= set(self.ips)
+        self.pools.ports.taken -= set(self.ports)
 
-
-def _take_ports(call: Call, service: Obj) -> None:
-    pool = call.api.addresses.ports
-    shared: dict[int, int] = {}
-    for index, port in enumerate(service["spec"].get("ports") or ()):
-        wanted = port.get("nodePort")
+    def ip(self, wanted: str, shown: list[str]) -> str:
+        """Take the address that is wanted, or any. Raises Invalid."""
         if not wanted:
-            # One number serves both protocols of the same port.
-            number = shared.get(port.get("port", 0)) or pool.take()
-            if number is None:
-                raise Unreasoned("failed to allocate a nodePort: range is full")
-            port["nodePort"] = shared[port.get("port", 0)] = number
+            given = self.pools.take_ip()
+            if given is None:
+                raise InternalError(
+                    f'Internal error occurred: failed to allocate a serviceIP for Service "{self.name}": range is full'
+                )
+            self.ips.append(self.pools.ip(given) or 0)
+            return given
+        number = self.pools.ip(wanted)
+        if number is None or not self.pools.ips.holds(number):
+            why = (
+                f"failed to allocate IP {wanted}: the provided network does not match the current range. The range of"
+                f" valid IPs is {self.pools.network}"
+            )
+        elif not self.pools.ips.claim(number):
+            why = f"failed to allocate IP {wanted}: provided IP is already allocated"
+        else:
+            self.ips.append(number)
+            return wanted
+        raise invalid(kinds.SERVICE, self.name, [causes.invalid("spec.clusterIPs", shown, why)])
+
+    def fault(self, number: int) -> str:
+        """Take this node port; else why that cannot be."""
+        if not self.pools.ports.holds(number):
+            first, last = self.pools.ports.first, self.pools.ports.last
+            return f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
+        if not self.pools.ports.claim(number):
+            return "provided port is already allocated"
+        self.ports.append(number)
+        return ""
+
+    def port(self, number: int, path: str) -> None:
+        """Take this node port. Raises Invalid."""
+        why = self.fault(number)
+        if why:
+            raise invalid(kinds.SERVICE, self.name, [causes.invalid(path, number, why)])
+
+    def any_port(self) -> int:
+        """Take a free node port. Raises InternalError."""
+        number = self.pools.ports.take()
+        if number is None:
+            raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
+        self.ports.append(number)
+        return number
+
+
+def _allocate(call: Call, service: Obj, before: Obj | None) -> None:
+    spec = service["spec"]
+    taking = _Taking(call.api.addresses, service["metadata"].get("name", ""))
+    try:
+        faults = _families(spec, before)
+        if faults:
+            raise invalid(kinds.SERVICE, taking.name, faults)
+        _take_ip(taking, spec, before)
+        if spec.get("type") in _BALANCED:
+            _take_ports(taking, spec, before)
+        _take_health_port(taking, spec, before)
+    except BaseException:
+        taking.undo()
+        raise
+
+
+def _families(spec: Obj, before: Obj | None) -> list[Cause]:
+    """Fill in the families of addresses of this cluster, which has IPv4 alone; else what is wrong with those asked for."""
+    if spec.get("type") == "ExternalName":
+        return []
+    headless = spec.get("clusterIP") == "None"
+    loose = headless and not spec.get("selector")
+    if not spec.get("ipFamilyPolicy"):
+        kept = (before or {}).get("ipFamilyPolicy")
+        spec["ipFamilyPolicy"] = kept or ("RequireDualStack" if loose else "SingleStack")
+    found: list[Cause] = []
+    services.cluster_ips(found, spec, before)
+    if found:
+        return found
+    policy, ips = spec["ipFamilyPolicy"], spec.get("clusterIPs") or []
+    found = _reduced(spec, before) if before is not None else []
+    families = list(spec.get("ipFamilies") or ())
+    if policy == "SingleStack":
+        why = "must be 'RequireDualStack' or 'PreferDualStack' when multiple {} are specified"
+        if len(spec.get("clusterIPs") or ()) == 2:
+            found.append(causes.invalid(_POLICY, policy, why.format("cluster IPs")))
+        if len(families) == 2:
+            found.append(causes.invalid(_POLICY, policy, why.format("IP families")))
+    for index, text in enumerate(ips if not headless else ()):
+        if index < len(families):
             continue
-        path, name = f"spec.ports[{index}].nodePort", service["metadata"].get("name", "")
-        if not pool.holds(wanted):
-            first, last = call.api.settings.node_ports
-            why = f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
-            raise invalid(kinds.SERVICE, name, [wrong(path, wanted, why)])
-        if wanted not in shared.values() and not pool.claim(wanted):
-            raise invalid(kinds.SERVICE, name, [wrong(path, wanted, "provided port is already allocated")])
-        shared[port.get("port", 0)] = wanted
+        value = addresses.sloppy(text)
+        if value is not None and value.version == 6:
+            found.append(causes.invalid(f"spec.clusterIPs[{index}]", ips, "IPv6 is not configured on this cluster"))
+        else:
+            families.append("IPv4")
+    if found:
+        return found
+    if loose:
+        families = families or ["IPv4"]
+        if len(families) < 2 and policy != "SingleStack":
+            families.append("IPv6" if families[0] == "IPv4" else "IPv4")
+    else:
+        if policy == "RequireDualStack":
+            why = "this cluster is not configured for dual-stack services"
+            found.append(causes.invalid(_POLICY, policy, why))
+        found += [
+            causes.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+            for index, family in enumerate(families)
+            if family != "IPv4"
+        ]
+    spec["ipFamilies"] = families or ["IPv4"]
+    return found
 
 
-def _keep_ports(spec: Obj, before: Obj) -> None:
-    """An update that does not name its node ports means the ones it has."""
-    known = {
-        (p.get("port"), p.get("protocol", "TCP")): p["nodePort"] for p in before.get("ports") or () if p.get("nodePort")
-    }
-    used = {p.get("nodePort") for p in spec.get("ports") or ()}
-    for port in spec.get("ports") or ():
-        number = known.get((port.get("port"), port.get("protocol", "TCP")))
-        if not port.get("nodePort") and number and number not in used:
-            port["nodePort"] = number
+def _reduced(spec: Obj, before: Obj) -> list[Cause]:
+    """One family fewer is a wish that has to be said in the policy."""
+    found: list[Cause] = []
+    for name, what in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
+        new, old = spec.get(name) or [], before.get(name) or []
+        if spec["ipFamilyPolicy"] == "SingleStack":
+            if new == old and len(new) > 1:
+                spec[name] = new[:1]
+        elif new and len(new) < len(old):
+            why = f"must be 'SingleStack' to release the secondary {what}"
+            found.append(causes.invalid(_POLICY, spec["ipFamilyPolicy"], why))
+    return found
+
+
+def _take_ip(taking: _Taking, spec: Obj, before: Obj | None) -> None:
+    ips = spec.get("clusterIPs") or []
+    if spec.get("type") == "ExternalName" or ips[:1] == ["None"]:
+        return
+    if before is not None and before.get("type") != "ExternalName":
+        return  # it keeps the one that it has, or is refused
+    given = taking.ip(next(iter(ips), ""), ips)
+    spec["clusterIP"], spec["clusterIPs"] = given, [given]
+
+
+def _take_ports(taking: _Taking, spec: Obj, before: Obj | None) -> None:
+    if before is None:
+        _first_ports(taking, spec)
+        return
+    held = {port["nodePort"] for port in before.get("ports") or () if port.get("nodePort")}
+    for index, port in enumerate(spec.get("ports") or ()):
+        wanted = port.get("nodePort")
+        if wanted and wanted not in held and wanted not in taking.ports:
+            taking.port(wanted, f"spec.ports[{index}].nodePort")
+        elif not wanted and _allocates(spec):
+            port["nodePort"] = taking.any_port()
+
+
+def _first_ports(taking: _Taking, spec: Obj) -> None:
+    ports = spec.get("ports") or []
+    shared: dict[int, int] = {}
+    for index, port in enumerate(ports):
+        if not port.get("nodePort") and not _allocates(spec):
+            continue
+        number = port.get("port", 0)
+        path = f"spec.ports[{index}].nodePort"
+        if number not in shared:
+            # One number serves both protocols of the same port.
+            wanted = next(
+                (each["nodePort"] for each in ports if each.get("port") == number and each.get("nodePort")), 0
+            )
+            if wanted:
+                taking.port(wanted, path)
+            port["nodePort"] = shared[number] = wanted or taking.any_port()
+        elif not port.get("nodePort"):
+            port["nodePort"] = shared[number]
+        elif port["nodePort"] != shared[number]:
+            taking.port(port["nodePort"], path)
+
+
+def _allocates(spec: Obj) -> bool:
+    return spec.get("type") == "NodePort" or bool(spec.get("allocateLoadBalancerNodePorts", True))
+
+
+def _take_health_port(taking: _Taking, spec: Obj, before: Obj | None) -> None:
+    if not services.needs_health_check(spec) or (before is not None and services.needs_health_check(before)):
+        return
+    wanted = spec.get("healthCheckNodePort")
+    if not wanted:
+        spec["healthCheckNodePort"] = taking.any_port()
+        return
+    why = taking.fault(wanted)
+    if why:
+        raise InternalError(
+            f"Internal error occurred: failed to allocate requested HealthCheck NodePort {wanted}: {why}"
+        )
+
+
+def _keep(spec: Obj, before: Obj) -> None:
+    """An update that does not name what the server gave means what the Service has."""
+    if "ExternalName" not in (spec.get("type"), before.get("type")):
+        for name in ("clusterIP", "clusterIPs"):
+            if not spec.get(name) and before.get(name):
+                spec[name] = before[name]
+    if spec.get("type") in _BALANCED and before.get("type") in _BALANCED:
+        used = _node_ports(spec) & _node_ports(before)
+        known = {port.get("name", ""): port.get("nodePort") for port in before.get("ports") or ()}
+        for port in spec.get("ports") or ():
+            number = known.get(port.get("name", ""))
+            if not port.get("nodePort") and number and number not in used:
+                port["nodePort"] = number
+    checked = services.needs_health_check(spec) and services.needs_health_check(before)
+    if checked and not spec.get("healthCheckNodePort") and before.get("healthCheckNodePort"):
+        spec["healthCheckNodePort"] = before["healthCheckNodePort"]
+
+
+def _node_ports(spec: Obj) -> set[Any]:
+    return {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
+
+
+def _match_addresses(spec: Obj, before: Obj) -> None:
+    """Whoever changes clusterIP alone means clusterIPs too."""
+    one, other = spec.get("clusterIP") or "", before.get("clusterIP") or ""
+    if before.get("clusterIPs") and not spec.get("clusterIPs") and one == other:
+        spec["clusterIPs"] = before["clusterIPs"]
+    if one == other or (spec.get("clusterIPs") or []) != (before.get("clusterIPs") or []):
+        return
+    if one:
+        spec["clusterIPs"] = [one]
+    else:
+        spec.pop("clusterIPs", None)
+
+
+def _drop(spec: Obj, before: Obj) -> None:
+    """What the old type had and the new one has no use for goes, unless it was changed too."""
+    kind, was = spec.get("type"), before.get("type")
+    unchanged = {name for name in spec if spec.get(name) == before.get(name)}
+    gone: set[str] = set()
+    if kind == "ExternalName" and was != "ExternalName":
+        if {"clusterIP", "clusterIPs"} <= unchanged:
+            gone |= {"clusterIP", "clusterIPs"}
+        gone |= {"ipFamilies", "ipFamilyPolicy"}
+    if was in _BALANCED and kind not in _BALANCED and _node_ports(spec) <= _node_ports(before):
+        for port in spec.get("ports") or ():
+            port.pop("nodePort", None)
+    if services.needs_health_check(before) and not services.needs_health_check(spec):
+        gone.add("healthCheckNodePort")
+    if was == "LoadBalancer" and kind != "LoadBalancer":
+        gone |= {"allocateLoadBalancerNodePorts", "loadBalancerClass"}
+    if services.is_external(before) and not services.is_external(spec):
+        gone.add("externalTrafficPolicy")
+    for name in gone & unchanged:
+        spec.pop(name)
+    if kind == "ExternalName":
+        spec.pop("internalTrafficPolicy", None)

@@ -12,7 +12,7 @@ from typing import Final
 from argosy.errors import Cause
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
-from argosy.meta.rules import cluster, config, crd, jobs, network, pod, scaling, storage, workloads
+from argosy.meta.rules import cluster, config, crd, jobs, network, pod, scaling, services, storage, workloads
 
 Rule = Callable[[Obj, Obj | None], list[Cause]]
 
@@ -30,7 +30,7 @@ _TABLE: Final[dict[str, Rule]] = {
     "autoscaling/v1/HorizontalPodAutoscaler": scaling.autoscaler,
     "autoscaling/v2/HorizontalPodAutoscaler": scaling.autoscaler,
     "policy/v1/PodDisruptionBudget": scaling.disruption_budget,
-    "v1/Service": network.service,
+    "v1/Service": services.service,
     "v1/Endpoints": network.endpoints,
     "discovery.k8s.io/v1/EndpointSlice": network.endpoint_slice,
     "networking.k8s.io/v1/Ingress": network.ingress,

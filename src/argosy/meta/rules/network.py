@@ -1,16 +1,17 @@
-"""Rules of Services, Ingresses and their kin."""
+"""Rules of Endpoints, Ingresses, network policies and their kin."""
 
 from __future__ import annotations
 
-import ipaddress
-from typing import Any
+from collections.abc import Callable
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj
+from argosy.meta.rules import addresses
 from argosy.meta.rules.fields import (
     Found,
     in_range,
     labels,
+    named,
     needs_one_of,
     one_of,
     port,
@@ -18,190 +19,137 @@ from argosy.meta.rules.fields import (
     say,
     selector,
 )  # fmt: skip
+from argosy.meta.rules.services import PROTOCOLS, balancer_points
 
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
-_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-_DAY = 86400
-
-
-def service(new: Obj, old: Obj | None) -> Found:
-    """v1 Service; addresses are checked where they are allocated."""
-    found: Found = []
-    spec = new["spec"]
-    kind, headless = spec.get("type"), spec.get("clusterIP") == "None"
-    if not spec.get("ports") and not headless and kind != "ExternalName":
-        found.append(causes.required("spec.ports"))
-    if kind == "LoadBalancer" and headless:
-        message = "may not be set to 'None' for LoadBalancer services"
-        found.append(causes.invalid("spec.clusterIPs[0]", "None", message))
-    if kind == "NodePort" and headless:
-        found.append(causes.invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for NodePort services"))
-    if kind == "ExternalName":
-        name = (spec.get("externalName") or "").rstrip(".")
-        if required(found, "spec.externalName", name):
-            say(found, "spec.externalName", name, names.subdomain(name))
-    _service_ports(found, spec)
-    labels(found, "spec.selector", spec.get("selector"))
-    needs_one_of(found, "spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
-    _affinity(found, spec)
-    _external(found, spec)
-    needs_one_of(found, "spec.type", kind, _TYPES)
-    _node_ports(found, spec)
-    one_of(found, "spec.internalTrafficPolicy", spec.get("internalTrafficPolicy"), ("Cluster", "Local"))
-    if old is not None:
-        _service_update(found, spec, old["spec"])
-    return found
-
-
-def _service_ports(found: Found, spec: Obj) -> None:
-    ports = spec.get("ports") or []
-    seen: set[str] = set()
-    pairs: list[tuple[Any, Any]] = []
-    for index, each in enumerate(ports):
-        place = f"spec.ports[{index}]"
-        name = each.get("name")
-        if not name:
-            if len(ports) > 1:
-                found.append(causes.required(f"{place}.name"))
-        else:
-            say(found, f"{place}.name", name, names.label(name))
-            if name in seen:
-                found.append(causes.duplicate(f"{place}.name", name))
-            seen.add(name)
-        number = each.get("port") or 0
-        say(found, f"{place}.port", number, names.port_number(number))
-        needs_one_of(found, f"{place}.protocol", each.get("protocol"), _PROTOCOLS)
-        if each.get("targetPort") or not number:
-            port(found, f"{place}.targetPort", each.get("targetPort"))
-        if each.get("appProtocol"):
-            say(found, f"{place}.appProtocol", each["appProtocol"], names.qualified(each["appProtocol"]))
-    for index, each in enumerate(ports):
-        pair = (each.get("protocol"), each.get("port"))
-        if pair in pairs:
-            shown = {
-                "Name": "",
-                "Protocol": pair[0],
-                "AppProtocol": None,
-                "Port": pair[1],
-                "TargetPort": 0,
-                "NodePort": 0,
-            }
-            found.append(causes.duplicate(f"spec.ports[{index}]", shown))
-        pairs.append(pair)
-
-
-def _affinity(found: Found, spec: Obj) -> None:
-    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
-    if spec.get("sessionAffinity") == "ClientIP":
-        seconds = config.get("timeoutSeconds") or 0
-        if not 0 < seconds <= _DAY:
-            message = f"must be greater than 0 and less than {_DAY}"
-            found.append(causes.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds, message))
-
-
-def _external(found: Found, spec: Obj) -> None:
-    for index, address in enumerate(spec.get("externalIPs") or ()):
-        if not _is_address(address):
-            found.append(causes.invalid(f"spec.externalIPs[{index}]", address, _ADDRESS))
-    policy = spec.get("externalTrafficPolicy")
-    external = spec.get("type") in ("NodePort", "LoadBalancer") or (
-        spec.get("type") == "ClusterIP" and spec.get("externalIPs")
-    )
-    if policy and not external:
-        message = "may only be set for externally-accessible services"
-        found.append(causes.invalid("spec.externalTrafficPolicy", policy, message))
-    elif external:
-        needs_one_of(found, "spec.externalTrafficPolicy", policy, ("Cluster", "Local"))
-    for index, block in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-        if spec.get("type") != "LoadBalancer":
-            message = "may only be used when `type` is 'LoadBalancer'"
-            found.append(causes.forbidden("spec.LoadBalancerSourceRanges", message))
-            break
-        if not _is_block(block.strip()):
-            found.append(causes.invalid(f"spec.LoadBalancerSourceRanges[{index}]", block, _BLOCK))
-
-
-_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-_BLOCK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_block(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "/" in text
-
-
-def _node_ports(found: Found, spec: Obj) -> None:
-    for index, each in enumerate(spec.get("ports") or ()):
-        if each.get("nodePort") and spec.get("type") in ("ClusterIP", "ExternalName"):
-            message = f"may not be used when `type` is '{spec['type']}'"
-            found.append(causes.forbidden(f"spec.ports[{index}].nodePort", message))
-
-
-def _service_update(found: Found, new: Obj, old: Obj) -> None:
-    if "ExternalName" in (new.get("type"), old.get("type")):
-        return
-    before, after = old.get("clusterIP"), new.get("clusterIP")
-    if before and after != before:
-        found.append(causes.invalid("spec.clusterIPs[0]", new.get("clusterIPs") or [after], "may not change once set"))
+_INGRESS_CLASS = "kubernetes.io/ingress.class"
+_MOST_ENDPOINTS, _MOST_ADDRESSES, _MOST_HINTS, _MOST_TOPOLOGY = 1000, 100, 8, 16
 
 
 def endpoint_slice(new: Obj, old: Obj | None) -> Found:
     """discovery.k8s.io/v1 EndpointSlice."""
     found: Found = []
     kind = new.get("addressType")
-    types = ("FQDN", "IPv4", "IPv6")
-    if required(found, "addressType", kind):
-        one_of(found, "addressType", kind, types)
-    for index, endpoint in enumerate(new.get("endpoints") or ()):
-        place = f"endpoints[{index}].addresses"
-        addresses = endpoint.get("addresses") or []
-        if not addresses:
-            found.append(causes.required(place, "must contain at least 1 address"))
-        for number, address in enumerate(addresses):
-            if kind in ("IPv4", "IPv6") and not _is_address(address):
-                found.append(causes.invalid(f"{place}[{number}]", address, _ADDRESS))
-            elif kind == "FQDN":
-                say(found, f"{place}[{number}]", address, names.subdomain(address))
+    needs_one_of(found, "addressType", kind, ("FQDN", "IPv4", "IPv6"))
     seen: set[str] = set()
     for index, each in enumerate(new.get("ports") or ()):
-        name = each.get("name") or ""
+        name, path = each.get("name") or "", f"ports[{index}]"
         if name:
-            say(found, f"ports[{index}].name", name, names.label(name))
+            say(found, f"{path}.name", name, names.label(name))
         if name in seen:
-            found.append(causes.duplicate(f"ports[{index}].name", name))
+            found.append(causes.duplicate(f"{path}.name", name))
         seen.add(name)
-        one_of(found, f"ports[{index}].protocol", each.get("protocol"), _PROTOCOLS)
+        one_of(found, f"{path}.protocol", each.get("protocol"), PROTOCOLS)
+        if each.get("appProtocol") is not None:
+            say(found, f"{path}.appProtocol", each["appProtocol"], names.qualified(each["appProtocol"]))
+    if old is None or new.get("endpoints") != old.get("endpoints"):
+        _endpoints(found, new.get("endpoints") or [], str(kind))
     if old is not None and kind != old.get("addressType"):
         found.append(causes.invalid("addressType", kind, "field is immutable"))
     return found
 
 
+def _endpoints(found: Found, endpoints: list[Obj], kind: str) -> None:
+    if len(endpoints) > _MOST_ENDPOINTS:
+        found.append(causes.too_many("endpoints", len(endpoints), _MOST_ENDPOINTS))
+        return
+    for index, each in enumerate(endpoints):
+        place = f"endpoints[{index}]"
+        targets = each.get("addresses") or []
+        if not targets:
+            found.append(causes.required(f"{place}.addresses", "must contain at least 1 address"))
+        elif len(targets) > _MOST_ADDRESSES:
+            found.append(causes.too_many(f"{place}.addresses", len(targets), _MOST_ADDRESSES))
+        for number, target in enumerate(targets):
+            _target(found, f"{place}.addresses", number, target, kind)
+        if each.get("nodeName") is not None:
+            say(found, f"{place}.nodeName", each["nodeName"], names.subdomain(each["nodeName"]))
+        marks = each.get("deprecatedTopology") or {}
+        if len(marks) > _MOST_TOPOLOGY:
+            found.append(causes.too_many(f"{place}.deprecatedTopology", len(marks), _MOST_TOPOLOGY))
+        labels(found, f"{place}.deprecatedTopology", marks)
+        if each.get("hostname") is not None:
+            say(found, f"{place}.hostname", each["hostname"], names.label(each["hostname"]))
+        for field, form in (("forZones", names.label_value), ("forNodes", names.subdomain)):
+            if not _hints(found, f"{place}.hints.{field}", (each.get("hints") or {}).get(field) or [], form):
+                break
+
+
+def _target(found: Found, path: str, number: int, text: str, kind: str) -> None:
+    place = f"{path}[{number}]"
+    if kind == "FQDN":
+        domain_name(found, place, text)
+    elif kind in ("IPv4", "IPv6") and addresses.address(found, place, text):
+        value = addresses.sloppy(text)
+        if value is not None and f"IPv{value.version}" != kind:
+            found.append(causes.invalid(path, text, f"must be an {kind} address"))
+        addresses.endpoint(found, place, text)
+
+
+def domain_name(found: Found, path: str, value: str) -> None:
+    """A domain of at least two labels, perhaps with the dot that makes it absolute."""
+    if not required(found, path, value):
+        return
+    value = value.removesuffix(".")
+    faults = names.subdomain(value)
+    if faults:
+        found.append(causes.invalid(path, value, ",".join(faults)))
+    elif "." not in value:
+        message = "should be a domain with at least two segments separated by dots"
+        found.append(causes.invalid(path, value, message))
+    else:
+        for part in value.split("."):
+            if names.label(part):
+                found.append(causes.invalid(path, part, ",".join(names.label(part))))
+
+
+def _hints(found: Found, path: str, hints: list[Obj], form: Callable[[str], list[str]]) -> bool:
+    if len(hints) > _MOST_HINTS:
+        found.append(causes.too_many(path, len(hints), _MOST_HINTS))
+        return False
+    seen: set[str] = set()
+    for index, hint in enumerate(hints):
+        name = hint.get("name") or ""
+        if name in seen:
+            found.append(causes.duplicate(f"{path}[{index}].name", name))
+        seen.add(name)
+        say(found, f"{path}[{index}].name", name, form(name))
+    return True
+
+
 def endpoints(new: Obj, old: Obj | None) -> Found:
     """v1 Endpoints."""
     found: Found = []
+    if old is not None and new.get("subsets") == old.get("subsets"):
+        return found
     for index, subset in enumerate(new.get("subsets") or ()):
         place = f"subsets[{index}]"
         if not subset.get("addresses") and not subset.get("notReadyAddresses"):
             found.append(causes.required(place, "must specify `addresses` or `notReadyAddresses`"))
         for name in ("addresses", "notReadyAddresses"):
-            for number, address in enumerate(subset.get(name) or ()):
-                if not _is_address(address.get("ip") or ""):
-                    found.append(causes.invalid(f"{place}.{name}[{number}].ip", address.get("ip") or "", _ADDRESS))
-        for number, each in enumerate(subset.get("ports") or ()):
-            in_range(found, f"{place}.ports[{number}].port", each.get("port") or 0, 1, 65535)
-            needs_one_of(found, f"{place}.ports[{number}].protocol", each.get("protocol"), _PROTOCOLS)
+            for number, each in enumerate(subset.get(name) or ()):
+                _endpoint_address(found, f"{place}.{name}[{number}]", each)
+        ports = subset.get("ports") or []
+        for number, each in enumerate(ports):
+            path = f"{place}.ports[{number}]"
+            if each.get("name"):
+                say(found, f"{path}.name", each["name"], names.label(each["name"]))
+            elif len(ports) > 1:
+                found.append(causes.required(f"{path}.name"))
+            in_range(found, f"{path}.port", each.get("port") or 0, 1, 65535)
+            needs_one_of(found, f"{path}.protocol", each.get("protocol"), PROTOCOLS)
+            if each.get("appProtocol") is not None:
+                say(found, f"{path}.appProtocol", each["appProtocol"], names.qualified(each["appProtocol"]))
     return found
+
+
+def _endpoint_address(found: Found, path: str, each: Obj) -> None:
+    text = each.get("ip") or ""
+    addresses.address(found, f"{path}.ip", text)
+    if each.get("hostname"):
+        say(found, f"{path}.hostname", each["hostname"], names.label(each["hostname"]))
+    if each.get("nodeName") is not None:
+        say(found, f"{path}.nodeName", each["nodeName"], names.subdomain(each["nodeName"]))
+    addresses.endpoint(found, f"{path}.ip", text)
 
 
 def ingress(new: Obj, old: Obj | None) -> Found:
@@ -210,65 +158,73 @@ def ingress(new: Obj, old: Obj | None) -> Found:
     spec = new["spec"]
     rules = spec.get("rules") or []
     if not rules and spec.get("defaultBackend") is None:
-        shown = {
-            "IngressClassName": spec.get("ingressClassName"),
-            "DefaultBackend": None,
-            "TLS": spec.get("tls"),
-            "Rules": None,
-        }
-        found.append(causes.invalid("spec", shown, "either `defaultBackend` or `rules` must be specified"))
-    for index, rule in enumerate(rules):
-        place = f"spec.rules[{index}]"
-        host = rule.get("host")
-        if host:
-            _host(found, f"{place}.host", host)
-        http = rule.get("http")
-        if http is None:
-            continue
-        paths = http.get("paths") or []
-        if not paths:
-            found.append(causes.required(f"{place}.http.paths"))
-        for number, each in enumerate(paths):
-            _path(found, f"{place}.http.paths[{number}]", each)
+        found.append(causes.invalid("spec", spec.get("rules"), "either `defaultBackend` or `rules` must be specified"))
     if spec.get("defaultBackend") is not None:
         _backend(found, "spec.defaultBackend", spec["defaultBackend"])
+    for index, rule in enumerate(rules):
+        _ingress_rule(found, f"spec.rules[{index}]", rule)
+    lax = any(each.get("secretName") and names.subdomain(each["secretName"]) for each in _old_tls(old))
     for index, tls in enumerate(spec.get("tls") or ()):
         for number, host in enumerate(tls.get("hosts") or ()):
             _host(found, f"spec.tls[{index}].hosts[{number}]", host)
+        secret = tls.get("secretName")
+        if secret and not lax:
+            say(found, f"spec.tls[{index}].secretName", secret, names.subdomain(secret))
     name = spec.get("ingressClassName")
     if name is not None:
         say(found, "spec.ingressClassName", name, names.subdomain(name))
+        marked = (new["metadata"].get("annotations") or {}).get(_INGRESS_CLASS)
+        if old is None and marked is not None and marked != name:
+            message = "must match `ingressClassName` when both are specified"
+            found.append(causes.invalid(f"annotations.{_INGRESS_CLASS}", marked, message))
+    return found
+
+
+def _old_tls(old: Obj | None) -> list[Obj]:
+    return (old["spec"].get("tls") or []) if old is not None else []
+
+
+def _ingress_rule(found: Found, place: str, rule: Obj) -> None:
+    host, http = rule.get("host"), rule.get("http")
+    if host:
+        if addresses.sloppy(host) is not None:
+            found.append(causes.invalid(f"{place}.host", host, "must be a DNS name, not an IP address"))
+        _host(found, f"{place}.host", host)
+    if http is None:
+        return
+    paths = http.get("paths") or []
+    if not paths:
+        found.append(causes.required(f"{place}.http.paths"))
+    for number, each in enumerate(paths):
+        _path(found, f"{place}.http.paths[{number}]", each)
+
+
+def ingress_status(new: Obj, old: Obj) -> Found:
+    """The status of an Ingress: where its balancer listens."""
+    found: Found = []
+    before, after = (((each.get("status") or {}).get("loadBalancer") or {}).get("ingress") or () for each in (old, new))
+    balancer_points(found, "status.loadBalancer.ingress", after, [point.get("ip") for point in before])
     return found
 
 
 def _host(found: Found, path: str, host: str) -> None:
-    if _is_address(host):
-        found.append(causes.invalid(path, host, "must be a DNS name, not an IP address"))
-    elif host.startswith("*"):
-        if not host.startswith("*.") or names.subdomain(host[2:]):
-            found.append(causes.invalid(path, host, _WILDCARD))
-    else:
-        say(found, path, host, names.subdomain(host))
-
-
-_WILDCARD = names.regex_message(
-    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower"
-    " case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
-    r"\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
-    "*.example.com",
-)
+    say(found, path, host, names.wildcard(host) if "*" in host else names.subdomain(host))
 
 
 def _path(found: Found, path: str, each: Obj) -> None:
     kind, where = each.get("pathType"), each.get("path") or ""
-    if not kind:
+    if kind is None:
         found.append(causes.required(f"{path}.pathType", "pathType must be specified"))
-    elif kind in ("Exact", "Prefix"):
+        return
+    if kind in ("Exact", "Prefix"):
         if not where.startswith("/"):
             found.append(causes.invalid(f"{path}.path", where, "must be an absolute path"))
         for part in ("//", "/./", "/../", "%2f", "%2F"):
             if part in where:
                 found.append(causes.invalid(f"{path}.path", where, f"must not contain '{part}'"))
+        for part in ("/..", "/."):
+            if where.endswith(part):
+                found.append(causes.invalid(f"{path}.path", where, f"cannot end with '{part}'"))
     elif kind == "ImplementationSpecific":
         if where and not where.startswith("/"):
             found.append(causes.invalid(f"{path}.path", where, "must be an absolute path"))
@@ -280,14 +236,15 @@ def _path(found: Found, path: str, each: Obj) -> None:
 def _backend(found: Found, path: str, backend: Obj) -> None:
     service_ref, resource = backend.get("service"), backend.get("resource")
     if service_ref is not None and resource is not None:
-        message = "cannot set both resource and service backends"
-        found.append(causes.invalid(path, "", message))
-    elif service_ref is None and resource is None:
-        found.append(causes.required(f"{path}.service.name"))
-    elif service_ref is not None:
+        found.append(causes.invalid(path, "", "cannot set both resource and service backends"))
+    elif resource is not None:
+        _reference(found, f"{path}.resource", resource)
+    elif service_ref is None:
+        found.append(causes.invalid(path, "", "resource or service backend is required"))
+    else:
         name = service_ref.get("name")
         if required(found, f"{path}.service.name", name):
-            say(found, f"{path}.service.name", name, names.label_1035(str(name)))
+            say(found, f"{path}.service.name", name, names.label(str(name)))
         target = service_ref.get("port") or {}
         if target.get("name") and target.get("number"):
             found.append(causes.invalid(path, "", "cannot set both port name & port number"))
@@ -299,26 +256,40 @@ def _backend(found: Found, path: str, backend: Obj) -> None:
             found.append(causes.required(path, "port name or number is required"))
 
 
+def _reference(found: Found, path: str, value: Obj) -> None:
+    """A reference to an object of any kind."""
+    if value.get("apiGroup") is not None:
+        say(found, f"{path}.apiGroup", value["apiGroup"], names.subdomain(value["apiGroup"]))
+    for field in ("kind", "name"):
+        named(found, f"{path}.{field}", value.get(field), names.path_segment)
+
+
 def ingress_class(new: Obj, old: Obj | None) -> Found:
     """networking.k8s.io/v1 IngressClass."""
     found: Found = []
     spec = new.get("spec") or {}
     controller = spec.get("controller") or ""
-    if len(controller) > 250:
-        found.append(causes.too_long("spec.controller", 250))
-    if controller or old is None:
-        domain_path(found, "spec.controller", controller)
-    parameters = spec.get("parameters")
-    if parameters is not None:
-        required(found, "spec.parameters.kind", parameters.get("kind"))
-        required(found, "spec.parameters.name", parameters.get("name"))
-        scope = parameters.get("scope")
-        one_of(found, "spec.parameters.scope", scope, ("Cluster", "Namespace"))
-        if scope == "Namespace" and not parameters.get("namespace"):
-            message = "`parameters.scope` is set to 'Namespace'"
-            found.append(causes.required("spec.parameters.namespace", message))
     if old is not None and controller != ((old.get("spec") or {}).get("controller") or ""):
         found.append(causes.invalid("spec.controller", controller, "field is immutable"))
+    if len(controller) > 250:
+        found.append(causes.too_long("spec.controller", 250))
+    domain_path(found, "spec.controller", controller)
+    parameters, path = spec.get("parameters"), "spec.parameters"
+    if parameters is None:
+        return found
+    _reference(found, path, parameters)
+    scope, namespace = parameters.get("scope"), parameters.get("namespace")
+    if scope is None:
+        found.append(causes.required(f"{path}.scope"))
+        return found
+    one_of(found, f"{path}.scope", scope, ("Cluster", "Namespace"))
+    if scope == "Namespace":
+        if namespace is None:
+            found.append(causes.required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'"))
+        else:
+            say(found, f"{path}.namespace", namespace, names.label(namespace))
+    elif scope == "Cluster" and namespace is not None:
+        found.append(causes.forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'"))
     return found
 
 
@@ -332,12 +303,14 @@ def domain_path(found: Found, path: str, value: str) -> None:
         found.append(causes.invalid(path, value, message))
     else:
         say(found, path, domain, names.subdomain(domain))
+        say(found, path, rest, names.http_path(rest))
 
 
 def network_policy(new: Obj, old: Obj | None) -> Found:
     """networking.k8s.io/v1 NetworkPolicy."""
     found: Found = []
     spec = new["spec"]
+    kept = _blocks(old)
     selector(found, "spec.podSelector", spec.get("podSelector"))
     for name, peers in (("ingress", "from"), ("egress", "to")):
         for index, rule in enumerate(spec.get(name) or ()):
@@ -345,40 +318,67 @@ def network_policy(new: Obj, old: Obj | None) -> Found:
             for number, each in enumerate(rule.get("ports") or ()):
                 _policy_port(found, f"{place}.ports[{number}]", each)
             for number, peer in enumerate(rule.get(peers) or ()):
-                _peer(found, f"{place}.{peers}[{number}]", peer)
+                _peer(found, f"{place}.{peers}[{number}]", peer, kept)
     kinds = spec.get("policyTypes") or []
     if len(kinds) > 2:
         found.append(causes.invalid("spec.policyTypes", kinds, "may not specify more than two policyTypes"))
+        return found
     for index, kind in enumerate(kinds):
-        one_of(found, f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress"))
+        one_of(found, f"spec.policyTypes[{index}]", kind, ("Ingress", "Egress"))
     return found
 
 
 def _policy_port(found: Found, path: str, each: Obj) -> None:
-    one_of(found, f"{path}.protocol", each.get("protocol"), _PROTOCOLS)
-    if each.get("port") is not None:
-        port(found, f"{path}.port", each["port"])
-        end = each.get("endPort")
-        if end is not None and isinstance(each["port"], int) and end < each["port"]:
-            message = "must be greater than or equal to `port`"
-            found.append(causes.invalid(f"{path}.endPort", end, message))
+    one_of(found, f"{path}.protocol", each.get("protocol"), ("TCP", "UDP", "SCTP"))
+    number, end = each.get("port"), each.get("endPort")
+    if number is None:
+        if end is not None:
+            found.append(causes.invalid(f"{path}.endPort", end, "may not be specified when `port` is not specified"))
+        return
+    if isinstance(number, str):
+        if end is not None:
+            found.append(causes.invalid(f"{path}.endPort", end, "may not be specified when `port` is non-numeric"))
+    elif end is not None:
+        if end < number:
+            found.append(causes.invalid(f"{path}.endPort", number, "must be greater than or equal to `port`"))
+        say(found, f"{path}.endPort", end, names.port_number(end))
+    port(found, f"{path}.port", number)
 
 
-def _peer(found: Found, path: str, peer: Obj) -> None:
-    block = peer.get("ipBlock")
+def _peer(found: Found, path: str, peer: Obj, kept: list[str]) -> None:
     others = [name for name in ("podSelector", "namespaceSelector") if peer.get(name) is not None]
     for name in others:
         selector(found, f"{path}.{name}", peer[name])
-    if block is not None:
-        cidr = block.get("cidr") or ""
-        if not cidr:
-            found.append(causes.required(f"{path}.ipBlock.cidr"))
-        elif not _is_block(cidr):
-            found.append(causes.invalid(f"{path}.ipBlock.cidr", cidr, _BLOCK))
-        for index, hole in enumerate(block.get("except") or ()):
-            if not _is_block(hole):
-                found.append(causes.invalid(f"{path}.ipBlock.except[{index}]", hole, _BLOCK))
+    if peer.get("ipBlock") is not None:
+        _block(found, f"{path}.ipBlock", peer["ipBlock"], kept)
         if others:
             found.append(causes.forbidden(path, "may not specify both ipBlock and another peer"))
     elif not others:
         found.append(causes.required(path, "must specify a peer"))
+
+
+def _block(found: Found, path: str, block: Obj, kept: list[str]) -> None:
+    cidr = block.get("cidr") or ""
+    if not required(found, f"{path}.cidr", cidr):
+        return
+    addresses.block(found, f"{path}.cidr", cidr, kept)
+    whole = addresses.sloppy_block(cidr)
+    for index, text in enumerate(block.get("except") or () if whole is not None else ()):
+        addresses.block(found, f"{path}.except[{index}]", text, kept)
+        hole = addresses.sloppy_block(text)
+        if hole is None or whole is None:
+            continue
+        inside = hole.version == whole.version and hole.network_address in whole
+        if not inside or whole.prefixlen >= hole.prefixlen:
+            found.append(causes.invalid(f"{path}.except[{index}]", text, "must be a strict subset of `cidr`"))
+
+
+def _blocks(old: Obj | None) -> list[str]:
+    """Every block of addresses that a policy names."""
+    spec = old["spec"] if old is not None else {}
+    peers = [
+        *(peer for rule in spec.get("ingress") or () for peer in rule.get("from") or ()),
+        *(peer for rule in spec.get("egress") or () for peer in rule.get("to") or ()),
+    ]
+    blocks = [peer["ipBlock"] for peer in peers if peer.get("ipBlock")]
+    return [text for block in blocks for text in (block.get("cidr") or "", *(block.get("except") or ()))]

@@ -22,7 +22,7 @@ def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Ca
     if subresource in _UNRULED:
         return []
     if subresource == "status" and not call.served.custom:
-        return statuses.validate(call.served.storage, obj)  # nothing else has changed
+        return statuses.validate(call.served.storage, obj, old)  # nothing else has changed
     return _validate(call, obj, old)
 
 

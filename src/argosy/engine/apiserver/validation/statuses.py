@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from argosy import kinds
 from argosy.errors import Cause
 from argosy.meta import causes
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
+from argosy.meta.rules import network, services
 
 _PARTS: dict[Kind, tuple[str, ...]] = {
     kinds.DEPLOYMENT: ("updatedReplicas", "readyReplicas", "availableReplicas"),
@@ -19,8 +20,16 @@ _PARTS: dict[Kind, tuple[str, ...]] = {
 """Numbers that count some of the replicas."""
 
 
-def validate(kind: Kind, obj: Obj) -> list[Cause]:
-    """What is wrong with the object's status."""
+_RULES: dict[Kind, Callable[[Obj, Obj], list[Cause]]] = {
+    kinds.SERVICE: services.status,
+    kinds.INGRESS: network.ingress_status,
+}
+
+
+def validate(kind: Kind, obj: Obj, old: Obj) -> list[Cause]:
+    """What is wrong with the object's new status."""
+    if kind in _RULES:
+        return _RULES[kind](obj, old)
     return list(_numbers(obj.get("status") or {}, _PARTS[kind])) if kind in _PARTS else []
 
 
