@@ -8,7 +8,7 @@ per property, as `zero`:
     keep   a string that is written even when empty, because unset means something else (integers and booleans keep
            by default)
     fill   a value that is always written: `{}`, an empty string or 0 when nothing is in it
-    null   a list or time that is written as null when it is unset
+    null   a list, time or string that is written as null when it is unset
 
 Entries are `property` (in every definition) or `Definition.property` (of any group and version), the more precise one
 wins; a leading `-` makes an exception to a bare property.
@@ -43,12 +43,19 @@ volumeAttributesClassName currentVolumeAttributesClassName volumeMode PodDNSConf
 resourceClaimTemplateName podGroupName fsGroupChangePolicy seLinuxChangePolicy supplementalGroupsPolicy
 hostnameOverride preemptionPolicy runtimeClassName PortStatus.error IngressPortStatus.error ResourceHealth.message
 procMount internalTrafficPolicy ipFamilyPolicy loadBalancerClass trafficDistribution nodeAffinityPolicy
-nodeTaintsPolicy TypedLocalObjectReference.apiGroup TypedObjectReference.apiGroup TypedObjectReference.namespace
+nodeTaintsPolicy TypedObjectReference.namespace
 mountPropagation recursiveReadOnly gmsaCredentialSpec gmsaCredentialSpecName runAsUserName Endpoint.hostname
 Endpoint.nodeName Endpoint.zone discovery.EndpointPort.name discovery.EndpointPort.protocol HTTPIngressPath.pathType
 IngressClassParametersReference.apiGroup IngressClassParametersReference.namespace
 IngressClassParametersReference.scope ingressClassName NetworkPolicyPort.protocol unhealthyPodEvictionPolicy
 fsGroupPolicy reclaimPolicy volumeBindingMode persistentVolumeName -PersistentVolumeSpec.persistentVolumeReclaimPolicy
+NamedRuleWithOperations.scope RuleWithOperations.scope EndpointAddress.nodeName AllocatedDeviceStatus.shareID
+Device.nodeName DeviceAttribute.string DeviceAttribute.version DeviceClassSpec.extendedResourceName
+DeviceConstraint.distinctAttribute DeviceConstraint.matchAttribute DeviceRequestAllocationResult.shareID
+NodeAllocatableResourceMapping.capacityKey ResourceSliceSpec.nodeName
+CustomResourceDefinitionVersion.deprecationWarning CustomResourceSubresourceScale.labelSelectorPath JSONSchemaProps.$ref
+JSONSchemaProps.x-kubernetes-list-type JSONSchemaProps.x-kubernetes-map-type ValidationRule.reason
+DeleteOptions.propagationPolicy Preconditions.resourceVersion Preconditions.uid
 """
 
 FILL = """
@@ -81,5 +88,13 @@ CSINodeSpec.drivers CSINodeDriver.topologyKeys
 ContainerStateRunning.startedAt ContainerStateTerminated.startedAt ContainerStateTerminated.finishedAt
 Event.eventTime Event.firstTimestamp Event.lastTimestamp Event.deprecatedFirstTimestamp Event.deprecatedLastTimestamp
 EventSeries.lastObservedTime lastProbeTime lastTransitionTime lastHeartbeatTime lastUpdateTime VolumeError.time
-TokenRequestSpec.boundObjectRef
+TokenRequestSpec.boundObjectRef TypedLocalObjectReference.apiGroup TypedObjectReference.apiGroup
+MutatingWebhook.admissionReviewVersions ValidatingWebhook.admissionReviewVersions TokenRequestSpec.audiences
+NonResourceRule.verbs ResourceRule.verbs SubjectRulesReviewStatus.nonResourceRules
+SubjectRulesReviewStatus.resourceRules PodFailurePolicyOnExitCodesRequirement.values
+CephFSPersistentVolumeSource.monitors CephFSVolumeSource.monitors ContainerImage.names RBDPersistentVolumeSource.monitors
+RBDVolumeSource.monitors TopologySelectorLabelRequirement.values NonResourcePolicyRule.nonResourceURLs
+NonResourcePolicyRule.verbs PolicyRulesWithSubjects.subjects ResourcePolicyRule.apiGroups ResourcePolicyRule.namespaces
+ResourcePolicyRule.resources ResourcePolicyRule.verbs DeviceClaim.requests
+CustomResourceDefinitionSpec.versions WebhookConversion.conversionReviewVersions
 """

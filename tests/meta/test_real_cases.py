@@ -62,8 +62,12 @@ def processed(obj: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[Any]
         set_defaults(api_version, kind, decoded.obj)
         group, _, version = api_version.rpartition("/")
         manual = thaw(decoded.obj)
+        manual["metadata"].setdefault("name", "n")
         if kind == "Job" and "selector" not in manual["spec"]:
-            manual["spec"]["selector"] = {}
+            manual["spec"] |= {
+                "selector": {},
+                "manualSelector": True,
+            }  # what the server makes of it is tested elsewhere
         return decoded.obj, list(decoded.unknown), rules.check(Kind(group, version, kind, ""), manual)
     custom = custom_schemas().get((api_version, kind))
     if custom is None:

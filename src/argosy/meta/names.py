@@ -13,6 +13,8 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _WILDCARD = rf"\*\.{_SUBDOMAIN}"
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+_UNDERSCORED = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCHED = rf"{_UNDERSCORED}(\.{_UNDERSCORED})*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = rf"({_QUALIFIED})?"
@@ -23,7 +25,7 @@ _ENV_RELAXED = "[ -<>-~]+"
 _compiled = {
     pattern: re.compile(pattern)
     for pattern in (
-        _LABEL, _SUBDOMAIN, _WILDCARD, _LABEL_1035, _QUALIFIED, _VALUE, _CONFIG_KEY, _HTTP_HEADER, _ENV_RELAXED,
+        _LABEL, _SUBDOMAIN, _WILDCARD, _SEARCHED, _LABEL_1035, _QUALIFIED, _VALUE, _CONFIG_KEY, _HTTP_HEADER, _ENV_RELAXED,
     )
 }  # fmt: skip
 
@@ -75,6 +77,12 @@ _QUALIFIED_MESSAGE = regex_message(
     "my.name",
     "123-abc",
 )
+_SEARCHED_MESSAGE = regex_message(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start"
+    " and end with an alphanumeric character",
+    _SEARCHED,
+    "example.com",
+)
 _WILDCARD_MESSAGE = regex_message(
     "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower"
     " case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
@@ -106,6 +114,16 @@ def _check(value: str, limit: int, pattern: str, message: str, unit: str = "char
 def subdomain(value: str) -> list[str]:
     """A DNS-1123 subdomain, as most objects' names are."""
     return _check(value, 253, _SUBDOMAIN, _SUBDOMAIN_MESSAGE)
+
+
+def searched(value: str) -> list[str]:
+    """A domain that resolvers search: a subdomain that may also have underscores."""
+    return _check(value, 253, _SEARCHED, _SEARCHED_MESSAGE)
+
+
+def prefix(value: str) -> str:
+    """A name that may be the beginning of one, as one that is whole."""
+    return f"{value[:-1]}a" if value.endswith("-") else value
 
 
 def wildcard(value: str) -> list[str]:
@@ -158,12 +176,13 @@ def _qualified(value: str) -> tuple[str, ...]:
         if not prefix:
             found.append(f"prefix part {EMPTY}")
         else:
-            found += [f"prefix part {complaint}" for complaint in subdomain(prefix)]
+            found += [f"prefix part {complaint.replace('characters', 'bytes', complaint.startswith('must be no more'))}"
+                      for complaint in subdomain(prefix)]  # fmt: skip
     elif len(parts) == 1:
         name = value
     else:
         message = regex_message(
-            "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
+            "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
             " alphanumeric character",
             _QUALIFIED,
             "MyName",
@@ -174,7 +193,7 @@ def _qualified(value: str) -> tuple[str, ...]:
     if not name:
         found.append(f"name part {EMPTY}")
     elif len(name) > 63:
-        found.append(f"name part {too_long(63)}")
+        found.append(f"name part {too_long(63, 'bytes')}")
     if _compiled[_QUALIFIED].fullmatch(name) is None:
         found.append(f"name part {_QUALIFIED_MESSAGE}")
     return tuple(found)
@@ -230,7 +249,7 @@ def port_name(value: str) -> list[str]:
     found: list[str] = []
     if len(value) > 15:
         found.append("must be no more than 15 characters")
-    if re.fullmatch("[-a-z0-9]*", value) is None:
+    if re.fullmatch("[-a-z0-9]+", value) is None:
         found.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if re.search("[a-z]", value) is None:
         found.append("must contain at least one letter (a-z)")

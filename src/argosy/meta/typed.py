@@ -20,7 +20,7 @@ _LEAF, _MAP, _LIST, _AS_IT_COMES = 0, 1, 2, 3
 """How a schema takes values: as one leaf, field by field, item by item, or as each value is."""
 _DEDUCED = Schema({"x-kubernetes-preserve-unknown-fields": True})
 _FREE = Schema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-_KEY_DEFAULTS = {"protocol": "TCP"}
+_KEY_DEFAULTS = {"protocol": "TCP", "name": ""}
 
 
 class Untyped(ValueError):
@@ -128,8 +128,12 @@ def _fields_below(value: Any, schema: Schema) -> Obj:
     if _form(schema, value) == _LIST:
         items = schema.items
         for item in value if isinstance(value, list) else ():
+            element = element_of(item, schema)
+            if element in tree:
+                tree[element] = LEAF  # of items that say the same, nobody knows which is meant
+                continue
             inner = {} if _form(items, item) == _LEAF else _fields_below(item, items)
-            tree[element_of(item, schema)] = fieldset.as_member(inner)
+            tree[element] = fieldset.as_member(inner)
         return tree
     if not isinstance(value, dict):
         return tree
@@ -179,7 +183,8 @@ def _all_below(value: Any, schema: Schema) -> Obj:
             return LEAF
         items = schema.items
         for item in value:
-            tree[element_of(item, schema)] = _all_below(item, items)
+            element = element_of(item, schema)
+            tree[element] = LEAF if element in tree else _all_below(item, items)
         return tree
     if not isinstance(value, dict):
         return LEAF
@@ -193,7 +198,7 @@ def _all_below(value: Any, schema: Schema) -> Obj:
 def _compare(old: Any, new: Any, schema: Schema, out: Comparison) -> None:
     """Compare what is below two values of one form that are not leaves."""
     if schema.code == LIST:
-        _compare_items(_items(old, schema), _items(new, schema), schema.items, out)
+        _compare_items(_with_repeats(old, schema), _with_repeats(new, schema), schema.items, out)
         return
     left, right = _mapping(old), _mapping(new)
     known = schema.steps
@@ -216,12 +221,15 @@ def _compare_items(left: Obj, right: Obj, items: Schema, out: Comparison) -> Non
     for element, after in right.items():
         before = left.get(element, _ABSENT)
         if before is _ABSENT:
-            out.added[element] = _all_below(after, items)
+            out.added[element] = LEAF if isinstance(after, _Repeated) else _all_below(after, items)
+        elif isinstance(before, _Repeated) or isinstance(after, _Repeated):
+            if before != after:
+                out.modified[element] = LEAF
         elif before != after or type(before) is not type(after):
             _differing(element, before, after, items, out)
     for element, before in left.items():
         if element not in right:
-            out.removed[element] = _all_below(before, items)
+            out.removed[element] = LEAF if isinstance(before, _Repeated) else _all_below(before, items)
 
 
 def _differing(element: str, before: Any, after: Any, child: Schema, out: Comparison) -> None:
@@ -253,6 +261,24 @@ def _items(value: Any, schema: Schema) -> Obj:
     found: Obj = {}
     for item in value if isinstance(value, list) else ():
         found.setdefault(element_of(item, schema), item)
+    return found
+
+
+class _Repeated(list[Any]):
+    """Items of a list that are one and the same by their keys."""
+
+
+def _with_repeats(value: Any, schema: Schema) -> Obj:
+    """Items by path element, those that occur more than once together."""
+    found: Obj = {}
+    for item in value if isinstance(value, list) else ():
+        element = element_of(item, schema)
+        if element not in found:
+            found[element] = item
+        elif isinstance(found[element], _Repeated):
+            found[element].append(item)
+        else:
+            found[element] = _Repeated([found[element], item])
     return found
 
 

@@ -143,7 +143,8 @@ def test_proxies_pass_requests_on_and_answers_back():
             SERVICE, {"metadata": {"name": "s", "namespace": "default"}, "spec": {"ports": [{"port": 80}]}}
         )
         slice_ = {
-            "metadata": {"name": "s-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "s"}},
+            "metadata": {"name": "s-1", "namespace": "default", "labels": {
+                "kubernetes.io/service-name": "s", "endpointslice.kubernetes.io/managed-by": "test"}},
             "addressType": "IPv4", "ports": [{"port": port}],
             "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
         }  # fmt: skip

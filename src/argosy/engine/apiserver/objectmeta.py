@@ -31,7 +31,8 @@ _MARKS = ("labels", "annotations")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _NAME_FORMS: dict[Kind, Callable[[str], list[str]]] = {
     kinds.NAMESPACE: names.label,
-    kinds.SERVICE: names.label_1035,
+    kinds.SERVICE: names.label,
+    kinds.STATEFUL_SET: names.label,
     kinds.ROLE: names.path_segment,
     kinds.CLUSTER_ROLE: names.path_segment,
     kinds.ROLE_BINDING: names.path_segment,
@@ -183,7 +184,7 @@ def _finalizer_faults(finalizers: Sequence[str]) -> FieldErrors:
     found: list[Cause] = []
     for index, name in enumerate(finalizers):
         path = f"metadata.finalizers[{index}]"
-        found += [wrong(path, name, why) for why in names.qualified(name)]
+        found += [wrong("metadata.finalizers", name, why) for why in names.qualified(name)]
         if "/" not in name and name not in _STANDARD_FINALIZERS:
             found.append(wrong(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
     if "orphan" in finalizers and "foregroundDeletion" in finalizers:

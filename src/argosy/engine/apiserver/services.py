@@ -51,6 +51,7 @@ class _Taking:
 
     pools: ServiceAddresses
     name: str
+    dry: bool
     ips: list[int] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
 
@@ -83,6 +84,8 @@ class _Taking:
 
     def fault(self, number: int) -> str:
         """Take this node port; else why that cannot be."""
+        if self.dry:  # as Kubernetes does, which then only looks whether somebody has it
+            return "provided port is already allocated" if number in self.pools.ports.taken else ""
         if not self.pools.ports.holds(number):
             first, last = self.pools.ports.first, self.pools.ports.last
             return f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
@@ -108,7 +111,7 @@ class _Taking:
 
 def _allocate(call: Call, service: Obj, before: Obj | None) -> None:
     spec = service["spec"]
-    taking = _Taking(call.api.addresses, service["metadata"].get("name", ""))
+    taking = _Taking(call.api.addresses, service["metadata"].get("name", ""), call.dry_run)
     try:
         faults = _families(spec, before)
         if faults:
@@ -128,7 +131,7 @@ def _families(spec: Obj, before: Obj | None) -> list[Cause]:
         return []
     headless = spec.get("clusterIP") == "None"
     loose = headless and not spec.get("selector")
-    if not spec.get("ipFamilyPolicy"):
+    if spec.get("ipFamilyPolicy") is None:
         kept = (before or {}).get("ipFamilyPolicy")
         spec["ipFamilyPolicy"] = kept or ("RequireDualStack" if loose else "SingleStack")
     found: list[Cause] = []

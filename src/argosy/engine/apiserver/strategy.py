@@ -22,11 +22,6 @@ _FIRST_PHASE: dict[Kind, str] = {
     kinds.PERSISTENT_VOLUME_CLAIM: "Pending",
 }
 
-_GATED: Obj = {
-    "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": None,
-    "lastTransitionTime": None, "message": "Scheduling is blocked due to non-empty scheduling gates",
-}  # fmt: skip
-
 _GENERATION = frozenset({
     kinds.POD, kinds.POD_TEMPLATE, kinds.REPLICATION_CONTROLLER, kinds.DEPLOYMENT, kinds.REPLICA_SET,
     kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, kinds.CRON_JOB, kinds.INGRESS, kinds.INGRESS_CLASS,
@@ -65,8 +60,7 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
         else:
             phase = _FIRST_PHASE.get(served.storage)
             obj["status"] = status | ({"phase": phase} if phase else {})
-    if served.storage is kinds.POD and obj["spec"].get("schedulingGates"):
-        obj["status"]["conditions"] = [dict(_GATED)]
+    _as_written(served, obj)
     if counts_generation(served):
         obj["metadata"]["generation"] = 1
     if served.storage is kinds.NAMESPACE:
@@ -76,11 +70,68 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
         spec["finalizers"] = [*(name for name in spec.get("finalizers") or () if name != "kubernetes"), "kubernetes"]
     elif served.storage is kinds.DAEMON_SET:
         _mark_template(obj, 1)
+    elif served.storage is kinds.PERSISTENT_VOLUME_CLAIM:
+        _sources(obj["spec"])
+    elif served.storage is kinds.ENDPOINT_SLICE:
+        for endpoint in obj.get("endpoints") or ():
+            endpoint.pop("deprecatedTopology", None)
+    elif served.storage is kinds.POD and obj["spec"].get("schedulingGates"):
+        obj["status"]["conditions"] = [_gated(now)]
     elif served.storage is kinds.PERSISTENT_VOLUME:
         obj["status"]["lastPhaseTransitionTime"] = rfc3339(now)
     elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         versions = obj.get("spec", {}).get("versions") or ()
         obj["status"]["storedVersions"] = [v["name"] for v in versions if v.get("storage")]
+
+
+def _gated(now: datetime) -> Obj:
+    return {
+        "type": "PodScheduled", "status": "False", "lastProbeTime": None, "lastTransitionTime": rfc3339(now),
+        "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+    }  # fmt: skip
+
+
+def _as_written(served: Served, obj: Obj) -> None:
+    """Leave out what only features that are off would use."""
+    if served.storage is kinds.STATEFUL_SET:
+        (obj["spec"].get("updateStrategy") or {}).get("rollingUpdate", {}).pop("maxUnavailable", None)
+    spec = _POD_SPECS[served.storage](obj) if served.storage in _POD_SPECS else None
+    for volume in (spec or {}).get("volumes") or ():
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            source.pop("clusterTrustBundle", None)
+
+
+def _template_spec(obj: Obj) -> Obj:
+    return (obj["spec"].get("template") or {}).get("spec") or {}
+
+
+_POD_SPECS: dict[Kind, Callable[[Obj], Obj]] = {
+    kinds.POD: lambda obj: obj["spec"],
+    kinds.POD_TEMPLATE: lambda obj: obj["template"]["spec"],
+    kinds.CRON_JOB: lambda obj: _template_spec(obj["spec"]["jobTemplate"]),
+    **dict.fromkeys(
+        (
+            kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.REPLICATION_CONTROLLER,
+            kinds.JOB,
+        ),
+        _template_spec,
+    ),
+}  # fmt: skip
+"""Where the PodSpec of a kind lies."""
+
+
+def _sources(spec: Obj) -> None:
+    """The two names for where a claim's data comes from say the same; the old one knows claims and snapshots alone."""
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if source is not None:
+        known = (source.get("apiGroup") or "", source.get("kind"))
+        if known not in (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")):
+            del spec["dataSource"]
+            source = None
+    if source is not None and reference is None:
+        spec["dataSourceRef"] = dict(source)
+    elif source is None and reference is not None and not reference.get("namespace"):
+        spec["dataSource"] = {field: reference.get(field) for field in ("apiGroup", "kind", "name")}
 
 
 def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None:
@@ -139,6 +190,15 @@ _DOORS: dict[str, Callable[[Obj, Obj], Obj]] = {
 """Subresources through which one part of the spec changes: (new spec, old spec) -> the spec."""
 
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+def before_tracking(served: Served, obj: Obj) -> None:
+    """What Kubernetes takes as said by a client that did not say it: a DaemonSet's mark, which is 0 there."""
+    if served.storage is kinds.DAEMON_SET:
+        meta = obj["metadata"]
+        marks = meta.get("annotations") or {}
+        if _TEMPLATE_GENERATION not in marks:
+            meta["annotations"] = {**marks, _TEMPLATE_GENERATION: "0"}
 
 
 def _mark_template(obj: Obj, generation: int) -> None:

@@ -136,6 +136,7 @@ async def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> N
     served = call.served
     objectmeta.carry_over(obj, old)
     if call.verb != "apply":
+        strategy.before_tracking(served, obj)
         ownership.track(call, obj, old, subresource)
     strategy.prepare_update(served, obj, old, subresource)
     await admission.admit(call, obj, old)

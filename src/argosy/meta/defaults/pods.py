@@ -11,12 +11,13 @@ from argosy.meta.json import Obj
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?)"
 _IMAGE = re.compile(
-    rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::(?P<tag>\w[\w.-]{{0,127}}))?"
+    rf"(?P<name>(?:{_HOST}/)?{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?"
     r"(?P<digest>@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
     re.ASCII,
 )
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _DEFAULT_MODE = 0o644
+_NAME_MAX = 255
 
 
 def pod(obj: Obj) -> None:
@@ -46,6 +47,8 @@ def pod_spec(spec: Obj) -> None:
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
     spec.setdefault("terminationGracePeriodSeconds", 30)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
@@ -89,7 +92,7 @@ def _container(container: Obj) -> None:
 def pull_policy(image: str) -> str:
     """Always for the tag `latest`, said or implied; IfNotPresent otherwise, also for names that are none."""
     match = _IMAGE.fullmatch(image)
-    if match is None:
+    if match is None or len(match["name"]) > _NAME_MAX:
         return "IfNotPresent"
     if match["tag"]:
         return "Always" if match["tag"] == "latest" else "IfNotPresent"

@@ -70,20 +70,20 @@ def block(found: Found, path: str, text: str, kept: Collection[str] = ()) -> boo
     return False
 
 
-def endpoint(found: Found, path: str, text: str) -> None:
-    """An address that traffic can be sent to from anywhere."""
+def endpoint(found: Found, path: str, text: str, *, local: bool = False) -> None:
+    """An address that traffic can be sent to from anywhere, or also from this machine alone (`local`)."""
     value = sloppy(text)
     if value is None:
         found.append(causes.invalid(path, text, "must be a valid IP address"))
         return
     if value.is_unspecified:
         found.append(causes.invalid(path, text, f"may not be unspecified ({text})"))
-    if value.is_loopback:
+    if value.is_loopback and not local:
         found.append(causes.invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)"))
     if value.is_link_local:
         found.append(causes.invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))
-    local = "ff02::/16" if value.version == 6 else "224.0.0.0/24"
-    if value in ipaddress.ip_network(local):
+    multicast = "ff02::/16" if value.version == 6 else "224.0.0.0/24"
+    if value in ipaddress.ip_network(multicast):
         found.append(
             causes.invalid(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
         )

@@ -37,10 +37,10 @@ def say(found: Found, path: str, value: Any, complaints: Iterable[str]) -> None:
         found.extend(causes.invalid(path, value, complaint) for complaint in complaints)
 
 
-def required(found: Found, path: str, value: Any) -> bool:
-    """Whether something is there; says `Required value` when not."""
+def required(found: Found, path: str, value: Any, why: str = "") -> bool:
+    """Whether something is there; says `Required value` and `why` when not."""
     if value in (None, "", [], {}):
-        found.append(causes.required(path))
+        found.append(causes.required(path, why))
         return False
     return True
 
@@ -55,6 +55,11 @@ def one_of(found: Found, path: str, value: Any, supported: Collection[str]) -> N
     """An enumeration; values are listed in the order given."""
     if value is not None and value not in supported:
         found.append(causes.unsupported(path, value, supported))
+
+
+def needs_supported(found: Found, path: str, value: Any, supported: Collection[str]) -> None:
+    """An enumeration whose absence is said like any other value that is not in it."""
+    one_of(found, path, value or "", supported)
 
 
 def needs_one_of(found: Found, path: str, value: Any, supported: Collection[str]) -> None:
@@ -134,6 +139,13 @@ def _requirement(found: Found, path: str, term: Obj) -> None:
         say(found, f"{path}.values[{index}]", value, names.label_value(value))
 
 
+def unreadable(value: Obj | None) -> bool:
+    """Whether no selector can be made of a metav1.LabelSelector."""
+    found: Found = []
+    selector(found, "", value)
+    return bool(found)
+
+
 def selects(value: Obj | None, template_labels: Mapping[str, str] | None) -> bool:
     """Whether a selector picks the labels; one that cannot be read picks nothing."""
     try:
@@ -195,6 +207,13 @@ def relative_path(found: Found, path: str, value: str) -> None:
     if value.startswith("/"):
         found.append(causes.invalid(path, value, "must be a relative path"))
     no_backsteps(found, path, value)
+
+
+def inner_path(found: Found, path: str, value: str) -> None:
+    """A relative path whose first part Kubernetes does not keep for itself."""
+    relative_path(found, path, value)
+    if value.startswith("..") and not value.startswith("../") and value != "..":
+        found.append(causes.invalid(path, value, "must not start with '..'"))
 
 
 def no_backsteps(found: Found, path: str, value: str) -> None:

@@ -22,6 +22,8 @@ from argosy.meta.rules.fields import (
 from argosy.meta.rules.services import PROTOCOLS, balancer_points
 
 _INGRESS_CLASS = "kubernetes.io/ingress.class"
+_SLICE_MAKERS = ("endpointslice.kubernetes.io/managed-by",)
+_ENDPOINTS_MAKERS = ("endpoints.kubernetes.io/managed-by",)
 _MOST_ENDPOINTS, _MOST_ADDRESSES, _MOST_HINTS, _MOST_TOPOLOGY = 1000, 100, 8, 16
 
 
@@ -42,13 +44,19 @@ def endpoint_slice(new: Obj, old: Obj | None) -> Found:
         if each.get("appProtocol") is not None:
             say(found, f"{path}.appProtocol", each["appProtocol"], names.qualified(each["appProtocol"]))
     if old is None or new.get("endpoints") != old.get("endpoints"):
-        _endpoints(found, new.get("endpoints") or [], str(kind))
+        _endpoints(found, new.get("endpoints") or [], str(kind), local=_made_here(new, _SLICE_MAKERS))
     if old is not None and kind != old.get("addressType"):
         found.append(causes.invalid("addressType", kind, "field is immutable"))
     return found
 
 
-def _endpoints(found: Found, endpoints: list[Obj], kind: str) -> None:
+def _made_here(obj: Obj, makers: tuple[str, ...]) -> bool:
+    """Whether controllers made it, of pods that may have addresses of this machine alone: below L2 all have."""
+    labels_of = obj["metadata"].get("labels") or {}
+    return any(labels_of.get(key) is not None for key in makers)
+
+
+def _endpoints(found: Found, endpoints: list[Obj], kind: str, *, local: bool) -> None:
     if len(endpoints) > _MOST_ENDPOINTS:
         found.append(causes.too_many("endpoints", len(endpoints), _MOST_ENDPOINTS))
         return
@@ -60,7 +68,7 @@ def _endpoints(found: Found, endpoints: list[Obj], kind: str) -> None:
         elif len(targets) > _MOST_ADDRESSES:
             found.append(causes.too_many(f"{place}.addresses", len(targets), _MOST_ADDRESSES))
         for number, target in enumerate(targets):
-            _target(found, f"{place}.addresses", number, target, kind)
+            _target(found, f"{place}.addresses[{number}]", target, kind, local=local)
         if each.get("nodeName") is not None:
             say(found, f"{place}.nodeName", each["nodeName"], names.subdomain(each["nodeName"]))
         marks = each.get("deprecatedTopology") or {}
@@ -74,15 +82,14 @@ def _endpoints(found: Found, endpoints: list[Obj], kind: str) -> None:
                 break
 
 
-def _target(found: Found, path: str, number: int, text: str, kind: str) -> None:
-    place = f"{path}[{number}]"
+def _target(found: Found, place: str, text: str, kind: str, *, local: bool) -> None:
     if kind == "FQDN":
         domain_name(found, place, text)
     elif kind in ("IPv4", "IPv6") and addresses.address(found, place, text):
         value = addresses.sloppy(text)
         if value is not None and f"IPv{value.version}" != kind:
-            found.append(causes.invalid(path, text, f"must be an {kind} address"))
-        addresses.endpoint(found, place, text)
+            found.append(causes.invalid(place.rpartition("[")[0], text, f"must be an {kind} address"))
+        addresses.endpoint(found, place, text, local=local)
 
 
 def domain_name(found: Found, path: str, value: str) -> None:
@@ -127,7 +134,7 @@ def endpoints(new: Obj, old: Obj | None) -> Found:
             found.append(causes.required(place, "must specify `addresses` or `notReadyAddresses`"))
         for name in ("addresses", "notReadyAddresses"):
             for number, each in enumerate(subset.get(name) or ()):
-                _endpoint_address(found, f"{place}.{name}[{number}]", each)
+                _endpoint_address(found, f"{place}.{name}[{number}]", each, local=_made_here(new, _ENDPOINTS_MAKERS))
         ports = subset.get("ports") or []
         for number, each in enumerate(ports):
             path = f"{place}.ports[{number}]"
@@ -142,14 +149,14 @@ def endpoints(new: Obj, old: Obj | None) -> Found:
     return found
 
 
-def _endpoint_address(found: Found, path: str, each: Obj) -> None:
+def _endpoint_address(found: Found, path: str, each: Obj, *, local: bool) -> None:
     text = each.get("ip") or ""
     addresses.address(found, f"{path}.ip", text)
     if each.get("hostname"):
         say(found, f"{path}.hostname", each["hostname"], names.label(each["hostname"]))
     if each.get("nodeName") is not None:
         say(found, f"{path}.nodeName", each["nodeName"], names.subdomain(each["nodeName"]))
-    addresses.endpoint(found, f"{path}.ip", text)
+    addresses.endpoint(found, f"{path}.ip", text, local=local)
 
 
 def ingress(new: Obj, old: Obj | None) -> Found:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj, thaw
-from argosy.meta.rules import scheduling
-from argosy.meta.rules.container import containers, init_containers
+from argosy.meta.rules import addresses, scheduling
+from argosy.meta.rules.container import Around, containers, ephemeral_containers, init_containers, trimmed
 from argosy.meta.rules.fields import (
     Found,
     amount,
@@ -24,6 +26,8 @@ from argosy.meta.rules.security import pod_security
 from argosy.meta.rules.volumes import volumes
 
 _INT32_MAX = 2**31 - 1
+_HOSTNAME_MAX, _SEARCH_MAX = 64, 2048
+_COST = "controller.kubernetes.io/pod-deletion-cost"
 _DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _ONLY = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -37,10 +41,15 @@ def check(new: Obj, old: Obj | None) -> Found:
     found: Found = []
     spec = new["spec"]
     if old is None:
-        pod_spec(found, "spec", spec)
+        marked(found, "metadata", new)
+        pod_spec(found, "spec", spec, new["metadata"].get("name") or "")
+        for field in ("containers", "initContainers"):
+            for index, container in enumerate(spec.get(field) or ()):
+                trimmed(found, f"spec.{field}[{index}]", container)
         if spec.get("ephemeralContainers"):
             found.append(causes.forbidden("spec.ephemeralContainers", "cannot be set on create"))
         return found
+    marked(found, "metadata", new)
     pod_spec(found, "spec", spec)
     _update(found, spec, old["spec"])
     return found
@@ -51,6 +60,7 @@ def template(found: Found, path: str, value: Obj) -> None:
     meta = value.get("metadata") or {}
     labels(found, f"{path}.labels", meta.get("labels"))
     annotated(found, f"{path}.annotations", meta.get("annotations"))
+    marked(found, path, value)
     pod_spec(found, f"{path}.spec", value["spec"])
     if value["spec"].get("ephemeralContainers"):
         found.append(
@@ -65,12 +75,13 @@ def pod_template(new: Obj, old: Obj | None) -> Found:
     return found
 
 
-def pod_spec(found: Found, path: str, spec: Obj) -> None:
-    """A PodSpec, in the order in which Kubernetes looks at it."""
-    mounted = volumes(found, f"{path}.volumes", spec.get("volumes"))
-    containers(found, f"{path}.containers", spec.get("containers"), mounted)
+def pod_spec(found: Found, path: str, spec: Obj, name: str = "") -> None:
+    """A PodSpec, in the order in which Kubernetes looks at it; `name` is the pod's, where it is one."""
+    around = Around.of(spec, volumes(found, f"{path}.volumes", spec.get("volumes"), name))
+    containers(found, f"{path}.containers", spec.get("containers"), around)
     regular = [each["name"] for each in spec.get("containers") or () if each.get("name")]
-    init_containers(found, f"{path}.initContainers", spec.get("initContainers"), mounted, regular)
+    init_containers(found, f"{path}.initContainers", spec.get("initContainers"), around, regular)
+    ephemeral_containers(found, f"{path}.ephemeralContainers", spec, around)
     needs_one_of(found, f"{path}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
     needs_one_of(found, f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
     labels(found, f"{path}.nodeSelector", spec.get("nodeSelector"))
@@ -78,13 +89,14 @@ def pod_spec(found: Found, path: str, spec: Obj) -> None:
     scheduling.affinity(found, f"{path}.affinity", spec.get("affinity"))
     _dns_config(found, f"{path}.dnsConfig", spec)
     for index, gate in enumerate(spec.get("readinessGates") or ()):
-        name = gate.get("conditionType") or ""
-        say(found, f"{path}.readinessGates[{index}].conditionType", name, names.qualified(name))
+        kind = gate.get("conditionType") or ""
+        say(found, f"{path}.readinessGates[{index}].conditionType", kind, names.qualified(kind))
     scheduling.scheduling_gates(found, f"{path}.schedulingGates", spec.get("schedulingGates"))
     scheduling.spread(found, f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints"))
     _names(found, path, spec)
     scheduling.tolerations(found, f"{path}.tolerations", spec.get("tolerations"))
     for index, alias in enumerate(spec.get("hostAliases") or ()):
+        addresses.address(found, f"{path}.hostAliases[{index}].ip", alias.get("ip") or "")
         for number, host in enumerate(alias.get("hostnames") or ()):
             say(found, f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain(host))
     if spec.get("priorityClassName"):
@@ -93,15 +105,65 @@ def pod_spec(found: Found, path: str, spec: Obj) -> None:
         say(found, f"{path}.runtimeClassName", spec["runtimeClassName"], names.subdomain(spec["runtimeClassName"]))
     preemption = ("Never", "PreemptLowerPriority")
     one_of(found, f"{path}.preemptionPolicy", spec.get("preemptionPolicy"), preemption)
-    for name, value in (spec.get("overhead") or {}).items():
-        resource_name(found, f"{path}.overhead[{name}]", name)
-        amount(found, f"{path}.overhead[{name}]", name, value)
+    for each, value in (spec.get("overhead") or {}).items():
+        resource_name(found, f"{path}.overhead[{each}]", each)
+        amount(found, f"{path}.overhead[{each}]", each, value)
+    _host_users(found, path, spec)
     system = spec.get("os")
-    if system is not None:
-        if not system.get("name"):
-            found.append(causes.required(f"{path}.os.name", "cannot be empty"))
-        else:
-            one_of(found, f"{path}.os", system["name"], ("linux", "windows"))
+    if system is not None and required(found, f"{path}.os.name", system.get("name")):
+        one_of(found, f"{path}.os", system["name"], ("linux", "windows"))
+    for field in ("containers", "initContainers", "ephemeralContainers"):
+        for index, container in enumerate(spec.get(field) or ()):
+            _file_keys(found, f"{path}.{field}[{index}]", container, around.volumes)
+
+
+def _file_keys(found: Found, path: str, container: Obj, mounted: Mapping[str, Obj]) -> None:
+    """Variables out of files that an init container wrote, which an emptyDir holds."""
+    for index, variable in enumerate(container.get("env") or ()):
+        reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+        if reference is None:
+            continue
+        name, place = reference.get("volumeName") or "", f"{path}.env[{index}].valueFrom.fileKeyRef.volumeName"
+        if name not in mounted:
+            found.append(causes.not_found(place, name))
+        elif mounted[name].get("emptyDir") is None:
+            found.append(causes.invalid(place, name, "referenced volume must be of type emptyDir"))
+
+
+def _host_users(found: Found, path: str, spec: Obj) -> None:
+    """A user namespace does not go with other namespaces of the host, nor a name of its own with the host's."""
+    if spec.get("hostUsers") is False:
+        for field in ("hostNetwork", "hostPID", "hostIPC"):
+            if spec.get(field):
+                shown = field if field == "hostNetwork" else field[0].upper() + field[1:]
+                found.append(causes.forbidden(f"{path}.{shown}", "when `hostUsers` is false"))
+        for field in ("initContainers", "containers", "ephemeralContainers"):
+            for index, container in enumerate(spec.get(field) or ()):
+                if container.get("volumeDevices"):
+                    where = f"{path}.{field}[{index}].volumeDevices"
+                    found.append(causes.forbidden(where, "when `hostUsers` is false"))
+    override = spec.get("hostnameOverride")
+    if override is None:
+        return
+    place = f"{path}.hostnameOverride"
+    if spec.get("setHostnameAsFQDN"):
+        found.append(causes.forbidden(place, "may not be specified when setHostnameAsFQDN is true"))
+    if spec.get("hostNetwork"):
+        found.append(causes.forbidden(place, "may not be specified when hostNetwork is true"))
+    if len(override) > _HOSTNAME_MAX:
+        found.append(causes.too_long(place, _HOSTNAME_MAX))
+    say(found, place, override, names.subdomain(override))
+
+
+def marked(found: Found, path: str, owner: Obj) -> None:
+    """Annotations that mean something to pods."""
+    marks = (owner.get("metadata") or {}).get("annotations") or {}
+    mirror, cost = marks.get("kubernetes.io/config.mirror"), marks.get(_COST)
+    if mirror is not None and not owner["spec"].get("nodeName"):
+        message = "must set spec.nodeName if mirror pod annotation is set"
+        found.append(causes.invalid(f"{path}.annotations[kubernetes.io/config.mirror]", mirror, message))
+    if cost is not None and not (re.fullmatch("-?(0|[1-9][0-9]*)", cost) and -(2**31) <= int(cost) < 2**31):
+        found.append(causes.invalid(f"{path}.annotations[{_COST}]", cost, "must be a 32bit integer"))
 
 
 def _names(found: Found, path: str, spec: Obj) -> None:
@@ -125,15 +187,25 @@ def _dns_config(found: Found, path: str, spec: Obj) -> None:
             else "must provide at least one DNS nameserver when `dnsPolicy` is None"
         )
         found.append(causes.required(where, message))
+        return
     if config is None:
         return
     if len(nameservers or ()) > 3:
         found.append(causes.invalid(f"{path}.nameservers", nameservers, "must not have more than 3 nameservers"))
+    for index, server in enumerate(nameservers or ()):
+        addresses.address(found, f"{path}.nameservers[{index}]", server)
     searches = config.get("searches") or ()
     if len(searches) > 32:
         found.append(causes.invalid(f"{path}.searches", searches, "must not have more than 32 search paths"))
+    if len(" ".join(searches)) > _SEARCH_MAX:
+        message = f"must not have more than {_SEARCH_MAX} characters (including spaces) in the search list"
+        found.append(causes.invalid(f"{path}.searches", searches, message))
+    for index, search in enumerate(searches):
+        if search != ".":
+            text = search.removesuffix(".")
+            say(found, f"{path}.searches[{index}]", text, names.searched(text))
     for index, option in enumerate(config.get("options") or ()):
-        required(found, f"{path}.options[{index}]", option.get("name"))
+        required(found, f"{path}.options[{index}]", option.get("name"), "must not be empty")
 
 
 def _update(found: Found, new: Obj, old: Obj) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, needs_one_of, one_of, required, say, selector
+from argosy.meta.rules.fields import Found, needs_supported, one_of, say, selector
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -24,14 +24,19 @@ def tolerations(found: Found, path: str, listed: list[Obj] | None) -> None:
             found.append(causes.invalid(f"{place}.effect", effect or "", message))
         if operator in ("Equal", ""):
             value = each.get("value") or ""
-            say(found, f"{place}.operator", value, names.label_value(value))
+            faults = names.label_value(value)
+            if faults:
+                found.append(causes.invalid(f"{place}.operator", value, ";".join(faults)))
         elif operator == "Exists":
             if each.get("value"):
                 message = "value must be empty when `operator` is 'Exists'"
                 found.append(causes.invalid(f"{place}.operator", each["value"], message))
+        elif operator in ("Lt", "Gt"):
+            found.append(causes.unsupported(f"{place}.operator", operator, ("Equal", "Exists", "Lt", "Gt")))
         else:
             found.append(causes.unsupported(f"{place}.operator", operator, ("Equal", "Exists")))
-        one_of(found, f"{place}.effect", effect, _EFFECTS)
+        if effect:
+            one_of(found, f"{place}.effect", effect, _EFFECTS)
 
 
 def affinity(found: Found, path: str, value: Obj | None) -> None:
@@ -45,7 +50,7 @@ def affinity(found: Found, path: str, value: Obj | None) -> None:
     for index, term in enumerate(node.get("preferredDuringSchedulingIgnoredDuringExecution") or ()):
         place = f"{path}.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[{index}]"
         _weight(found, place, term)
-        _node_term(found, f"{place}.preference", term.get("preference") or {})
+        _node_term(found, f"{place}.preference", term.get("preference") or {}, values_matter=False)
     for name in ("podAffinity", "podAntiAffinity"):
         pods = value.get(name) or {}
         for index, term in enumerate(pods.get("requiredDuringSchedulingIgnoredDuringExecution") or ()):
@@ -72,7 +77,9 @@ def node_selector(found: Found, path: str, value: Obj) -> None:
         _node_term(found, f"{path}.nodeSelectorTerms[{index}]", term)
 
 
-def _node_term(found: Found, path: str, term: Obj) -> None:
+def _node_term(found: Found, path: str, term: Obj, *, values_matter: bool = True) -> None:
+    for index, each in enumerate(term.get("matchFields") or ()):
+        _node_field(found, f"{path}.matchFields[{index}]", each)
     for index, each in enumerate(term.get("matchExpressions") or ()):
         place = f"{path}.matchExpressions[{index}]"
         operator, values = each.get("operator") or "", each.get("values") or []
@@ -92,8 +99,44 @@ def _node_term(found: Found, path: str, term: Obj) -> None:
             found.append(causes.invalid(f"{place}.operator", operator, "not a valid selector operator"))
         key = each.get("key") or ""
         say(found, f"{place}.key", key, names.qualified(key))
-        for number, each_value in enumerate(values):
+        for number, each_value in enumerate(values if values_matter else ()):
             say(found, f"{place}.values[{number}]", each_value, names.label_value(each_value))
+
+
+def _node_field(found: Found, path: str, each: Obj) -> None:
+    operator, values, key = each.get("operator") or "", each.get("values") or [], each.get("key") or ""
+    if operator not in ("In", "NotIn"):
+        found.append(causes.invalid(f"{path}.operator", operator, "not a valid selector operator"))
+    elif len(values) != 1:
+        message = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+        found.append(causes.required(f"{path}.values", message))
+    if key != "metadata.name":
+        found.append(causes.invalid(f"{path}.key", key, "not a valid field selector key"))
+        return
+    for index, value in enumerate(values):
+        say(found, f"{path}.values[{index}]", value, names.subdomain(value))
+
+
+def _label_keys(found: Found, path: str, each: Obj) -> None:
+    """The keys by which a pod's own labels are matched, or not."""
+    matched, refused = each.get("matchLabelKeys") or [], each.get("mismatchLabelKeys") or []
+    wanted = each.get("labelSelector")
+    for field, keys in (("matchLabelKeys", matched), ("mismatchLabelKeys", refused)):
+        if keys and wanted is None:
+            found.append(causes.forbidden(f"{path}.{field}", "must not be specified when labelSelector is not set"))
+        for index, key in enumerate(keys):
+            say(found, f"{path}.{field}[{index}]", key, names.qualified(key))
+    named = set((wanted or {}).get("matchLabels") or ())
+    for term in (wanted or {}).get("matchExpressions") or ():
+        key = term.get("key") or ""
+        if key in matched and key in named:
+            message = "exists in both matchLabelKeys and labelSelector"
+            found.append(causes.invalid(f"{path}[{len(matched) - 1 - matched[::-1].index(key)}]", key, message))
+        named.add(key)
+    for index, key in enumerate(matched):
+        if key in refused:
+            message = "exists in both matchLabelKeys and mismatchLabelKeys"
+            found.append(causes.invalid(f"{path}.matchLabelKeys[{index}]", key, message))
 
 
 def _pod_term(found: Found, path: str, term: Obj) -> None:
@@ -101,6 +144,7 @@ def _pod_term(found: Found, path: str, term: Obj) -> None:
     selector(found, f"{path}.namespaceSelector", term.get("namespaceSelector"))
     for name in term.get("namespaces") or ():
         say(found, f"{path}.namespace", name, names.label(name))
+    _label_keys(found, path, term)
     key = term.get("topologyKey") or ""
     if not key:
         found.append(causes.required(f"{path}.topologyKey", "can not be empty"))
@@ -109,7 +153,7 @@ def _pod_term(found: Found, path: str, term: Obj) -> None:
 
 def spread(found: Found, path: str, listed: list[Obj] | None) -> None:
     """A pod's topologySpreadConstraints."""
-    seen: set[tuple[str, str]] = set()
+    pairs = [(each.get("topologyKey") or "", each.get("whenUnsatisfiable") or "") for each in listed or ()]
     for index, each in enumerate(listed or ()):
         place = f"{path}[{index}]"
         skew = each.get("maxSkew") or 0
@@ -118,26 +162,30 @@ def spread(found: Found, path: str, listed: list[Obj] | None) -> None:
         if not each.get("topologyKey"):
             found.append(causes.required(f"{place}.topologyKey", "can not be empty"))
         action = each.get("whenUnsatisfiable")
-        needs_one_of(found, f"{place}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
-        pair = (each.get("topologyKey") or "", action or "")
-        if pair in seen:
-            found.append(causes.duplicate(place, f"{{{pair[0]}, {pair[1]}}}"))
-        seen.add(pair)
+        needs_supported(found, f"{place}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
+        pair = pairs[index]
+        if pair in pairs[index + 1 :]:
+            where = f"{place}.{{topologyKey, whenUnsatisfiable}}"
+            found.append(causes.duplicate(where, f"{{{pair[0]}, {pair[1]}}}"))
         domains = each.get("minDomains")
         if domains is not None:
             if domains <= 0:
                 found.append(causes.invalid(f"{place}.minDomains", domains, "must be greater than zero"))
             if action != "DoNotSchedule":
-                message = f"can only use minDomains if whenUnsatisfiable={'DoNotSchedule'}, not {action}"
+                message = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action or ''}"
                 found.append(causes.invalid(f"{place}.minDomains", domains, message))
         for name in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
             one_of(found, f"{place}.{name}", each.get(name), ("Honor", "Ignore"))
+        _label_keys(found, place, each)
         selector(found, f"{place}.labelSelector", each.get("labelSelector"))
 
 
 def scheduling_gates(found: Found, path: str, listed: list[Obj] | None) -> None:
     """A pod's schedulingGates."""
+    seen: set[str] = set()
     for index, gate in enumerate(listed or ()):
         name = gate.get("name") or ""
-        required(found, f"{path}[{index}].name", name)
-        say(found, f"{path}[{index}].name", name, names.qualified(name))
+        say(found, f"{path}[{index}]", name, names.qualified(name))
+        if name in seen:
+            found.append(causes.duplicate(f"{path}[{index}]", name))
+        seen.add(name)

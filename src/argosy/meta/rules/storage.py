@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, one_of, required, say, selector
+from argosy.meta.rules.fields import (
+    Found,
+    annotated,
+    labels,
+    named,
+    no_backsteps,
+    one_of,
+    required,
+    say,
+    selector,
+    unchanged,
+)  # fmt: skip
 from argosy.meta.rules.scheduling import node_selector
-from argosy.meta.rules.volumes import host_path, nfs
+from argosy.meta.rules.volumes import driver_name, host_path, nfs
 
 _MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _SOURCES = (
@@ -14,6 +27,8 @@ _SOURCES = (
     "iscsi", "cinder", "fc", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
     "azureDisk", "scaleIO", "local", "storageos", "csi",
 )  # fmt: skip
+_SPELT = {"cephfs": "cephFS"}
+_CLASS_MARK = "volume.beta.kubernetes.io/storage-class"
 _CLAIM_UPDATE = (
     "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 )
@@ -22,29 +37,67 @@ _CLAIM_UPDATE = (
 def claim(new: Obj, old: Obj | None) -> Found:
     """v1 PersistentVolumeClaim."""
     found: Found = []
-    spec = new["spec"]
-    claim_spec(found, "spec", spec)
+    claim_spec(found, "spec", new["spec"])
     if old is not None:
-        before = old["spec"]
-        bound = (old.get("status") or {}).get("phase") == "Bound"
-        grown = {**spec, "resources": {}, "volumeAttributesClassName": ""} if bound else spec
-        kept = {**before, "resources": {}, "volumeAttributesClassName": ""} if bound else before
-        if before.get("volumeName") in (None, "") and not bound:
-            grown, kept = {**grown, "volumeName": ""}, {**kept, "volumeName": ""}
-        if before.get("storageClassName") is None:
-            grown, kept = {**grown, "storageClassName": ""}, {**kept, "storageClassName": ""}
-        if grown != kept:
-            found.append(causes.forbidden("spec", _CLAIM_UPDATE))
-        _shrunk(found, spec, before, bound=bound)
+        _claim_update(found, new, old)
     return found
 
 
-def _shrunk(found: Found, spec: Obj, before: Obj, *, bound: bool) -> None:
-    size = (spec.get("resources") or {}).get("requests", {}).get("storage")
-    had = (before.get("resources") or {}).get("requests", {}).get("storage")
-    if bound and size is not None and had is not None and quantity.compare(size, had) < 0:
-        message = "field can not be less than status.capacity"
-        found.append(causes.forbidden("spec.resources.requests.storage", message))
+def _claim_update(found: Found, new: Obj, old: Obj) -> None:
+    spec, before, status = new["spec"], old["spec"], old.get("status") or {}
+    changed = dict(spec)
+    if status.get("phase") == "Bound":
+        size = _size(before)
+        requests = {**((spec.get("resources") or {}).get("requests") or {}), **({"storage": size} if size else {})}
+        if (spec.get("resources") or {}).get("requests") is not None:
+            changed["resources"] = {**spec["resources"], "requests": requests}
+        changed["volumeAttributesClassName"] = before.get("volumeAttributesClassName")
+    if before.get("storageClassName") is None and not (old["metadata"].get("annotations") or {}).get(_CLASS_MARK):
+        changed["storageClassName"] = before.get("storageClassName")
+    free = () if before.get("volumeName") else ("volumeName",)
+    if _without(changed, free) != _without(before, free):
+        found.append(causes.forbidden("spec", _CLAIM_UPDATE))
+    size, had = _size(spec), _size(before)
+    if quantity.compare(size or "0", had or "0") < 0:
+        least = (status.get("capacity") or {}).get("storage") or "0"
+        if quantity.compare(size or "0", least) <= 0:
+            message = "field can not be less than status.capacity"
+            found.append(causes.forbidden("spec.resources.requests.storage", message))
+    unchanged(found, "volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
+    wanted = spec.get("volumeAttributesClassName")
+    lost = not wanted and wanted != before.get("volumeAttributesClassName")
+    if lost and status.get("currentVolumeAttributesClassName") is not None:
+        what = "nil" if wanted is None else "empty string"
+        message = f"update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
+        found.append(causes.forbidden("spec.volumeAttributesClassName", message))
+
+
+def _size(spec: Obj) -> str | None:
+    size: str | None = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    return size
+
+
+def _without(spec: Obj, fields: tuple[str, ...]) -> Obj:
+    return {name: value for name, value in spec.items() if name not in fields and value not in (None, [], {})}
+
+
+def claim_template(found: Found, path: str, template: Obj) -> None:
+    """The claim that is made for one pod."""
+    meta = template.get("metadata") or {}
+    labels(found, f"{path}.metadata.labels", meta.get("labels"))
+    annotated(found, f"{path}.metadata.annotations", meta.get("annotations"))
+    for field in ("name", "namespace"):
+        if meta.get(field):
+            message = "cannot be set for an ephemeral volume claim"
+            found.append(causes.forbidden(f"{path}.metadata.{field}", message))
+    claim_spec(found, f"{path}.spec", template.get("spec") or {})
+
+
+def _access_modes(found: Found, path: str, modes: list[str]) -> None:
+    for mode in modes:
+        one_of(found, path, mode, _MODES)
+    if "ReadWriteOncePod" in modes and any(mode in _MODES and mode != "ReadWriteOncePod" for mode in modes):
+        found.append(causes.forbidden(path, "may not use ReadWriteOncePod with other access modes"))
 
 
 def claim_spec(found: Found, path: str, spec: Obj) -> None:
@@ -53,76 +106,134 @@ def claim_spec(found: Found, path: str, spec: Obj) -> None:
     if not modes:
         found.append(causes.required(f"{path}.accessModes", "at least 1 access mode is required"))
     selector(found, f"{path}.selector", spec.get("selector"))
-    for mode in modes:
-        one_of(found, f"{path}.accessModes", mode, _MODES)
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        message = "may not use ReadWriteOncePod with other access modes"
-        found.append(causes.forbidden(f"{path}.accessModes", message))
-    size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    _access_modes(found, f"{path}.accessModes", modes)
+    size = _size(spec)
     if size is None:
         found.append(causes.required(f"{path}.resources[storage]"))
     elif quantity.parse(size).nanos <= 0:
         found.append(causes.invalid(f"{path}.resources[storage]", size, "must be greater than zero"))
-    name = spec.get("storageClassName")
-    if name:
-        say(found, f"{path}.storageClassName", name, names.subdomain(name))
+    for field in ("storageClassName", "volumeAttributesClassName"):
+        if spec.get(field):
+            say(found, f"{path}.{field}", spec[field], names.subdomain(spec[field]))
     one_of(found, f"{path}.volumeMode", spec.get("volumeMode"), ("Block", "Filesystem"))
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    for field, value in (("dataSource", source), ("dataSourceRef", reference)):
+        if value is not None:
+            _data_source(found, f"{path}.{field}", value)
+    if source is None or reference is None:
+        return
+    if reference.get("namespace"):
+        message = "may not be specified when dataSourceRef.namespace is specified"
+        found.append(causes.invalid(path, f"{path}.dataSource", message))
+    elif any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
+        found.append(causes.invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
+
+
+def _data_source(found: Found, path: str, source: Obj) -> None:
+    for field in ("name", "kind"):
+        required(found, f"{path}.{field}", source.get(field))
+    group, kind = source.get("apiGroup") or "", source.get("kind") or ""
+    if not group and kind != "PersistentVolumeClaim":
+        message = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+        found.append(causes.invalid(path, kind, message))
+    if group:
+        say(found, f"{path}.apiGroup", group, names.subdomain(group))
+    if source.get("namespace"):
+        say(found, f"{path}.namespace", source["namespace"], names.label(source["namespace"]))
 
 
 def volume(new: Obj, old: Obj | None) -> Found:
     """v1 PersistentVolume."""
     found: Found = []
     spec = new["spec"]
-    modes, capacity = spec.get("accessModes") or [], spec.get("capacity") or {}
-    required(found, "spec.accessModes", modes)
-    for mode in modes:
-        one_of(found, "spec.accessModes", mode, _MODES)
-    required(found, "spec.capacity", capacity)
-    if set(capacity) != {"storage"}:
-        found.append(causes.unsupported("spec.capacity", capacity or None, ("storage",)))
-    for name, size in capacity.items():
-        if quantity.parse(size).nanos <= 0:
-            found.append(causes.invalid(f"spec.capacity[{name}]", size, "must be greater than zero"))
-    policy = spec.get("persistentVolumeReclaimPolicy")
-    one_of(found, "spec.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
-    affinity = (spec.get("nodeAffinity") or {}).get("required")
-    if affinity is not None:
-        node_selector(found, "spec.nodeAffinity.required", affinity)
+    _volume_basics(found, spec)
+    affinity = spec.get("nodeAffinity")
+    if affinity is not None and required(
+        found, "spec.nodeAffinity.required", affinity.get("required") or None, "must specify required node constraints"
+    ):
+        node_selector(found, "spec.nodeAffinity.required", affinity["required"])
     given = [name for name in _SOURCES if spec.get(name) is not None]
-    found.extend(causes.forbidden(f"spec.{name}", "may not specify more than 1 volume type") for name in given[1:])
+    found.extend(
+        causes.forbidden(f"spec.{_SPELT.get(name, name)}", "may not specify more than 1 volume type")
+        for name in given[1:]
+        if name != "flexVolume"
+    )
     if given:
-        _source(found, given[0], spec, affinity)
+        _source(found, given[0], spec)
     else:
         found.append(causes.required("spec", "must specify a volume type"))
-    if (spec.get("hostPath") or {}).get("path") == "/" and policy == "Recycle":
+    path, policy = (spec.get("hostPath") or {}).get("path"), spec.get("persistentVolumeReclaimPolicy")
+    if path and posixpath.normpath(path) == "/" and policy == "Recycle":
         message = "may not be 'recycle' for a hostPath mount of '/'"
         found.append(causes.forbidden("spec.persistentVolumeReclaimPolicy", message))
     if spec.get("storageClassName"):
         say(found, "spec.storageClassName", spec["storageClassName"], names.subdomain(spec["storageClassName"]))
     one_of(found, "spec.volumeMode", spec.get("volumeMode"), ("Block", "Filesystem"))
+    attributes = spec.get("volumeAttributesClassName")
+    if attributes is not None:
+        where = "spec.volumeAttributesClassName"
+        if required(found, where, attributes, "an empty string is disallowed"):
+            say(found, where, attributes, names.subdomain(attributes))
+        if spec.get("csi") is None:
+            found.append(causes.required("spec.csi", "has to be specified when using volumeAttributesClassName"))
     if old is not None:
-        before = old["spec"]
-        if any(spec.get(name) != before.get(name) for name in _SOURCES):
-            message = "spec.persistentvolumesource is immutable after creation"
-            found.append(causes.forbidden("spec.persistentvolumesource", message))
-        if spec.get("volumeMode") != before.get("volumeMode"):
-            found.append(causes.invalid("spec.volumeMode", spec.get("volumeMode"), "field is immutable"))
+        _volume_update(found, spec, old["spec"])
     return found
 
 
-def _source(found: Found, name: str, spec: Obj, affinity: Obj | None) -> None:
+def _volume_basics(found: Found, spec: Obj) -> None:
+    modes, capacity = spec.get("accessModes") or [], spec.get("capacity") or {}
+    required(found, "spec.accessModes", modes)
+    _access_modes(found, "spec.accessModes", modes)
+    required(found, "spec.capacity", capacity)
+    if set(capacity) != {"storage"}:
+        found.append(causes.unsupported("spec.capacity", spec.get("capacity"), ("storage",)))
+    for name, size in capacity.items():
+        if quantity.parse(size).nanos < 0:
+            found.append(causes.invalid(f"spec.capacity[{name}]", str(size), "must be a valid resource quantity"))
+        if quantity.parse(size).nanos <= 0:
+            found.append(causes.invalid(f"spec.capacity[{name}]", str(size), "must be greater than zero"))
+    policy = spec.get("persistentVolumeReclaimPolicy")
+    if policy:
+        one_of(found, "spec.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
+
+
+def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
+    new, old = ({name: each[name] for name in _SOURCES if each.get(name) is not None} for each in (spec, before))
+    expand = "controllerExpandSecretRef"
+    if "csi" in new and expand not in old.get("csi", {expand: 0}):
+        new["csi"] = {key: value for key, value in new["csi"].items() if key != expand}
+    if new != old:
+        message = "spec.persistentvolumesource is immutable after creation"
+        found.append(causes.forbidden("spec.persistentvolumesource", message))
+    unchanged(found, "volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
+    affinity = before.get("nodeAffinity")
+    if affinity is not None:
+        unchanged(found, "nodeAffinity", spec.get("nodeAffinity"), affinity)
+    if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
+        message = "update from non-nil value to nil is forbidden"
+        found.append(causes.forbidden("spec.volumeAttributesClassName", message))
+
+
+def _source(found: Found, name: str, spec: Obj) -> None:
     source, path = spec[name], f"spec.{name}"
     if name == "hostPath":
         host_path(found, path, source)
     elif name == "nfs":
         nfs(found, path, source)
     elif name == "local":
-        required(found, f"{path}.path", source.get("path"))
-        if affinity is None:
+        if required(found, f"{path}.path", source.get("path")):
+            no_backsteps(found, f"{path}.path", source["path"])
+        if spec.get("nodeAffinity") is None:
             found.append(causes.required("spec.nodeAffinity", "Local volume requires node affinity"))
     elif name == "csi":
-        required(found, f"{path}.driver", source.get("driver"))
+        driver_name(found, f"{path}.driver", source.get("driver") or "")
         required(found, f"{path}.volumeHandle", source.get("volumeHandle"))
+        for field in ("controllerPublish", "controllerExpand", "nodePublish", "nodeExpand"):
+            reference, place = source.get(f"{field}SecretRef"), f"{path}.{field}SecretRef"
+            if reference is not None:
+                named(found, f"{place}.name", reference.get("name"), names.subdomain)
+                named(found, f"{place}.namespace", reference.get("namespace"))
 
 
 def storage_class(new: Obj, old: Obj | None) -> Found:
@@ -130,14 +241,15 @@ def storage_class(new: Obj, old: Obj | None) -> Found:
     found: Found = []
     provisioner = new.get("provisioner")
     if required(found, "provisioner", provisioner):
-        say(found, "provisioner", provisioner, names.qualified(str(provisioner).lower()))
+        say(found, "provisioner", str(provisioner).lower(), names.qualified(str(provisioner).lower()))
     for key in new.get("parameters") or {}:
         if not key:
             found.append(causes.invalid("parameters", "", "field can not be empty."))
-    one_of(found, "reclaimPolicy", new.get("reclaimPolicy"), ("Delete", "Retain"))
-    binding = ("Immediate", "WaitForFirstConsumer")
-    if required(found, "volumeBindingMode", new.get("volumeBindingMode")):
-        one_of(found, "volumeBindingMode", new["volumeBindingMode"], binding)
+    one_of(found, "reclaimPolicy", new.get("reclaimPolicy") or None, ("Delete", "Retain"))
+    if new.get("volumeBindingMode") is None:
+        found.append(causes.required("volumeBindingMode"))
+    one_of(found, "volumeBindingMode", new.get("volumeBindingMode"), ("Immediate", "WaitForFirstConsumer"))
+    _topologies(found, new.get("allowedTopologies") or [])
     if old is not None:
         for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
             if (new.get(name) or None) == (old.get(name) or None):
@@ -147,6 +259,26 @@ def storage_class(new: Obj, old: Obj | None) -> Found:
             else:
                 found.append(causes.forbidden(name, f"updates to {name} are forbidden."))
     return found
+
+
+def _topologies(found: Found, terms: list[Obj]) -> None:
+    seen: list[dict[str, list[str]]] = []
+    for index, term in enumerate(terms):
+        place = f"allowedTopologies[{index}].matchLabelExpressions"
+        wanted: dict[str, list[str]] = {}
+        for number, each in enumerate(term.get("matchLabelExpressions") or ()):
+            key, values, where = each.get("key") or "", each.get("values") or [], f"{place}[{number}]"
+            required(found, f"{where}.values", values)
+            for place_of, value in enumerate(values):
+                if value in values[:place_of]:
+                    found.append(causes.duplicate(f"{where}.values[{place_of}]", value))
+            say(found, f"{where}.key", key, names.qualified(key))
+            if key in wanted:
+                found.append(causes.duplicate(f"{where}.key", key))
+            wanted[key] = sorted(values)
+        if wanted in seen:
+            found.append(causes.duplicate(place, ""))
+        seen.append(wanted)
 
 
 def csi_driver(new: Obj, old: Obj | None) -> Found:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import MODE, Found, exactly_one, named, no_backsteps, one_of, relative_path, required
+from argosy.meta.rules.fields import (
+    MODE,
+    Found,
+    exactly_one,
+    inner_path,
+    named,
+    no_backsteps,
+    one_of,
+    required,
+    say,
+)  # fmt: skip
 
 SOURCES = (
     "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi",
@@ -15,6 +25,7 @@ SOURCES = (
     "flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk",
     "storageos", "projected", "scaleIO", "csi", "ephemeral", "image",
 )  # fmt: skip
+_DRIVER_MAX = 63
 _HOST_PATHS = ("", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice")
 _POD_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 _ENV_FIELDS = (
@@ -27,19 +38,23 @@ _RESOURCES = (
 )  # fmt: skip
 
 
-def volumes(found: Found, path: str, listed: list[Obj] | None) -> dict[str, Obj]:
-    """The volumes of a pod; returns them by name."""
+def volumes(found: Found, path: str, listed: list[Obj] | None, pod: str = "") -> dict[str, Obj]:
+    """The volumes of a pod, whose name is `pod` where it has one yet; returns them by name."""
     by_name: dict[str, Obj] = {}
     for index, volume in enumerate(listed or ()):
         place = f"{path}[{index}]"
+        before = len(found)
         given = exactly_one(found, place, volume, SOURCES, "volume type")
         for source in given[:1]:
             check = _CHECKS.get(source)
             if check is not None:
                 check(found, f"{place}.{source}", volume[source])
         name = volume.get("name")
+        if pod and name and "ephemeral" in given[:1]:
+            claim = f"{pod}-{name}"
+            say(found, f"{place}.name", name, [f'PVC name "{claim}": {why}' for why in names.subdomain(claim)])
         named(found, f"{place}.name", name)
-        if name:
+        if name and len(found) == before:
             if name in by_name:
                 found.append(causes.duplicate(f"{place}.name", name))
             by_name[name] = volume
@@ -57,7 +72,7 @@ def _items(found: Found, path: str, items: list[Obj] | None) -> None:
         place = f"{path}[{index}]"
         required(found, f"{place}.key", item.get("key"))
         if required(found, f"{place}.path", item.get("path")):
-            relative_path(found, f"{place}.path", item["path"])
+            inner_path(found, f"{place}.path", item["path"])
         mode(found, f"{place}.mode", item.get("mode"))
 
 
@@ -89,8 +104,10 @@ def _config_map(found: Found, path: str, source: Obj) -> None:
 def nfs(found: Found, path: str, source: Obj) -> None:
     """An NFS source."""
     required(found, f"{path}.server", source.get("server"))
-    if required(found, f"{path}.path", source.get("path")) and not source["path"].startswith("/"):
-        found.append(causes.invalid(f"{path}.path", source["path"], "must be an absolute path"))
+    where = source.get("path") or ""
+    required(found, f"{path}.path", where)
+    if not where.startswith("/"):
+        found.append(causes.invalid(f"{path}.path", where, "must be an absolute path"))
 
 
 def _claim(found: Found, path: str, source: Obj) -> None:
@@ -105,7 +122,7 @@ def _downward(found: Found, path: str, source: Obj) -> None:
 def _downward_items(found: Found, path: str, items: list[Obj] | None) -> None:
     for item in items or ():
         if required(found, f"{path}.path", item.get("path")):
-            relative_path(found, f"{path}.path", item["path"])
+            inner_path(found, f"{path}.path", item["path"])
         if item.get("fieldRef") is not None:
             field_ref(found, f"{path}.fieldRef", item["fieldRef"], _POD_FIELDS)
             if item.get("resourceFieldRef") is not None:
@@ -141,8 +158,8 @@ def field_ref(found: Found, path: str, reference: Obj, fields: tuple[str, ...] =
 
 def resource_ref(found: Found, path: str, reference: Obj, *, volume: bool) -> None:
     """A reference to a container's resources."""
-    if volume:
-        required(found, f"{path}.containerName", reference.get("containerName"))
+    if volume and not required(found, f"{path}.containerName", reference.get("containerName")):
+        return
     name = reference.get("resource")
     if required(found, f"{path}.resource", name) and "hugepages-" not in str(name):
         one_of(found, f"{path}.resource", name, _RESOURCES)
@@ -151,36 +168,66 @@ def resource_ref(found: Found, path: str, reference: Obj, *, volume: bool) -> No
 def _projected(found: Found, path: str, source: Obj) -> None:
     mode(found, f"{path}.defaultMode", source.get("defaultMode"))
     kinds = ("secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")
+    taken: set[str] = set()
     for index, each in enumerate(source.get("sources") or ()):
         place = f"{path}.sources[{index}]"
         given = [kind for kind in kinds if each.get(kind) is not None]
-        found.extend(
-            causes.forbidden(f"{path}.sources.{kind}", "may not specify more than 1 volume type") for kind in given[1:]
-        )
         for kind in ("secret", "configMap"):
             if each.get(kind) is not None:
                 required(found, f"{place}.{kind}.name", each[kind].get("name"))
-                _items(found, f"{place}.{kind}.items", each[kind].get("items"))
+                items = each[kind].get("items") or []
+                _items(found, f"{place}.{kind}.items", items)
+                _apart(found, path, items, taken, each[kind].get("name") or "")
         if each.get("downwardAPI") is not None:
             _downward_items(found, f"{place}.downwardAPI", each["downwardAPI"].get("items"))
+            _apart(found, path, each["downwardAPI"].get("items") or (), taken)
         token = each.get("serviceAccountToken")
         if token is not None:
             seconds = token.get("expirationSeconds", 3600)
             if seconds < 600:
                 message = "may not specify a duration less than 10 minutes"
                 found.append(causes.invalid(f"{place}.serviceAccountToken.expirationSeconds", seconds, message))
-            required(found, f"{place}.serviceAccountToken.path", token.get("path"))
+            elif seconds > 2**32:
+                message = "may not specify a duration larger than 2^32 seconds"
+                found.append(causes.invalid(f"{place}.serviceAccountToken.expirationSeconds", seconds, message))
+            if required(found, f"{path}.path", token.get("path")):
+                inner_path(found, f"{path}.path", token["path"])
+        if len(given) > 1:
+            found.append(causes.forbidden(place, "may not specify more than 1 volume type per source"))
+
+
+def _apart(found: Found, path: str, items: Iterable[Obj], taken: set[str], shown: str = "") -> None:
+    """Two sources cannot be projected to the same file."""
+    for item in items:
+        where = item.get("path")
+        if where and where in taken:
+            found.append(causes.invalid(path, shown or where, "conflicting duplicate paths"))
+        elif where:
+            taken.add(where)
 
 
 def _csi(found: Found, path: str, source: Obj) -> None:
-    required(found, f"{path}.driver", source.get("driver"))
+    driver_name(found, f"{path}.driver", source.get("driver") or "")
+    secret = source.get("nodePublishSecretRef")
+    if secret is not None and required(found, f"{path}.nodePublishSecretRef.name", secret.get("name")):
+        say(found, f"{path}.name", secret["name"], names.subdomain(secret["name"]))
+
+
+def driver_name(found: Found, path: str, name: str) -> None:
+    """The name of a CSI driver."""
+    if not required(found, path, name):
+        return
+    if len(name) > _DRIVER_MAX:
+        found.append(causes.too_long(path, _DRIVER_MAX))
+    say(found, path, name, names.subdomain(name.lower()))
 
 
 def _ephemeral(found: Found, path: str, source: Obj) -> None:
-    template = source.get("volumeClaimTemplate")
-    if required(found, f"{path}.volumeClaimTemplate", template) and template is not None:
-        spec = template.get("spec") or {}
-        required(found, f"{path}.volumeClaimTemplate.spec.accessModes", spec.get("accessModes"))
+    from argosy.meta.rules.storage import claim_template  # noqa: PLC0415 (claims have rules about volumes, too)
+
+    template, place = source.get("volumeClaimTemplate"), f"{path}.volumeClaimTemplate"
+    if required(found, place, template) and template is not None:
+        claim_template(found, place, template)
 
 
 def _image(found: Found, path: str, source: Obj) -> None:

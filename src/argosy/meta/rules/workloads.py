@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from argosy.meta import causes
+from argosy.errors import Cause
+from argosy.meta import causes, names
 from argosy.meta.json import Obj
 from argosy.meta.rules.fields import (
     Found,
+    annotated,
     count_or_percent,
     labels,
+    needs_supported,
     non_negative,
-    one_of,
     required,
+    say,
     selector,
     selects,
     unchanged,
+    unreadable,
 )  # fmt: skip
-from argosy.meta.rules.pod import template
+from argosy.meta.rules.pod import marked, template
+from argosy.meta.rules.storage import claim_spec
 
 _MISMATCH = "`selector` does not match template `labels`"
 _BAD_SELECTOR = "invalid label selector"
 _EMPTY_SELECTOR = "empty selector is invalid for "
 
 
-def _selector(found: Found, spec: Obj, kind: str) -> bool:
-    """The selector of an apps kind: there, not empty, readable. Whether it is."""
+def _selector(found: Found, spec: Obj, kind: str) -> None:
+    """The selector of an apps kind: there, not empty, well-formed."""
     value = spec.get("selector")
     if value is None:
         found.append(causes.required("spec.selector"))
-        return False
-    good = selector(found, "spec.selector", value)
+        return
+    selector(found, "spec.selector", value)
     if not (value.get("matchLabels") or value.get("matchExpressions")):
         found.append(causes.invalid("spec.selector", value, _EMPTY_SELECTOR + kind))
-    return good
 
 
-def _template(found: Found, spec: Obj, *, what: str, selected: bool | None = True) -> None:
+def _template(found: Found, spec: Obj, *, what: str) -> None:
     """A template that must carry the selector's labels and always restart."""
     value = spec["template"]
     have = (value.get("metadata") or {}).get("labels")
-    if selected and not selects(spec.get("selector"), have):
+    wanted = spec.get("selector") or {}
+    named = wanted.get("matchLabels") or wanted.get("matchExpressions")
+    if spec.get("selector") is None or (named and not selects(wanted, have)):
         found.append(causes.invalid("spec.template.metadata.labels", have, _MISMATCH))
     template(found, "spec.template", value)
+    _restarts(found, value, what)
+
+
+def _restarts(found: Found, value: Obj, what: str) -> None:
+    """What runs until it is taken away restarts always, and has no deadline."""
     policy = value["spec"].get("restartPolicy")
-    if policy and policy != "Always" and policy in ("OnFailure", "Never"):
-        found.append(causes.unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    if policy != "Always":
+        found.append(causes.unsupported("spec.template.spec.restartPolicy", policy or "", ("Always",)))
     if value["spec"].get("activeDeadlineSeconds") is not None:
         message = f"activeDeadlineSeconds in {what} is not Supported"
         found.append(causes.forbidden("spec.template.spec.activeDeadlineSeconds", message))
@@ -57,8 +69,15 @@ def _rolling(found: Found, path: str, rolling: Obj) -> None:
     count_or_percent(found, f"{path}.maxSurge", rolling.get("maxSurge"))
 
 
+def _shown(rolling: Obj | None) -> Obj | None:
+    """Of a rollout, as Kubernetes shows its internal form."""
+    if rolling is None:
+        return None
+    return {"MaxUnavailable": rolling.get("maxUnavailable", 0), "MaxSurge": rolling.get("maxSurge", 0)}
+
+
 def _nothing(value: Any) -> bool:
-    return value in (0, "0%", None)
+    return value in (0, None) or (isinstance(value, str) and not value.rstrip("%").strip("0"))
 
 
 def deployment(new: Obj, old: Obj | None) -> Found:
@@ -66,10 +85,9 @@ def deployment(new: Obj, old: Obj | None) -> Found:
     found: Found = []
     spec = new["spec"]
     non_negative(found, "spec", spec, "replicas")
-    good = _selector(found, spec, "deployment")
-    if not good and spec.get("selector") is not None:
+    _selector(found, spec, "deployment")
+    if unreadable(spec.get("selector")):
         found.append(causes.invalid("spec.selector", spec["selector"], _BAD_SELECTOR))
-        template(found, "spec.template", spec["template"])
     else:
         _template(found, spec, what="ReplicaSet")
     strategy = spec["strategy"]
@@ -83,11 +101,12 @@ def deployment(new: Obj, old: Obj | None) -> Found:
             found.append(causes.required(path, "this should be defaulted and never be nil"))
         else:
             _rolling(found, path, rolling)
-            if _nothing(rolling.get("maxUnavailable")) and _nothing(rolling.get("maxSurge")):
+            if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
                 message = "may not be 0 when `maxSurge` is 0"
                 found.append(causes.invalid(f"{path}.maxUnavailable", rolling.get("maxUnavailable"), message))
-    elif kind not in ("Recreate", "RollingUpdate"):
-        found.append(causes.unsupported("spec.strategy.type", kind, ("Recreate", "RollingUpdate")))
+    elif kind != "Recreate":
+        shown = {"Type": kind, "RollingUpdate": _shown(rolling)}
+        found.append(causes.unsupported("spec.strategy", shown, ("Recreate", "RollingUpdate")))
     non_negative(found, "spec", spec, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     deadline, ready = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds", 0)
     if deadline is not None and deadline <= ready:
@@ -103,10 +122,9 @@ def replica_set(new: Obj, old: Obj | None) -> Found:
     found: Found = []
     spec = new["spec"]
     non_negative(found, "spec", spec, "replicas", "minReadySeconds")
-    good = _selector(found, spec, "replicaset")
-    if not good and spec.get("selector") is not None:
+    _selector(found, spec, "deployment")  # as Kubernetes says it
+    if unreadable(spec.get("selector")):
         found.append(causes.invalid("spec.selector", spec["selector"], _BAD_SELECTOR))
-        template(found, "spec.template", spec["template"])
     else:
         _template(found, spec, what="ReplicaSet")
     if old is not None:
@@ -120,7 +138,6 @@ def replication_controller(new: Obj, old: Obj | None) -> Found:
     spec = new["spec"]
     non_negative(found, "spec", spec, "minReadySeconds")
     wanted = spec.get("selector") or {}
-    labels(found, "spec.selector", wanted)
     if not wanted:
         found.append(causes.required("spec.selector"))
     non_negative(found, "spec", spec, "replicas")
@@ -132,9 +149,7 @@ def replication_controller(new: Obj, old: Obj | None) -> Found:
     if wanted and any(have.get(key) != each for key, each in wanted.items()):
         found.append(causes.invalid("spec.template.metadata.labels", have or None, _MISMATCH))
     template(found, "spec.template", value)
-    policy = value["spec"].get("restartPolicy")
-    if policy in ("OnFailure", "Never"):
-        found.append(causes.unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    _restarts(found, value, "ReplicationController")
     return found
 
 
@@ -145,18 +160,13 @@ def daemon_set(new: Obj, old: Obj | None) -> Found:
     value = spec["template"]
     have = (value.get("metadata") or {}).get("labels")
     wanted = spec.get("selector")
-    good = selector(found, "spec.selector", wanted)
-    if good and not selects(wanted, have):
+    selector(found, "spec.selector", wanted)
+    if not unreadable(wanted) and (wanted is None or not selects(wanted, have)):
         found.append(causes.invalid("spec.template.metadata.labels", have, _MISMATCH))
     if wanted is not None and not (wanted.get("matchLabels") or wanted.get("matchExpressions")):
         found.append(causes.invalid("spec.selector", wanted, _EMPTY_SELECTOR + "daemonset"))
     template(found, "spec.template", value)
-    policy = value["spec"].get("restartPolicy")
-    if policy in ("OnFailure", "Never"):
-        found.append(causes.unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
-    if value["spec"].get("activeDeadlineSeconds") is not None:
-        message = "activeDeadlineSeconds in DaemonSet is not Supported"
-        found.append(causes.forbidden("spec.template.spec.activeDeadlineSeconds", message))
+    _restarts(found, value, "DaemonSet")
     non_negative(found, "spec", spec, "minReadySeconds")
     _daemon_strategy(found, spec["updateStrategy"])
     non_negative(found, "spec", spec, "revisionHistoryLimit")
@@ -165,12 +175,17 @@ def daemon_set(new: Obj, old: Obj | None) -> Found:
     return found
 
 
+def _is_zero(value: Any) -> bool:
+    """Whether a number or percentage, or what is neither, counts as none."""
+    return _nothing(value) or (isinstance(value, str) and re.fullmatch("[0-9]+%?", value) is None)
+
+
 def _daemon_strategy(found: Found, strategy: Obj) -> None:
     kind = strategy.get("type")
     if kind == "OnDelete":
         return
     if kind != "RollingUpdate":
-        shown = {"Type": kind, "RollingUpdate": strategy.get("rollingUpdate")}
+        shown = {"Type": kind, "RollingUpdate": _shown(strategy.get("rollingUpdate"))}
         found.append(causes.unsupported("spec.updateStrategy", shown, ("RollingUpdate", "OnDelete")))
         return
     path = "spec.updateStrategy.rollingUpdate"
@@ -180,9 +195,9 @@ def _daemon_strategy(found: Found, strategy: Obj) -> None:
         return
     _rolling(found, path, rolling)
     unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
-    if not _nothing(unavailable) and not _nothing(surge):
+    if not _is_zero(unavailable) and not _is_zero(surge):
         found.append(causes.invalid(f"{path}.maxSurge", surge, "may not be set when maxUnavailable is non-zero"))
-    elif _nothing(unavailable) and _nothing(surge):
+    elif _is_zero(unavailable) and _is_zero(surge):
         found.append(causes.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
 
 
@@ -196,35 +211,60 @@ _STATEFUL_MAY = (
 )  # fmt: skip
 
 
+def _plain(path: str, value: Any) -> Cause:
+    """Kubernetes says no more than what the value is."""
+    return Cause("FieldValueInvalid", f"Invalid value: {causes.shown(value)}", path)
+
+
 def stateful_set(new: Obj, old: Obj | None) -> Found:
     """apps/v1 StatefulSet."""
     found: Found = []
     spec = new["spec"]
-    one_of(found, "spec.podManagementPolicy", spec.get("podManagementPolicy"), ("OrderedReady", "Parallel"))
+    policy = spec.get("podManagementPolicy")
+    if required(found, "spec.podManagementPolicy", policy) and policy not in ("OrderedReady", "Parallel"):
+        found.append(causes.invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"))
     strategy = spec["updateStrategy"]
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if not kind:
         found.append(causes.required("spec.updateStrategy"))
     elif kind == "OnDelete" and rolling is not None:
-        message = f"only allowed for updateStrategy '{'RollingUpdate'}'"
-        found.append(causes.invalid("spec.updateStrategy.rollingUpdate", rolling, message))
+        shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+        message = "only allowed for updateStrategy 'RollingUpdate'"
+        found.append(causes.invalid("spec.updateStrategy.rollingUpdate", shown, message))
     elif kind == "RollingUpdate" and rolling is not None:
-        non_negative(found, "spec.updateStrategy.rollingUpdate", rolling, "partition")
+        path = "spec.updateStrategy.rollingUpdate"
+        non_negative(found, path, rolling, "partition")
+        most = rolling.get("maxUnavailable")
+        count_or_percent(found, f"{path}.maxUnavailable", most, most=100)
+        if most is not None and (_nothing(most) or (isinstance(most, str) and not most.endswith("%"))):
+            found.append(causes.invalid(f"{path}.maxUnavailable", most, "cannot be 0"))
     elif kind not in ("OnDelete", "RollingUpdate"):
-        shown = {"Type": kind, "RollingUpdate": rolling}
-        message = f"must be '{'RollingUpdate'}' or '{'OnDelete'}'"
+        inner = rolling and {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+        shown = {"Type": kind, "RollingUpdate": inner}
+        message = "must be 'RollingUpdate' or 'OnDelete'"
         found.append(causes.invalid("spec.updateStrategy", shown, message))
-    retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
-    for name in ("whenDeleted", "whenScaled"):
+    retention = spec.get("persistentVolumeClaimRetentionPolicy")
+    for name in ("whenDeleted", "whenScaled") if retention is not None else ():
         path = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
-        one_of(found, path, retention.get(name), ("Delete", "Retain"))
+        needs_supported(found, path, (retention or {}).get(name), ("Retain", "Delete"))
+    for index, each in enumerate(spec.get("volumeClaimTemplates") or () if old is None else ()):
+        claim_spec(found, f"spec.volumeClaimTemplates[{index}].spec", each.get("spec") or {})
     non_negative(found, "spec", spec, "replicas", "minReadySeconds")
     if spec.get("ordinals") is not None:
         non_negative(found, "spec.ordinals", spec["ordinals"], "start")
-    good = _selector(found, spec, "statefulset")
-    if good or spec.get("selector") is None:
-        _template(found, {**spec, "template": _with_claims(spec)}, what="StatefulSet", selected=good)
-    non_negative(found, "spec", spec, "revisionHistoryLimit")
+    if old is None and spec.get("serviceName"):
+        say(found, "spec.serviceName", spec["serviceName"], names.label(spec["serviceName"]))
+    _selector(found, spec, "statefulset")
+    if unreadable(spec.get("selector")):
+        found.append(_plain("spec.selector", spec["selector"]))
+        _restarts(found, spec["template"], "StatefulSet")
+    else:
+        shown = _with_claims(spec)
+        _template(found, {**spec, "template": shown}, what="StatefulSet")
+        meta = shown.get("metadata") or {}
+        labels(found, "spec.template.labels", meta.get("labels"))
+        annotated(found, "spec.template.annotations", meta.get("annotations"))
+        marked(found, "spec.template", shown)
     if old is not None and _rest(spec) != _rest(old["spec"]):
         found.append(causes.forbidden("spec", _STATEFUL_UPDATE))
     return found
@@ -233,11 +273,11 @@ def stateful_set(new: Obj, old: Obj | None) -> Found:
 def _with_claims(spec: Obj) -> Obj:
     """The template as its pods will be: with a volume for each claim template."""
     value: Obj = spec["template"]
-    own = value["spec"].get("volumes") or []
-    taken = {volume.get("name") for volume in own}
-    claims = [(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()]
-    added = [{"name": name, "emptyDir": {}} for name in claims if name and name not in taken]
-    return {**value, "spec": {**value["spec"], "volumes": [*own, *added]}} if added else value
+    claims = [(claim.get("metadata") or {}).get("name") or "" for claim in spec.get("volumeClaimTemplates") or ()]
+    added = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in dict.fromkeys(claims)]
+    inner = {key: each for key, each in value["spec"].items() if key not in ("hostname", "subdomain")}
+    own = [volume for volume in inner.get("volumes") or () if volume.get("name") not in claims]
+    return {**value, "spec": {**inner, "volumes": [*added, *own]} if added else inner}
 
 
 def _rest(spec: Obj) -> Obj:
@@ -255,7 +295,10 @@ def controller_revision(new: Obj, old: Obj | None) -> Found:
     if revision < 0:
         found.append(causes.invalid("revision", revision, "must be greater than or equal to 0"))
     if old is None:
-        required(found, "data", new.get("data"))
+        if new.get("data") is None:
+            found.append(causes.required("data", "data is mandatory"))
+        elif not isinstance(new["data"], dict):
+            found.append(causes.required("data", "data must be a valid JSON object"))
     else:
         unchanged(found, "data", new.get("data"), old.get("data"))
     return found

@@ -20,6 +20,7 @@ def admit(call: Call, obj: Obj) -> None:
     selector = spec.setdefault("selector", {})
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), _UID: uid}
     template = spec.setdefault("template", {}).setdefault("metadata", {})
+    taken_over = template.get("labels") is not None and obj["metadata"].get("labels") is template["labels"]
     template["labels"] = {**(template.get("labels") or {}), **labels}
-    if not obj["metadata"].get("labels"):
+    if taken_over or not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(template["labels"])

@@ -11,6 +11,7 @@ from argosy import kinds
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import forbidden
 from argosy.engine.apiserver.objectmeta import SUFFIX_ALPHABET, SUFFIX_LENGTH
+from argosy.meta import names
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key, annotations_of
 
@@ -43,6 +44,12 @@ def _service_account(call: Call, obj: Obj, spec: Obj) -> None:
     spec["serviceAccountName"] = spec["serviceAccount"] = name
     namespace = call.target.namespace
     record = call.api.store.newest(kinds.SERVICE_ACCOUNT.resource, Key(namespace, name))
+    faults = names.path_segment(name)
+    if faults:
+        why = f'invalid resource name "{name}": [{" ".join(faults)}]'
+        raise forbidden(
+            call.kind, obj["metadata"].get("name", ""), f"error looking up service account {namespace}/{name}: {why}"
+        )
     if record is None:
         why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
         raise forbidden(call.kind, obj["metadata"].get("name", ""), why)

@@ -59,6 +59,7 @@ async def prepare(call: Call, obj: Obj) -> Key:
     served, meta = call.served, obj["metadata"]
     _name(call, obj)
     if call.verb != "apply":
+        strategy.before_tracking(served, obj)
         ownership.track(call, obj, None)
     objectmeta.begin(served, obj, call.target.namespace, call.now, str(uuid4()))
     await admission.admit(call, obj, None)
