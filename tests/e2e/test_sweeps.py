@@ -18,12 +18,13 @@ from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
 from argosy.operators.experiment.schema import EXPERIMENT, TRIAL
+from argosy.operators.optimizationjob.schema import OPTIMIZATION_JOB
 from argosy.sdk import waiting
 
 pytestmark = pytest.mark.slow
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
-_SECONDS = 120
+_SECONDS = 300
 
 
 @pytest.fixture(scope="module", params=[Level.L2, Level.L0], ids=str)
@@ -108,3 +109,13 @@ def test_metrics_in_a_file_are_read_to_the_last_line(home: EngineHome, tmp_path:
     assert status["conditions"][-1]["reason"] == "ExperimentSuggestionEndReached"
     (metric,) = status["currentOptimalTrial"]["observation"]["metrics"]
     assert (metric["latest"], metric["max"]) == (repr(1 / 2000), "1.0")
+
+
+def test_an_optimizationjob_finds_the_better_network(home: EngineHome) -> None:
+    home.argosy("apply", "-f", str(_EXAMPLES / "optimizationjob.yaml"))
+    status = _ended(home, OPTIMIZATION_JOB, "rings", end="Complete")["status"]
+    assert status["conditions"][-1]["reason"] == "MaxTrialsReached"
+    losses = {t["trainJobName"]: float(t["metrics"][0]["value"]) for t in status["trials"]}
+    assert list(losses) == [f"rings-trial-{number}" for number in range(6)]
+    assert losses[status["result"]["trainJobName"]] == min(losses.values())
+    assert min(losses.values()) < 0.1 < max(losses.values())

@@ -14,6 +14,7 @@ from argosy.operators import (
     jobset,
     leaderworkerset,
     mpijob,
+    optimizationjob,
     paddlejob,
     pytorchjob,
     raycluster,
@@ -40,6 +41,7 @@ ALL: tuple[Offer, ...] = (
     rayjob.OFFER,
     rayservice.OFFER,
     experiment.OFFER,
+    optimizationjob.OFFER,
     inferenceservice.OFFER,
 )
 """Every kind that Argosy brings."""

@@ -56,7 +56,7 @@ _TRAINER = object_of(
     resourcesPerNode=_core("ResourceRequirements"),
     numProcPerNode=_INT_OR_STRING,
 )
-_METADATA = object_of(name=STRING, namespace=STRING, labels=_MAP, annotations=_MAP, finalizers=array_of(STRING))
+METADATA = object_of(name=STRING, namespace=STRING, labels=_MAP, annotations=_MAP, finalizers=array_of(STRING))
 _CONTAINER_PATCH = object_of(
     "name",
     name=_NAME,
@@ -80,7 +80,7 @@ _POD_PATCH = object_of(
 
 
 def _template(spec: Obj) -> Obj:
-    return object_of(metadata=_METADATA, spec=spec)
+    return object_of(metadata=METADATA, spec=spec)
 
 
 _JOB_PATCH = object_of("name", name=_NAME, template=_template(object_of(template=_template(_POD_PATCH))))
@@ -91,7 +91,7 @@ _RUNTIME_PATCH = object_of(
     trainingRuntimeSpec=object_of(template=_template(object_of(replicatedJobs=array_of(_JOB_PATCH, key="name")))),
 )
 _OVERRIDE = object_of(
-    "targetJobs", targetJobs=array_of(object_of("name", name=STRING), key="name"), metadata=_METADATA, spec=_POD_PATCH
+    "targetJobs", targetJobs=array_of(object_of("name", name=STRING), key="name"), metadata=METADATA, spec=_POD_PATCH
 )
 _RUNTIME_REF = object_of(
     "name",
@@ -108,13 +108,39 @@ _JOB_STATUS = object_of(
     active=_COUNT,
     suspended=_COUNT,
 )  # fmt: skip
-_METRIC = object_of("name", "value", name=STRING, value=STRING)
+METRIC = object_of("name", "value", name=STRING, value=STRING)
 _TRAINER_STATUS = object_of(
     progressPercentage=INT32 | {"minimum": 0, "maximum": 100},
     estimatedRemainingSeconds=_COUNT,
-    metrics=array_of(_METRIC) | {"x-kubernetes-list-type": "atomic"},
+    metrics=array_of(METRIC) | {"x-kubernetes-list-type": "atomic"},
     lastUpdatedTime=_TIME,
 )
+
+TRAIN_JOB_SPEC = object_of(
+    "runtimeRef",
+    runtimeRef=_RUNTIME_REF | _FIXED,
+    initializer=object_of(dataset=_INITIALIZER, model=_INITIALIZER) | _FIXED,
+    trainer=_TRAINER | _FIXED,
+    runtimePatches=array_of(_RUNTIME_PATCH, key="manager") | {"maxItems": 16},
+    podTemplateOverrides=array_of(_OVERRIDE),
+    labels=_MAP,
+    annotations=_MAP,
+    suspend=_BOOLEAN | {"default": False},
+    activeDeadlineSeconds={"type": "integer", "format": "int64", "minimum": 1} | _FIXED,
+    managedBy={
+        "type": "string",
+        "default": CONTROLLER,
+        "maxLength": 253,
+        "x-kubernetes-validations": [
+            {
+                "rule": f"self in ['{CONTROLLER}', 'kueue.x-k8s.io/multikueue']",
+                "message": f"ManagedBy must be {CONTROLLER} or kueue.x-k8s.io/multikueue if set",
+            },
+            *_FIXED["x-kubernetes-validations"],
+        ],
+    },
+)
+"""Of a TrainJob, and of what makes some of a template."""
 
 TRAIN_JOB = Kind(
     group=GROUP,
@@ -127,30 +153,7 @@ TRAIN_JOB = Kind(
         Column("Age", path=".metadata.creationTimestamp", type="date"),
     ),
     schema=object_of(
-        spec=object_of(
-            "runtimeRef",
-            runtimeRef=_RUNTIME_REF | _FIXED,
-            initializer=object_of(dataset=_INITIALIZER, model=_INITIALIZER) | _FIXED,
-            trainer=_TRAINER | _FIXED,
-            runtimePatches=array_of(_RUNTIME_PATCH, key="manager") | {"maxItems": 16},
-            podTemplateOverrides=array_of(_OVERRIDE),
-            labels=_MAP,
-            annotations=_MAP,
-            suspend=_BOOLEAN | {"default": False},
-            activeDeadlineSeconds={"type": "integer", "format": "int64", "minimum": 1} | _FIXED,
-            managedBy={
-                "type": "string",
-                "default": CONTROLLER,
-                "maxLength": 253,
-                "x-kubernetes-validations": [
-                    {
-                        "rule": f"self in ['{CONTROLLER}', 'kueue.x-k8s.io/multikueue']",
-                        "message": f"ManagedBy must be {CONTROLLER} or kueue.x-k8s.io/multikueue if set",
-                    },
-                    *_FIXED["x-kubernetes-validations"],
-                ],
-            },
-        ),
+        spec=TRAIN_JOB_SPEC,
         status=object_of(
             conditions=array_of(CONDITION, key="type"),
             jobsStatus=array_of(_JOB_STATUS, key="name"),
@@ -207,7 +210,7 @@ _RUNTIME_SPEC = object_of(
         coscheduling=object_of(scheduleTimeoutSeconds=INT32 | {"default": 60}),
         volcano=object_of(networkTopology=_TOPOLOGY),
     ),
-    template=object_of(metadata=_METADATA, spec=spec_schema(filled_in=False)),
+    template=object_of(metadata=METADATA, spec=spec_schema(filled_in=False)),
 ) | {"minProperties": 1}
 
 
