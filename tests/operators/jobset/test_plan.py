@@ -409,3 +409,29 @@ def test_a_watch_that_cannot_be_read_fails_the_set():
     w = started(annotations={"argosy.dev/hang-after": "soon"})
     assert w.of(JOB) == []
     assert "write a multiple such as 20x" in w.status["conditions"][-1]["message"]
+
+
+def says(w: World, pod: str, error: str, second: str) -> None:
+    lines = ("Traceback (most recent call last):", '  File "t.py", line 1', error)
+    text = "".join(f"2026-01-01T00:00:{second}{n}Z {line}\n" for n, line in enumerate(lines))
+    w.readable[f"/api/v1/namespaces/default/pods/{pod}/log"] = text
+
+
+@pytest.mark.parametrize("asked", [{}, {"argosy.dev/user-errors": "stop"}])
+def test_the_first_error_of_all_pods_is_told_and_a_mistake_ends_a_set_that_asks_for_it(asked: Obj):
+    w = started(annotations=asked, failurePolicy={"maxRestarts": 3})
+    give_pods(w, *w.names(JOB))
+    says(w, "js-workers-0-x", "RuntimeError: Connection closed by peer", "01.1")
+    says(w, "js-workers-1-x", "ModuleNotFoundError: No module named 'x'", "01.5")
+    for name in ("js-workers-0-x", "js-workers-1-x"):
+        w.change(POD, name, {"spec": {"containers": [{"name": "main"}]}})
+        w.exit(name, 1, container="main")
+    fail(w, "js-workers-0")
+    w.settle()
+    first = "pod js-workers-1-x exited with code 1: ModuleNotFoundError: No module named 'x'"
+    assert w.told("JobSetPodFailed")[0] == first
+    assert (reasons(w)[0][::2] == ("Failed", "UserError")) is bool(asked)
+    if asked:
+        assert first in w.status["conditions"][0]["message"]
+    else:
+        assert w.status["restarts"] == 1

@@ -450,6 +450,51 @@ def test_training_that_is_watched_begins_anew_as_a_whole_when_it_hangs():
     )
 
 
+def crash(w: World, pod: str, error: str) -> None:
+    """A pod whose container failed and waits to be started again in place."""
+    owner = {**w.get(JOB_SET, "tj")["metadata"], "apiVersion": "v1", "kind": "JobSet", "controller": True}
+    labels = {"jobset.sigs.k8s.io/jobset-name": "tj", "jobset.sigs.k8s.io/restart-attempt": "0"}
+    meta = {"name": pod, "namespace": "default", "uid": f"of-{pod}", "labels": labels, "ownerReferences": [owner]}
+    ended = {"terminated": {"exitCode": 1, "finishedAt": rfc3339(w.now)}}
+    status = {"name": "node", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}
+    spec = {"containers": [{"name": "node"}]}
+    w.objects[POD, Key("default", pod)] = {
+        "metadata": meta, "spec": spec, "status": {"phase": "Running", "containerStatuses": [status]},
+    }  # fmt: skip
+    text = f"2026-01-01T00:00:01.0Z Traceback (most recent call last):\n2026-01-01T00:00:01.1Z {error}\n"
+    w.readable[f"/api/v1/namespaces/default/pods/{pod}/log"] = text
+
+
+def test_a_mistake_ends_the_job_although_its_containers_would_restart_in_place():
+    w = started()
+    crash(w, "tj-node-0-0-x", "ModuleNotFoundError: No module named 'x'")
+    w.settle()
+    assert conditions(w) == [("Failed", "True", "UserError")]
+    assert w.status["conditions"][0]["message"] == (
+        "TrainJob failed: pod tj-node-0-0-x exited with code 1: ModuleNotFoundError: No module named 'x' "
+        "(no restart mends this; correct the program and create the job again)"
+    )
+    assert w.of(JOB_SET) == []
+    patient = world()
+    patient.edit({"metadata": {"annotations": {"argosy.dev/user-errors": "retry"}}})
+    patient.settle()
+    crash(patient, "tj-node-0-0-x", "ModuleNotFoundError: No module named 'x'")
+    patient.settle()
+    assert conditions(patient) == []
+    assert patient.told("TrainJobPodFailed") != []
+
+
+def test_a_set_that_failed_is_told_with_its_first_error():
+    w = started()
+    crash(w, "tj-node-0-0-x", "ValueError: shard 7 is cut")
+    failed = {"type": "Failed", "status": "True", "reason": "FailedJobs", "message": "jobset failed"}
+    w.change(JOB_SET, "tj", {"status": {"conditions": [failed]}})
+    w.settle()
+    assert conditions(w) == [("Failed", "True", "FailedJobs")]
+    message = "jobset failed; at first pod tj-node-0-0-x exited with code 1: ValueError: shard 7 is cut"
+    assert w.status["conditions"][0]["message"] == message
+
+
 def test_the_peft_runtime_adapts_whatever_its_initializers_fetch():
     w = started(named("peft-lora"), trainer={"command": ["tune", "run"], "args": ["epochs=2"], "numNodes": 2})
     assert container(w)["command"] == [

@@ -32,6 +32,7 @@ class Draft:
     actions: list[Action] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     again: float | None = None
+    asks: tuple[str, ...] = ()
 
     def condition(self, type: str, reason: str, message: str, *, holds: bool = True, warning: bool = False) -> None:
         """Set a condition as upstream does: one that is new comes last and only when it holds; two that exclude each other
@@ -67,4 +68,4 @@ class Draft:
 
     def plan(self) -> Plan:
         """What was decided."""
-        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again)
+        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again, self.asks)

@@ -12,7 +12,7 @@ from argosy.kinds import JOB, PERSISTENT_VOLUME_CLAIM, SERVICE
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
-from argosy.operators.jobset import census, failure, jobs, pods
+from argosy.operators.jobset import census, failure, first, jobs, pods
 from argosy.operators.jobset.draft import (
     COMPLETED,
     FAILED,
@@ -86,7 +86,19 @@ def _all_ready(draft: Draft) -> bool:
 
 
 def _meet_failure(draft: Draft) -> None:
-    """A Job has failed: the set fails, or what is counted begins a new attempt at the next look."""
+    """A Job has failed: the set fails, or what is counted begins a new attempt at the next look. What its pods said comes
+    first.
+    """
+    how = first.failures(pods.of(draft.seen), int(draft.status["restarts"]))
+    draft.asks = first.asks(how, draft.seen.subject)
+    if not draft.seen.answers.keys() >= set(draft.asks):
+        return
+    cause = first.first(how, draft.seen)
+    if cause is not None:
+        draft.reasons.append(Reason("JobSetPodFailed", f"{cause}", warning=True))
+        if draft.job_set.annotations.get(first.USER_ERRORS) == first.STOP and (said := first.mistake(cause)):
+            draft.end(FAILED, first.USER_ERROR, f"jobset failed: {said}", ("JobSetFailed", "jobset failed"))
+            return
     verdict = failure.judge(draft.job_set, draft.census.failed, draft.status)
     if verdict.action == failure.FAIL:
         draft.end(FAILED, verdict.reason, verdict.message, ("JobSetFailed", "jobset failed"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import owner_reference
+from argosy.operators.jobset import first
 from argosy.operators.trainjob import frameworks, mpi, patches, resume, template, torch
 from argosy.operators.trainjob.job import Runtime, TrainJob
 from argosy.operators.trainjob.schema import DATASET, MODEL, NODE, TRAIN_JOB, TRAINER
@@ -41,6 +42,8 @@ def job_set(job: TrainJob, runtime: Runtime, owner: Obj) -> Obj:
     given: Obj = made.get("metadata") or {}
     for field, own in (("labels", job.labels), ("annotations", job.annotations)):
         together = {**(given.get(field) or {}), **own}
+        if field == "annotations" and job.stops_on_mistakes and (job.checkpoint_dir or job.watched):
+            together.setdefault(first.USER_ERRORS, first.STOP)
         if together:
             metadata[field] = together
     metadata["ownerReferences"] = [owner_reference(owner, TRAIN_JOB)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, labels_of, name_of, namespace_of
-from argosy.operators.jobset import pods
+from argosy.operators.jobset import first, pods
 from argosy.operators.settings import PREFIX
 from argosy.operators.trainjob.schema import CONTROLLER, GROUP
 from argosy.operators.watching.progress import HANG_AFTER
@@ -39,6 +39,8 @@ class TrainJob:
     managed_by: str
     checkpoint_dir: str
     """Where training keeps its checkpoints, so that it can go on from there; empty when it does not say."""
+    stops_on_mistakes: bool
+    """Whether an error of the program that no restart mends ends it at once; `argosy.dev/user-errors: retry` says no."""
     watched: bool
     """Whether it is to begin anew when it hangs."""
     unreadable: tuple[str, ...]
@@ -93,6 +95,7 @@ def read(subject: Obj) -> TrainJob:
         deadline=spec.get("activeDeadlineSeconds") or None,
         managed_by=str(spec.get("managedBy") or CONTROLLER),
         checkpoint_dir=annotations_of(subject).get(_CHECKPOINT_DIR, ""),
+        stops_on_mistakes=annotations_of(subject).get(first.USER_ERRORS) != first.RETRY,
         watched=bool(annotations_of(subject).get(HANG_AFTER)),
         unreadable=tuple(pods.problems(subject)),
     )

@@ -14,9 +14,10 @@ from argosy.intent import Action, Create, Delete, Observed, Patch, Plan, Reason
 from argosy.kinds import CONFIG_MAP, SECRET
 from argosy.meta.conditions import find_in, is_true_in, with_condition, without_condition
 from argosy.meta.json import Obj, thaw
-from argosy.meta.objects import created_of, is_deleting, key_of, name_of, uid_of
+from argosy.meta.objects import annotations_of, created_of, is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
-from argosy.operators.jobset import pods
+from argosy.operators.gang.failure import Failure
+from argosy.operators.jobset import first, pods
 from argosy.operators.jobset.schema import JOB_SET
 from argosy.operators.trainjob import compose, gang, mpi
 from argosy.operators.trainjob.job import Runtime, TrainJob, read, read_runtime
@@ -41,6 +42,7 @@ class _Draft:
     actions: list[Action] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     again: float | None = None
+    asks: tuple[str, ...] = ()
 
     @property
     def conditions(self) -> list[Obj]:
@@ -55,7 +57,7 @@ class _Draft:
             self.reasons.append(Reason(reason, message, warning=type == FAILED))
 
     def plan(self) -> Plan:
-        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again)
+        return Plan(tuple(self.actions), self.status, tuple(self.reasons), self.again, self.asks)
 
 
 def plan(seen: Observed, keys: Keys) -> Plan:
@@ -81,8 +83,9 @@ def plan(seen: Observed, keys: Keys) -> Plan:
             "pods of TrainJob were asked to leave; the others leave with them, and all begin anew from their checkpoint"
         )
         draft.reasons.append(Reason("TrainJobLeaves", said.replace("TrainJob", f"TrainJob {job.name}"), warning=True))
+    cause = _cause(draft) if not _is_finished(draft) else None
     if made is not None:
-        _follow(draft, made)
+        _follow(draft, made, cause)
     _mind_deadline(draft, made)
     return draft.plan()
 
@@ -156,13 +159,34 @@ def _converge_mpi(draft: _Draft, runtime: Runtime, wanted: Obj, keys: Keys) -> N
         draft.actions.append(Patch(CONFIG_MAP, key_of(present), {"data": hosts["data"]}, uid=uid_of(present)))
 
 
-def _follow(draft: _Draft, made: Obj) -> None:
-    """Say of the TrainJob what its JobSet says of itself."""
+def _cause(draft: _Draft) -> Failure | None:
+    """How its pods failed first, once it is known what they said."""
+    how = first.failures(pods.of(draft.seen))
+    draft.asks = first.asks(how, draft.seen.subject)
+    return first.first(how, draft.seen) if draft.seen.answers.keys() >= set(draft.asks) else None
+
+
+def _follow(draft: _Draft, made: Obj, cause: Failure | None) -> None:
+    """Say of the TrainJob what its JobSet says of itself, with the first failure; or end it for a mistake of its program,
+    which containers that restart in place would only repeat.
+    """
     status: Obj = made.get("status") or {}
     for theirs, ours in (("Completed", COMPLETE), (FAILED, FAILED)):
         ended = find_in(status.get("conditions") or (), theirs)
-        if ended is not None and ended.get("status") == "True":
-            draft.condition(ours, ended["reason"], ended["message"])
+        if ended is None or ended.get("status") != "True":
+            continue
+        waits = ours == FAILED and cause is None and bool(draft.asks)
+        if not waits and not _is_finished(draft):
+            told = cause is not None and ours == FAILED and cause.pod not in ended["message"]
+            draft.condition(ours, ended["reason"], ended["message"] + (f"; at first {cause}" if told else ""))
+    if cause is not None and not _is_finished(draft):
+        draft.reasons.append(Reason("TrainJobPodFailed", f"{cause}", warning=True))
+    by_itself = annotations_of(made).get(first.USER_ERRORS) == first.STOP
+    said = first.mistake(cause) if cause is not None and draft.job.stops_on_mistakes and not by_itself else ""
+    if said and not _is_finished(draft):
+        draft.condition(FAILED, first.USER_ERROR, f"TrainJob failed: {said}")
+        if not is_deleting(made):
+            draft.actions.append(Delete(JOB_SET, key_of(made), uid_of(made)))
     statuses = [
         {"name": each["name"], **{name: each.get(name) or 0 for name in _COUNTS}}
         for each in status.get("replicatedJobsStatus") or ()
