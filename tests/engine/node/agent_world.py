@@ -16,6 +16,7 @@ from argosy.control.pool import Informers
 from argosy.engine.apiserver.app import App
 from argosy.engine.apiserver.settings import ApiSettings
 from argosy.engine.node.agent import NodeAgent
+from argosy.engine.node.hardware import Room, room_at
 from argosy.engine.node.images import Images
 from argosy.engine.node.runtime.spec import ContainerSpec, Level, Runtime
 from argosy.engine.node.settings import NodeSettings
@@ -43,6 +44,7 @@ class Node:
         self.agent: NodeAgent | None = None
         self.extra = GPUS
         """Resources that every node pretends to have."""
+        self.disk_room: Callable[[Path], Room] = room_at
         self._running: asyncio.Task[None] | None = None
         self._informers: Informers | None = None
 
@@ -51,7 +53,14 @@ class Node:
         own_network = self.runtime.level is Level.L2
         pods = "10.64.0.0/16" if own_network else "127.79.0.0/17"
         settings = NodeSettings(
-            self.home, pods, "10.96.0.1", 443, nodes=nodes, dns_address="10.96.0.10", extra_resources=self.extra
+            self.home,
+            pods,
+            "10.96.0.1",
+            443,
+            nodes=nodes,
+            dns_address="10.96.0.10",
+            extra_resources=self.extra,
+            disk_room=self.disk_room,
         )
         self._informers = Informers(self.client)
         self.agent = NodeAgent(self.client, self.runtime, Images(self.home), settings, self.clock)

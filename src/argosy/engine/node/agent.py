@@ -22,10 +22,11 @@ from argosy.control.events import EventRecorder
 from argosy.control.informer import Informer
 from argosy.control.pool import Informers
 from argosy.engine.apiserver.backends import LogOptions, Opener, PodUsage, Process, Streams
-from argosy.engine.node import consoles, launch
+from argosy.engine.node import consoles, launch, pressure
 from argosy.engine.node.addresses import Addresses
 from argosy.engine.node.adoption import adopted
 from argosy.engine.node.demands import Abilities
+from argosy.engine.node.hardware import Room
 from argosy.engine.node.images.builder import Images
 from argosy.engine.node.logs import Reader, Selection, since_of
 from argosy.engine.node.names import HostNames
@@ -43,6 +44,7 @@ from argosy.engine.node.statuses import Statuses
 from argosy.engine.node.usage import UsageMeter
 from argosy.engine.node.worker import PodWorker
 from argosy.errors import ArgosyError, BadRequest, InternalError
+from argosy.intent import Reason
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of, uid_of
 
@@ -102,7 +104,9 @@ class NodeAgent:
                 if self._is_ours(pod):
                     self._meet(pod)
             ready()
-            await self._nodes.run(pool.of(kinds.NODE))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._nodes.run(pool.of(kinds.NODE)), name="nodes")
+                group.create_task(pressure.watch(self._means(self._shared)), name="disk")
 
     @property
     def images(self) -> Images:
@@ -171,6 +175,29 @@ class NodeAgent:
         """What every running pod uses now."""
         states = [worker.state for worker in list(self._workers.values())]
         return await self._usage.measure(states, self._clock.now().timestamp())
+
+    def _means(self, shared: Shared) -> pressure.Means:
+        """What is looked at, and done, when the disk is nearly full."""
+
+        def tell() -> None:
+            said = Reason("EvictionThresholdMet", f"Attempting to reclaim {pressure.RESOURCE}", warning=True)
+            for node in self._nodes.objects():
+                self._events.emit(kinds.NODE, node, said)
+
+        async def uses() -> Sequence[pressure.Use]:
+            workers = [worker for worker in self._workers.values() if worker.may_be_evicted]
+            sizes = await asyncio.gather(*(worker.on_disk() for worker in workers))
+            return [pressure.Use(worker.pod, size) for worker, size in zip(workers, sizes, strict=True)]
+
+        async def evict(pod: Obj, why: str) -> None:
+            worker = self._workers.get(uid_of(pod))
+            if worker is not None:
+                await worker.evict(why)
+
+        def room() -> Room:
+            return self._settings.disk_room(self._settings.home)
+
+        return pressure.Means(room, uses, shared.puller.prune, tell, evict)
 
     # -- pods come and go
 

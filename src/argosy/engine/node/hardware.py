@@ -69,7 +69,25 @@ def _os_image() -> str:
     return "Linux"
 
 
-def disk_is_full(home: Path) -> bool:
-    """Whether so little is free that pods would fail."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A disk, in bytes."""
+
+    total: int
+    available: int
+
+    @property
+    def full(self) -> bool:
+        """Whether so little is left that pods would fail."""
+        return self.available < self.total * _DISK_FREE_MIN
+
+    @property
+    def wanted(self) -> int:
+        """How much has to be left."""
+        return int(self.total * _DISK_FREE_MIN)
+
+
+def room_at(home: Path) -> Room:
+    """The disk that a home lies on. Raises OSError."""
     disk = os.statvfs(home)
-    return disk.f_bavail < disk.f_blocks * _DISK_FREE_MIN
+    return Room(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from argosy import kinds
@@ -17,7 +17,7 @@ from argosy.client.requests import STRATEGIC_PATCH
 from argosy.clock import Clock, rfc3339, rfc3339_micro
 from argosy.control.informer import Informer
 from argosy.engine.node.accelerators import Accelerators, Device, discover, share, tool
-from argosy.engine.node.hardware import disk_is_full, measure
+from argosy.engine.node.hardware import measure
 from argosy.engine.node.node_objects import MANAGED, Strength, View, capacity, node_object, node_status
 from argosy.engine.node.profiles import Profile, profiles
 from argosy.engine.node.settings import NodeSettings
@@ -55,6 +55,10 @@ class Nodes:
         """What a node can give, for pods that ask through the downward API."""
         return capacity(self._view(name))
 
+    def objects(self) -> Sequence[Obj]:
+        """The Node objects, as they were when last written."""
+        return list(self._nodes.values())
+
     def _view(self, name: str) -> View:
         names = self._settings.node_names
         number = names.index(name) if name in names else 0
@@ -63,7 +67,7 @@ class Nodes:
 
     async def register(self) -> None:
         """Make the Node objects what they should be, and remove those that an earlier engine presented."""
-        self._disk_full = disk_is_full(self._settings.home)
+        self._disk_full = self._settings.disk_room(self._settings.home).full
         if tool() is not None:
             self._looking = asyncio.create_task(asyncio.to_thread(discover))
         await asyncio.gather(*(self._register(name) for name in self._settings.node_names))
@@ -83,7 +87,7 @@ class Nodes:
         while True:
             try:
                 await asyncio.gather(*(self._heartbeat(name, nodes) for name in self._settings.node_names))
-                full = disk_is_full(self._settings.home)
+                full = self._settings.disk_room(self._settings.home).full
                 if full != self._disk_full or loop.time() - written >= STATUS_SECONDS:
                     self._disk_full = full
                     await asyncio.gather(*(self._write_status(name) for name in self._settings.node_names))

@@ -7,6 +7,8 @@ and refusals are the kubelet's.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,6 +128,12 @@ class ImagePuller:
             return self.images.advice(reference) if self._wanted(pod, container) is None else ""
         except ImageError:
             return ""
+
+    async def prune(self) -> None:
+        """Remove the images that are themselves and that no container uses, to make room on the disk."""
+        if (self._home / "images" / "oci").is_dir():
+            with contextlib.suppress(BlockingIOError):  # one is being pulled: another time
+                await asyncio.to_thread(self.oci.prune, everything=True)
 
     def close(self) -> None:
         """Stop pulling."""

@@ -113,9 +113,17 @@ class Records:
     def remove(self, uid: str) -> None:
         """Delete a pod's directories, the one on disk in the background."""
         shutil.rmtree(self.memory(uid), ignore_errors=True)
+        self._remove_soon(self.place(uid))
+
+    def remove_volumes(self, uid: str) -> None:
+        """Delete a pod's own volumes on disk, in the background."""
+        if (place := self.place(uid) / "volumes").exists():
+            self._remove_soon(place)
+
+    def _remove_soon(self, place: Path) -> None:
         if self._remover is None:
             self._remover = ThreadPoolExecutor(1, "remove pods")
-        self._remover.submit(shutil.rmtree, self.place(uid), ignore_errors=True)
+        self._remover.submit(shutil.rmtree, place, ignore_errors=True)
 
     def close(self) -> None:
         """Finish deleting; give the memory back when nothing is in it."""

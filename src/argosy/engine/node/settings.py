@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from argosy.engine.node.hardware import Room, room_at
 from argosy.meta.json import Obj
 
 
@@ -34,6 +35,9 @@ class NodeSettings:
     """What pods may demand beyond the ordinary, see `demands.ALLOWABLE`."""
     asks_registries: bool = False
     """An image that nothing maps is asked of the registry that it names, where images can run as themselves."""
+
+    disk_room: Callable[[Path], Room] = room_at
+    """Tells how much room the disk of a directory has."""
 
     @property
     def lease_seconds(self) -> int:

@@ -80,6 +80,7 @@ class PodWorker:
         self._timer: asyncio.TimerHandle | None = None
         self._guests = len(self.state.of_role(Role.EPHEMERAL))
         self._stops: list[Callable[[], None]] = []
+        self._removed = asyncio.Event()
 
     # -- what comes in
 
@@ -126,6 +127,22 @@ class PodWorker:
             self.post(DeleteRequested(self._grace_left(meta)))
         elif meta.get("deletionTimestamp"):
             self._hasten(meta)
+
+    @property
+    def may_be_evicted(self) -> bool:
+        """Whether there is anything to be ended."""
+        return self.state.prepared and not self.state.finished and self.state.failure is None
+
+    async def on_disk(self) -> int:
+        """Bytes that the pod has written to the node's disk."""
+        mounted = self._ground.mounted
+        paths = mounted.paths if mounted is not None else {}
+        return (await asyncio.to_thread(storage.measure, self.pod, self._directory, paths)).on_disk
+
+    async def evict(self, why: str) -> None:
+        """The node must get rid of the pod; returns when what it held is given back."""
+        self.post(Evicted("Evicted", why))
+        await self._removed.wait()
 
     def vanish(self) -> None:
         """The API object is gone, whoever removed it: end what runs and leave nothing."""
@@ -416,9 +433,12 @@ class PodWorker:
         self._ground.close()
         if self._storage is not None:
             self._storage.cancel()
+        # A pod's own volumes end with it; its log stays as long as the object does.
+        self.shared.records.remove_volumes(self.uid)
         self.shared.addresses.take_back(self.uid)
         self.shared.accelerators.take_back(self.uid)
         self.post(Removed())
+        self._removed.set()
 
     async def _forget(self) -> None:
         while not self.deleted:
