@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from argosy.errors import UserError
+from argosy.meta.conditions import find, is_true
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of
 from argosy.sdk.training import Shipment, TrainingRun, training_job
 
 ALGORITHMS = ("random", "grid", "tpe")
+STOPPING = {"asha": ("start_step", "reduction_factor"), "medianstop": ("start_step", "min_trials_required")}
+"""How trials may be ended early, and what the numbers after the name are."""
+_ENDS = ("Succeeded", "EarlyStopped", "Failed", "MetricsUnavailable", "Killed")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::(log|{_NUMBER}))?")
 _TRIAL = "argosyTrialName"
@@ -33,8 +37,8 @@ class Sweep:
     failures: int = 3
     algorithm: str = "random"
     seed: str = ""
-    stop_after: int = 0
-    """How many values a trial prints before it may be ended early for doing worse than the median; 0: never."""
+    early: Obj = field(default_factory=dict)
+    """Katib's `earlyStopping`; empty: trials are not ended early."""
 
 
 def parse_parameter(text: str) -> Obj:
@@ -70,6 +74,21 @@ def parse_objective(text: str) -> tuple[str, bool]:
     return metric, way != "max"
 
 
+def parse_stopping(text: str) -> Obj:
+    """`asha`, `asha:2`, `asha:2:4` or `medianstop:5:3` as Katib writes it. Raises UserError."""
+    name, *numbers = text.split(":")
+    settings = STOPPING.get(name)
+    if settings is None or len(numbers) > len(settings) or not all(n.isdecimal() and int(n) for n in numbers):
+        raise UserError(
+            f"--early-stopping {text!r} is neither asha[:STEPS[:FACTOR]] nor medianstop[:STEPS[:TRIALS]]",
+            "write for example: --early-stopping asha:2:3",
+        )
+    if name == "asha" and len(numbers) > 1 and int(numbers[1]) < 2:
+        raise UserError(f"--early-stopping {text!r}: FACTOR must be at least 2", "write for example: asha:2:3")
+    given = [{"name": setting, "value": number} for setting, number in zip(settings, numbers, strict=False)]
+    return {"algorithmName": name, **({"algorithmSettings": given} if given else {})}
+
+
 def arguments_for(arguments: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """The script's arguments with each parameter in its place: where `{NAME}` stands, else as `--NAME VALUE` at the end."""
     found = list(arguments)
@@ -94,10 +113,6 @@ def experiment(sweep: Sweep, run: TrainingRun, shipment: Shipment, namespace: st
     if sweep.seed:
         algorithm["algorithmSettings"] = [{"name": "random_state", "value": sweep.seed}]
     facts: Mapping[str, str] = run.annotations
-    stopping: Obj = {}
-    if sweep.stop_after:
-        settings = [{"name": "start_step", "value": str(sweep.stop_after)}]
-        stopping = {"earlyStopping": {"algorithmName": "medianstop", "algorithmSettings": settings}}
     return {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Experiment",
@@ -110,11 +125,12 @@ def experiment(sweep: Sweep, run: TrainingRun, shipment: Shipment, namespace: st
         "spec": {
             "objective": objective,
             "algorithm": algorithm,
-            **stopping,
+            **({"earlyStopping": sweep.early} if sweep.early else {}),
             "parameters": list(sweep.parameters),
-            "parallelTrialCount": sweep.parallel,
+            "parallelTrialCount": min(sweep.parallel, sweep.trials),
             "maxTrialCount": sweep.trials,
-            "maxFailedTrialCount": sweep.failures,
+            # One more than may fail: at that many it ends.
+            "maxFailedTrialCount": min(sweep.failures + 1, sweep.trials),
             "resumePolicy": "LongRunning",
             "trialTemplate": {
                 "retain": True,
@@ -124,6 +140,57 @@ def experiment(sweep: Sweep, run: TrainingRun, shipment: Shipment, namespace: st
             },
         },
     }
+
+
+def going_on(found: Obj, trials: int | None = None, parallel: int | None = None) -> Obj:
+    """The merge patch by which an experiment goes on until it has had so many trials, so many at a time (None: as before);
+    empty where it does already, or has ended and is only to be looked at again.
+
+    Raises UserError for one that cannot go on.
+    """
+    name, spec = name_of(found), found["spec"]
+    if is_true(found, "Failed"):
+        why = (find(found, "Failed") or {}).get("message")
+        raise UserError(f"experiment {name} has failed: {why}", "mend what failed and start a new sweep")
+    ended = find(found, "Succeeded") or {}
+    had = int(dig(found, "status", "trials", default=0))
+    if ended.get("status") == "True" and (trials or parallel):
+        if ended.get("reason") != "ExperimentMaxTrialsReached" or spec.get("resumePolicy") not in (
+            "LongRunning",
+            "FromVolume",
+        ):
+            raise UserError(f"experiment {name} is over: {ended.get('message')}", "start a new sweep")
+        if trials is None:
+            return {}
+        if trials <= had:
+            raise UserError(f"experiment {name} has had {had} trials", f"name more: --trials {had + 4}")
+    if trials is not None and trials < had:
+        raise UserError(f"experiment {name} has {had} trials already", f"name at least as many: --trials {had}")
+    wanted = {"maxTrialCount": trials, "parallelTrialCount": parallel}
+    changed = {name: value for name, value in wanted.items() if value is not None and spec.get(name) != value}
+    return {"spec": changed} if changed else {}
+
+
+def has_ended(trial: Obj) -> bool:
+    """Whether nothing more will become of a trial."""
+    return any(is_true(trial, type) for type in _ENDS)
+
+
+def progress_of(found: Obj, metric: str) -> str:
+    """`5 of 12 trials (2 ended early, 1 failed), 3 running, best loss=0.1`."""
+    status: Obj = found.get("status") or {}
+    early = int(status.get("trialsEarlyStopped", 0))
+    failed = sum(int(status.get(name, 0)) for name in ("trialsFailed", "trialMetricsUnavailable"))
+    ended = early + failed + int(status.get("trialsSucceeded", 0)) + int(status.get("trialsKilled", 0))
+    remarks = [f"{count} {what}" for count, what in ((early, "ended early"), (failed, "failed")) if count]
+    metrics = dig(status, "currentOptimalTrial", "observation", "metrics", default=())
+    which = "min" if dig(found, "spec", "objective", "type") == "minimize" else "max"
+    best = next((f", best {metric}={m.get(which)}" for m in metrics if m.get("name") == metric), "")
+    running = int(status.get("trialsRunning", 0))
+    told = f"{ended} of {dig(found, 'spec', 'maxTrialCount', default='?')} trials"
+    told += f" ({', '.join(remarks)})" if remarks else ""
+    told += f", {running} running" if running else ""
+    return told + best
 
 
 @dataclass(frozen=True, slots=True)
