@@ -5,6 +5,7 @@ Each is tried once a session, when the first test needs it.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 
@@ -16,9 +17,11 @@ from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of
 from conformance import manifests
 from conformance.cluster import Cluster, observe
+from conformance.town import Town
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _NODE_SECONDS = 10.0
+_TRIAL_SECONDS = 30.0
 _OWNERS = {"capabilities": {"add": ["CHOWN"]}}
 
 
@@ -36,6 +39,9 @@ class Capabilities:
             "storage": self._storage,
             "metrics": self._metrics,
             "kubectl": self._kubectl,
+            "network policies": self._policies,
+            "load balancers": self._load_balancers,
+            "ingress controller": self._ingress,
         }
 
     async def lacks(self, name: str) -> str:
@@ -91,6 +97,52 @@ class Capabilities:
     async def _kubectl(self) -> str:
         return "" if shutil.which("kubectl") else "kubectl is not on the PATH of this machine"
 
+    async def _policies(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        town = Town(await self._cluster.namespace())
+        try:
+            await town.visitor()
+            address = await town.server("web")
+            await town.until_reached(address, 8080)
+            spec = {"podSelector": {}, "policyTypes": ["Ingress"]}
+            await town.namespace.create(kinds.NETWORK_POLICY, {"metadata": {"name": "deny"}, "spec": spec})
+            async with asyncio.timeout(_TRIAL_SECONDS):
+                await town.until_refused(address, 8080)
+        except TimeoutError:
+            return f"a policy that denies all was not in force after {_TRIAL_SECONDS:.0f} s"
+        else:
+            return ""
+        finally:
+            await town.namespace.delete()
+
+    async def _load_balancers(self) -> str:
+        town = Town(await self._cluster.namespace())
+        try:
+            await town.service("web", type="LoadBalancer")
+            await town.namespace.until(kinds.SERVICE, "web", _has_address, seconds=_TRIAL_SECONDS)
+        except AssertionError:
+            return f"a Service of type LoadBalancer had no address after {_TRIAL_SECONDS:.0f} s"
+        else:
+            return ""
+        finally:
+            await town.namespace.delete()
+
+    async def _ingress(self) -> str:
+        town = Town(await self._cluster.namespace())
+        try:
+            backend = {"service": {"name": "web", "port": {"name": "http"}}}
+            spec = {"defaultBackend": backend, **await town.ingress_class()}
+            await town.service("web")
+            await town.namespace.create(kinds.INGRESS, {"metadata": {"name": "front"}, "spec": spec})
+            await town.namespace.until(kinds.INGRESS, "front", _has_address, seconds=_TRIAL_SECONDS)
+        except AssertionError:
+            return f"an Ingress had no address after {_TRIAL_SECONDS:.0f} s"
+        else:
+            return ""
+        finally:
+            await town.namespace.delete()
+
     async def _told_by(self, spec: Obj) -> str:
         """What a pod has said when it has ended."""
         namespace = await self._cluster.namespace()
@@ -112,6 +164,10 @@ class Capabilities:
             return await observe(self._cluster.client, kinds.NODE, "", usable, seconds=_NODE_SECONDS)
         except AssertionError:
             return []
+
+
+def _has_address(obj: Obj) -> bool:
+    return bool(dig(obj, "status", "loadBalancer", "ingress"))
 
 
 def _keeps_off(node: Obj) -> bool:

@@ -23,6 +23,7 @@ from argosy.client import kubeconfig as kubeconfigs
 from argosy.errors import ApiError, UserError
 from conformance.capabilities import Capabilities
 from conformance.cluster import PATIENCE_SECONDS, Cluster, Namespace
+from conformance.town import Town
 
 _NODES = 2
 _TEST_SECONDS = 600.0
@@ -103,3 +104,9 @@ def namespace(loop: asyncio.Runner, cluster: Cluster, _needed: None) -> Iterator
         yield made
     finally:
         loop.run(made.delete())
+
+
+@pytest.fixture
+def town(namespace: Namespace) -> Town:
+    """The same namespace, with words for servers and those who ask them."""
+    return Town(namespace)

@@ -36,7 +36,7 @@ Server((os.environ["POD_IP"], 8080), Talker).serve_forever()
 """A web server on ports 8080 and 9090 that tells who it is and who asked; a datagram to 5300 is answered with its name.
 It answers 404 to `/unwell`, and to everything once `/tmp/unwell` exists."""
 
-ASK = """
+ASK = r"""
 import json, socket, sys
 kind, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 path = sys.argv[4] if len(sys.argv) > 4 else "/"
@@ -108,3 +108,30 @@ with socket.create_server((os.environ["POD_IP"], 5000)) as server:
         threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 """
 """gRPC's health service on port 5000: HTTP/2 by hand, SERVING until `/tmp/unwell` exists."""
+
+SERVICE_RECORDS = r"""
+import json, socket, struct, sys
+server = next(line.split()[1] for line in open("/etc/resolv.conf") if line.startswith("nameserver"))
+labels = b"".join(bytes([len(part)]) + part.encode() for part in sys.argv[1].rstrip(".").split(".")) + b"\0"
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+    line.settimeout(5)
+    line.sendto(struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack("!2H", 33, 1), (server, 53))
+    answer = line.recv(4096)
+
+def after_name(at):
+    while answer[at]:
+        if answer[at] >= 0xC0:
+            return at + 2
+        at += answer[at] + 1
+    return at + 1
+
+at, ports = after_name(12) + 4, []
+for _ in range(struct.unpack("!H", answer[6:8])[0]):
+    at = after_name(at)
+    kind, _, _, size = struct.unpack("!HHIH", answer[at:at + 10])
+    if kind == 33:
+        ports.append(struct.unpack("!H", answer[at + 14:at + 16])[0])
+    at += 10 + size
+print(json.dumps(sorted(ports)))
+"""
+"""`SERVICE_RECORDS NAME`: the ports of a name's SRV records, asked of the pod's own DNS server."""

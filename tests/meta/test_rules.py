@@ -294,3 +294,20 @@ def test_definitions_beyond_their_schema() -> None:
     assert faults(*kind, crd({"type": "object"}, group="k8s.io"))[0][0] == "metadata.name"
     changed = faults(*kind, crd({"type": "object"}, scope="Cluster"), crd({"type": "object"}))
     assert changed == [("spec.scope", 'Invalid value: "Cluster": field is immutable')]
+
+
+def test_taints_of_nodes() -> None:
+    good = [{"key": "a.example/b", "effect": "NoSchedule"}, {"key": "a.example/b", "effect": "NoExecute"}]
+    assert faults("v1", "Node", {"spec": {"taints": good}}) == []
+    bad = [
+        {"key": "a", "effect": ""},
+        {"key": "a", "effect": "Never"},
+        {"key": "b", "value": "?", "effect": "NoExecute"},
+    ]
+    fields = [field for field, _ in faults("v1", "Node", {"spec": {"taints": [*bad, good[0], good[0]]}})]
+    assert fields == [
+        "metadata.taints[0].effect",
+        "metadata.taints[1].effect",
+        "metadata.taints[2].value",
+        "metadata.taints[4]",
+    ]

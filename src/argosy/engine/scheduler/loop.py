@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from argosy.client.client import Client
 from argosy.clock import Clock
+from argosy.control.disruption import mark_disrupted
 from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.engine.controllers.claim.use import SELECTED_NODE
@@ -47,6 +48,7 @@ class Scheduler:
     def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
         self._client = client.named(COMPONENT)
         self._recorder = EventRecorder(self._client, COMPONENT, clock)
+        self._clock = clock
         self._reports = Reports(self._client, self._recorder, clock)
         self._snapshot = Snapshot()
         self._waiting = Waiting()
@@ -215,7 +217,9 @@ class Scheduler:
 
     async def _evict(self, victim: PodInfo, preemption: Preemption) -> None:
         message = f"Preempted by pod {preemption.pod.uid} on node {preemption.node}"
+        why = ("PreemptionByScheduler", f"{COMPONENT}: preempting to accommodate a higher priority pod")
         try:
+            await mark_disrupted(self._client, victim.key, victim.uid, why, self._clock.now())
             await self._client.delete(POD, victim.key, uid=victim.uid)
         except (NotFound, Conflict):
             return

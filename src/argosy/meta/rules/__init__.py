@@ -12,7 +12,19 @@ from typing import Final
 from argosy.errors import Cause
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
-from argosy.meta.rules import cluster, config, crd, jobs, network, pod, scaling, services, storage, workloads
+from argosy.meta.rules import (
+    cluster,
+    config,
+    crd,
+    jobs,
+    network,
+    pod,
+    scaling,
+    scheduling,
+    services,
+    storage,
+    workloads,
+)
 
 Rule = Callable[[Obj, Obj | None], list[Cause]]
 
@@ -30,6 +42,7 @@ _TABLE: Final[dict[str, Rule]] = {
     "autoscaling/v1/HorizontalPodAutoscaler": scaling.autoscaler,
     "autoscaling/v2/HorizontalPodAutoscaler": scaling.autoscaler,
     "policy/v1/PodDisruptionBudget": scaling.disruption_budget,
+    "v1/Node": scheduling.node,
     "v1/Service": services.service,
     "v1/Endpoints": network.endpoints,
     "discovery.k8s.io/v1/EndpointSlice": network.endpoint_slice,

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NoReturn
 
 from argosy.client.client import Client
 from argosy.clock import Clock
 from argosy.control.cache import Change
+from argosy.control.disruption import mark_disrupted
 from argosy.control.events import EventRecorder
 from argosy.control.pool import Informers
 from argosy.control.queue import WorkQueue
 from argosy.engine.controllers.node.plan import UNREACHABLE, evictions
 from argosy.engine.controllers.pods import is_finished
-from argosy.errors import ApiError, NotFound
+from argosy.errors import ApiError, Conflict, NotFound
 from argosy.intent import Reason
 from argosy.kinds import NODE, POD
 from argosy.meta.conditions import find
@@ -55,6 +57,8 @@ class Evictor:
         self._queue: WorkQueue[str] = WorkQueue()
         self._silent_since: dict[str, float] = {}
         """By the event loop's clock."""
+        self._seen: dict[str, dict[str, datetime]] = {}
+        """Of nodes that turn pods out: since when each pod, by uid, is known to be there."""
         self._recorder = EventRecorder(client, "taint-eviction-controller", clock)
 
     async def run(self) -> None:
@@ -86,6 +90,8 @@ class Evictor:
         for change in changes:
             if change.type == "DELETED" or not _is_silent(change.obj):
                 self._silent_since.pop(name_of(change.obj), None)
+            if not _turns_out(change.obj):
+                self._seen.pop(name_of(change.obj), None)
             if change.type == "DELETED" or _turns_out(change.obj):
                 self._queue.add(name_of(change.obj))
 
@@ -107,20 +113,25 @@ class Evictor:
         node = self._nodes.get(Key("", name))
         if node is None:
             if await self._is_gone(name):
-                await asyncio.gather(*[self._remove(pod, grace_seconds=0) for pod in pods])
+                gone = ("DeletionByPodGC", "PodGC: node no longer exists")
+                await asyncio.gather(*[self._remove(pod, gone, grace_seconds=0) for pod in pods])
             return
         if (find(node, "Ready") or {}).get("status") == "Unknown":
             await asyncio.gather(*[self._mark_not_ready(pod) for pod in pods])
         if not self._is_sure(node):
             self._queue.add_after(name, _SURE_SECONDS)
             return
-        for eviction in evictions(node, pods, self._clock.now()):
+        now = self._clock.now()
+        before = self._seen.get(name, {})
+        seen = self._seen[name] = {uid_of(pod): before.get(uid_of(pod), now) for pod in pods}
+        for eviction in evictions(node, pods, now, seen):
             if eviction.in_seconds > 0:
                 self._queue.add_after(name, eviction.in_seconds)
                 continue
             message = f"Marking for deletion Pod {key_of(eviction.pod)}"
             self._recorder.emit(POD, eviction.pod, Reason("TaintManagerEviction", message))
-            await self._remove(eviction.pod, grace_seconds=None)
+            turned_out = ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
+            await self._remove(eviction.pod, turned_out, grace_seconds=None)
 
     def _is_sure(self, node: Obj) -> bool:
         """Whether a silent node has been so for some of our own time: a machine that wakes up finds all leases run out."""
@@ -136,10 +147,12 @@ class Evictor:
             return True
         return False
 
-    async def _remove(self, pod: Obj, *, grace_seconds: int | None) -> None:
+    async def _remove(self, pod: Obj, why: tuple[str, str], *, grace_seconds: int | None) -> None:
         try:
+            if not is_finished(pod):
+                await mark_disrupted(self._client, key_of(pod), uid_of(pod), why, self._clock.now())
             await self._client.delete(POD, key_of(pod), uid=uid_of(pod), grace_seconds=grace_seconds)
-        except NotFound:
+        except (NotFound, Conflict):
             return
 
     async def _mark_not_ready(self, pod: Obj) -> None:

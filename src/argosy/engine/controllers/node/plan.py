@@ -6,7 +6,7 @@ A node that gives no sign of life for as long as its lease lasts, forty seconds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -118,6 +118,9 @@ def _wanted(node: Obj) -> Iterable[Obj]:
             yield {"key": taint, "effect": "NoSchedule"}
 
 
+_NOBODY: Mapping[str, datetime] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Eviction:
     """A pod that has to leave a tainted node, in so many seconds."""
@@ -126,8 +129,10 @@ class Eviction:
     in_seconds: float
 
 
-def evictions(node: Obj, pods: Iterable[Obj], now: datetime) -> list[Eviction]:
-    """The pods that the node's NoExecute taints turn out."""
+def evictions(node: Obj, pods: Iterable[Obj], now: datetime, seen: Mapping[str, datetime] = _NOBODY) -> list[Eviction]:
+    """The pods that the node's NoExecute taints turn out. `seen` tells since when each pod, by uid, was known to be there
+    under a taint; it counts for taints that do not say themselves when they were added, as those that people add.
+    """
     taints = [t for t in dig(node, "spec", "taints", default=()) if t.get("effect") == "NoExecute"]
     found: list[Eviction] = []
     if not taints:
@@ -136,14 +141,15 @@ def evictions(node: Obj, pods: Iterable[Obj], now: datetime) -> list[Eviction]:
         if is_deleting(pod):
             continue
         tolerations = dig(pod, "spec", "tolerations", default=())
-        due = [_stays_for(tolerations, taint, now) for taint in taints]
+        since = seen.get(pod["metadata"].get("uid", ""), now)
+        due = [_stays_for(tolerations, taint, now, since) for taint in taints]
         limited = [seconds for seconds in due if seconds is not None]
         if limited:
             found.append(Eviction(pod, max(0.0, min(limited))))
     return found
 
 
-def _stays_for(tolerations: Iterable[Obj], taint: Obj, now: datetime) -> float | None:
+def _stays_for(tolerations: Iterable[Obj], taint: Obj, now: datetime, seen: datetime) -> float | None:
     """Seconds until the taint turns the pod out, None for ever."""
     matching = [t for t in tolerations if tolerates(t, taint)]
     if not matching:
@@ -151,5 +157,5 @@ def _stays_for(tolerations: Iterable[Obj], taint: Obj, now: datetime) -> float |
     limits = [float(t["tolerationSeconds"]) for t in matching if t.get("tolerationSeconds") is not None]
     if not limits:
         return None
-    since = moment(taint.get("timeAdded")) or now
+    since = moment(taint.get("timeAdded")) or seen
     return (since + timedelta(seconds=min(limits)) - now).total_seconds()
