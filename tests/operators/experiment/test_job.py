@@ -151,6 +151,8 @@ def test_the_pods_of_a_trial_are_known_by_labels() -> None:
     assert not outcome.prints(trial, master)
     assert outcome.prints(trial, pod("w", "Running", **name, mine="yes"))
     assert list(outcome.jobs_of(master)) == ["ns/t"]
+    trial["spec"] = {"runSpec": {"kind": "MPIJob"}}
+    assert outcome.prints(trial, pod("l", "Running", **name, **{role: "launcher"}))
 
 
 def job(**container: object) -> Obj:

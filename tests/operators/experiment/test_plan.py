@@ -145,7 +145,7 @@ def test_more_trials_resume_it_where_that_is_allowed() -> None:
     [
         (
             {"algorithm": {"algorithmName": "magic"}},
-            "spec.algorithm.algorithmName 'magic' is none of random, grid, tpe, hyperband",
+            "spec.algorithm.algorithmName 'magic' is none of random, grid, tpe, multivariate-tpe, hyperband",
         ),
         ({"parameters": []}, "spec.parameters is empty"),
         ({"objective": {"type": "minimize"}}, "spec.objective needs objectiveMetricName"),

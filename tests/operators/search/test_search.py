@@ -92,7 +92,8 @@ def test_grid_ends() -> None:
     assert found[6] is None
 
 
-def test_tpe_beats_chance() -> None:
+@pytest.mark.parametrize("name", ["tpe", "multivariate-tpe"])
+def test_tpe_beats_chance(name: str) -> None:
     def loss(assignments: dict[str, str]) -> float:
         return (math.log10(float(assignments["lr"])) + 3) ** 2 + (0.0 if assignments["kind"] == "b" else 1.0)
 
@@ -108,7 +109,7 @@ def test_tpe_beats_chance() -> None:
             past.append(Past(assignments, loss(assignments)))
         return sum(one.loss or 0.0 for one in past[20:]) / 20
 
-    wins = [mean_of_late("tpe", str(seed)) < mean_of_late("random", str(seed)) * 0.7 for seed in range(8)]
+    wins = [mean_of_late(name, str(seed)) < mean_of_late("random", str(seed)) * 0.7 for seed in range(8)]
     assert all(wins)
 
 

@@ -14,7 +14,7 @@ from argosy.operators.experiment.schema import EXPERIMENT, SUGGESTION, TRIAL
 from argosy.operators.experiment.template import config_map_of
 from argosy.operators.jaxjob.schema import JAX_JOB
 from argosy.operators.jobset.schema import JOB_SET
-from argosy.operators.mpijob.schema import MPI_JOB
+from argosy.operators.mpijob.schema import MPI_JOB, MPI_JOB_V1
 from argosy.operators.paddlejob.schema import PADDLE_JOB
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.operators.rayjob.schema import RAY_JOB
@@ -25,7 +25,7 @@ from argosy.operators.trainjob.schema import TRAIN_JOB
 from argosy.operators.xgboostjob.schema import XGBOOST_JOB
 
 RUNNABLE = (
-    kinds.JOB, PYTORCH_JOB, TF_JOB, JAX_JOB, MPI_JOB, XGBOOST_JOB, PADDLE_JOB, TRAIN_JOB, JOB_SET, RAY_JOB,
+    kinds.JOB, PYTORCH_JOB, TF_JOB, JAX_JOB, MPI_JOB, MPI_JOB_V1, XGBOOST_JOB, PADDLE_JOB, TRAIN_JOB, JOB_SET, RAY_JOB,
 )  # fmt: skip
 """What a trial's template may be."""
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in RUNNABLE}

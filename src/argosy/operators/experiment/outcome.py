@@ -49,7 +49,8 @@ def rule_of(kind: str) -> Rule:
     if kind == "Job":
         return Rule(_condition("Complete"), _JOB_NAMES[0], {})
     if kind in _KUBEFLOW:
-        return Rule(_condition("Succeeded"), _JOB_NAMES[1], {"training.kubeflow.org/job-role": "master"})
+        leader = "launcher" if kind == "MPIJob" else "master"  # Katib says master of all; an MPIJob has none
+        return Rule(_condition("Succeeded"), _JOB_NAMES[1], {"training.kubeflow.org/job-role": leader})
     if kind in ("TrainJob", "JobSet"):
         success = _condition("Complete" if kind == "TrainJob" else "Completed")
         return Rule(success, _JOB_NAMES[2], {"batch.kubernetes.io/job-completion-index": "0"})
