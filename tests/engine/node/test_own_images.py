@@ -163,6 +163,38 @@ def test_owners_and_the_capabilities_of_root(home):
     play(home, BEST, scenario)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_root_of_an_image_reaches_nothing_of_this_machine(home, level):
+    """What it may do more than others ends at its own mounts."""
+    script = """
+    for path in /proc/1/root/ /proc/1/cwd/; do ls $path >/dev/null 2>&1 && echo reached $path; done
+    for path in /proc/1/fd/* /proc/1/environ /proc/1/mem; do (: < $path) 2>/dev/null && cat $path && echo reached $path; done
+    for path in /proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger /sys/power/state; do
+      echo x 2>/dev/null > $path && echo wrote $path
+    done
+    exit 0
+    """
+
+    async def scenario(world):
+        log, end, _ = await ended(world, "p", containers=sh(script, securityContext={"runAsUser": 0}))
+        assert end["exitCode"] == 0
+        assert "reached" not in log
+        assert "wrote" not in log
+
+    play(home, level, scenario)
+
+
+def test_the_root_directory_is_the_images(home):
+    made = runnable(directory(".", 0o1711, uid=7, gid=8), Cmd=["stat", "-c", "%a %u:%g", "/"], Env=["PATH=/bin"])
+    layout(home / "layout", v1=made)
+
+    async def scenario(world):
+        log, _, _ = await ended(world, "p", containers=[{"name": "c", "image": "me/app"}])
+        assert log == ("1711 7:8\n" if ROOT else "1711 0:0\n")
+
+    play(home, BEST, scenario)
+
+
 def test_users_that_cannot_be_verified(home):
     async def scenario(world):
         context = {"runAsNonRoot": True}
@@ -275,7 +307,7 @@ def test_images_of_a_private_registry(home, made):
     play(home, BEST, scenario)
 
 
-@pytest.mark.parametrize("whose", ["pod", "namespace"])
+@pytest.mark.parametrize("whose", ["pod", "namespace", "node"])
 def test_isolation_l3_takes_the_image_itself(home, made, whose):
     if BEST is not Level.L2:
         pytest.skip(f"L3 needs L2: {REASONS.get(Level.L2)}")
@@ -285,9 +317,11 @@ def test_isolation_l3_takes_the_image_itself(home, made, whose):
     demand = {"argosy.dev/isolation": "L3"}
 
     async def scenario(world):
+        body = {"metadata": {"labels": demand}}
         if whose == "namespace":
-            body = {"metadata": {"labels": demand}}
             await world.client.patch(kinds.NAMESPACE, Key("", "default"), body)
+        if whose == "node":
+            await world.client.patch(kinds.NODE, Key("", "argosy-1"), body)
         container = {"name": "c", "image": "busybox:v1", "command": ["cat", "/hello"]}
         meta = {"annotations": demand} if whose == "pod" else {}
         await world.create("p", restartPolicy="Never", containers=[container], meta=meta)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # a node that never pulls never loads what it takes
     from argosy.engine.node.oci.registry import Hosts
 
 Say = Callable[[Reason], None]
+_NOTHING: Obj = {"metadata": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,10 @@ class ImagePuller:
     def _demands_itself(self, pod: Obj) -> bool:
         if annotations_of(pod).get(demands.ISOLATION):
             return demands.demands_image_itself(annotations_of(pod))
-        namespace = self._references.lookup(Reference("namespaces", "", namespace_of(pod))) or {"metadata": {}}
-        return demands.demands_image_itself({**labels_of(namespace), **annotations_of(namespace)})
+        namespace = self._references.lookup(Reference("namespaces", "", namespace_of(pod))) or _NOTHING
+        node = self._references.lookup(Reference("nodes", "", str(pod["spec"].get("nodeName")))) or _NOTHING
+        said = (labels_of(node), labels_of(namespace), annotations_of(namespace))
+        return any(demands.demands_image_itself(each) for each in said)
 
     async def _environment(self, pod: Obj, container: Obj, say: Say) -> Image:
         reference = str(container.get("image") or "")

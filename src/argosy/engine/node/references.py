@@ -28,13 +28,14 @@ _KINDS: dict[str, Kind] = {
         kinds.PERSISTENT_VOLUME,
         kinds.SERVICE,
         kinds.NAMESPACE,
+        kinds.NODE,
     )
 }
 Changed = Callable[[Reference], None]
 
 
 class References:
-    """One engine's view of ConfigMaps, Secrets, claims, volumes and Services."""
+    """One engine's view of ConfigMaps, Secrets, claims, volumes, Services, namespaces and nodes."""
 
     def __init__(self, client: Client, informers: Informers) -> None:
         self._client = client

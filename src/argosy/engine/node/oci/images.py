@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from argosy.engine.node.oci.source import Source, Telling
 from argosy.engine.node.oci.store import Record, Store
 from argosy.engine.node.runtime.runs import images_in_use
 from argosy.engine.node.runtime.spec import Image, OwnRoot
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class OciImages:
             try:
                 record = self._pull(wanted, credentials, hosts, newest=newest)
             except Exception as error:
-                failure = error
+                failure = _told(error)
                 tell(lambda: result.set_exception(failure))
             else:
                 tell(lambda: result.set_result(record))
@@ -132,6 +135,14 @@ class OciImages:
         with suppress(OSError):  # other images are being pulled: the last of them will see to it
             self.prune(everything=False)
         return record
+
+
+def _told(error: Exception) -> ImageError:
+    """Whatever an image does to us, its pod hears of it."""
+    if isinstance(error, ImageError):
+        return error
+    _log.error("a pull failed", exc_info=error)
+    return ImageError(f"it could not be read: {type(error).__name__}: {error}")
 
 
 def source_of(target: Target, credentials: Sequence[Credential], hosts: Hosts) -> Source:

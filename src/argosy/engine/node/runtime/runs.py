@@ -181,11 +181,14 @@ def _open_pidfd(pid: int, started: int) -> int:
 
 
 def images_in_use(home: Path) -> frozenset[str]:
-    """The names of the images' root file systems that containers of a home, by their state files, still stand on."""
+    """The names of the images' root file systems that a home's containers were made of, by their state files.
+
+    Those that have ended count as long as their pod is there: it may start them again, with pull policy Never too.
+    """
     found = set()
     for path in (home / "pods").glob("*/runtime/*.json"):
         state = read_state(path)
-        layer = str(state.confinement.get("layer") or "") if state is not None and not state.finished_at else ""
+        layer = str(state.confinement.get("layer") or "") if state is not None else ""
         if layer:
             found.add(Path(layer).name)
     return frozenset(found)

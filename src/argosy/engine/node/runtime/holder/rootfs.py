@@ -134,6 +134,10 @@ def _mount_layers(layer: str, layout: Layout) -> None:
     root = layout.root
     work = f"{root}.work"
     os.mkdir(work, 0o700)
+    if layout.image:  # what an overlay's root looks like is said by the layer on top
+        looks = os.stat(layer)
+        os.chown(root, looks.st_uid, looks.st_gid)
+        os.chmod(root, looks.st_mode & 0o7777)
     os.chdir(root)
     # Through descriptors, since a path may hold the commas and colons that separate options.
     lower, upper, scratch = (os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (layer, root, work))
