@@ -13,6 +13,7 @@ from argosy.meta.decode import decode
 from argosy.meta.json import Obj, thaw
 from argosy.meta.schema import INT_OR_STRING, INTEGER, LIST, Schema
 
+_NESTED = (dict, list)
 _WHOLE = (INTEGER, INT_OR_STRING)
 """Where a client may write 1.0 and means 1, as Kubeflow's does with quantities."""
 _ROOT = ("apiVersion", "kind", "metadata")
@@ -82,7 +83,7 @@ def apply_defaults(value: Any, schema: Schema) -> None:
         if schema.code == LIST and _interesting(schema.items):
             items = schema.items
             for index, item in enumerate(value):
-                if isinstance(item, dict | list):
+                if isinstance(item, _NESTED):
                     apply_defaults(item, items)
                 elif type(item) is float and items.code in _WHOLE and item.is_integer():
                     value[index] = int(item)
@@ -105,7 +106,7 @@ def apply_defaults(value: Any, schema: Schema) -> None:
         if child_schema is None:
             continue
         item = value[key]
-        if isinstance(item, dict | list):
+        if isinstance(item, _NESTED):
             apply_defaults(item, child_schema)
         elif type(item) is float and child_schema.code in _WHOLE and item.is_integer():
             value[key] = int(item)

@@ -16,6 +16,7 @@ from argosy.meta.json import Obj, encode
 from argosy.meta.schema import ANY, BOOLEAN, INTEGER, LIST, MAP, NUMBER, STRING, STRUCT, Schema
 
 _ABSENT: Final = object()
+_NESTED = (dict, list)
 _LEAF, _MAP, _LIST, _AS_IT_COMES = 0, 1, 2, 3
 """How a schema takes values: as one leaf, field by field, item by item, or as each value is."""
 _DEDUCED = Schema({"x-kubernetes-preserve-unknown-fields": True})
@@ -249,7 +250,7 @@ def _differing(element: str, before: Any, after: Any, child: Schema, out: Compar
 
 
 def _blank(value: Any) -> bool:
-    return value is None or (isinstance(value, dict | list) and not value)
+    return value is None or (isinstance(value, _NESTED) and not value)
 
 
 def _mapping(value: Any) -> Obj:

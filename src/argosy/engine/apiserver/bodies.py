@@ -25,6 +25,7 @@ _TOO_DEEP = f"exceeded max depth of {_DEEPEST}"
 _AFTER_KEY = b'":'
 _ODD_KEY = re.compile(rb'"[ \t\r\n]+:|\\u0022')
 """What could make repeated keys look like as many as there are without."""
+_NESTED = (dict, list)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -135,7 +136,7 @@ def _check_depth(raw: bytes, value: Any) -> None:
         if depth > _DEEPEST:
             raise ValueError(_TOO_DEEP)
         within = (item.values() if isinstance(item, dict) else item for item in level)
-        level = [each for items in within for each in items if isinstance(each, dict | list)]
+        level = [each for items in within for each in items if isinstance(each, _NESTED)]
 
 
 def _refuse_depth(raw: bytes) -> None:
