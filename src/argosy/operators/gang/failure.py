@@ -26,6 +26,9 @@ _FROM_OUTSIDE = (9, 15)
 _OF_THE_KERNEL = (4, 6, 7, 8, 9, 11, 15)
 """Signals that an exit code over 128 is taken for where the container's status names none; programs choose codes too."""
 _SENTENCE_MAX = 300
+_NOT_BY_ITSELF = (
+    "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError",
+)  # fmt: skip
 _SENT_AWAY = ("Evicted", "NodeLost", "Preempting", "Preempted", "Shutdown", "NodeShutdown", "Terminated", "Terminating")
 """Reasons of a pod that a kubelet or a controller ended, and not what ran in it."""
 
@@ -120,6 +123,16 @@ def of(pod: Obj, type: str, container: str) -> Failure | None:
     reason, message = dig(pod, "status", "reason", default=""), dig(pod, "status", "message", default="")
     said = _clip(f"failed ({reason or 'no reason given'})" + (f": {message}" if message else ""))
     return Failure(name, type, said, disrupted=disrupted)
+
+
+def cannot_start(pod: Obj) -> str:
+    """Why a container of the pod waits for something that does not come by itself; empty where none does."""
+    for field in ("initContainerStatuses", "containerStatuses"):
+        for status in dig(pod, "status", field, default=()):
+            waiting = dig(status, "state", "waiting", default={})
+            if waiting.get("reason") in _NOT_BY_ITSELF and waiting.get("message"):
+                return _clip(f"pod {name_of(pod)} cannot start: {waiting['message']}")
+    return ""
 
 
 def training_end(pod: Obj, container: str) -> Obj | None:

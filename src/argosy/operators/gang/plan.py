@@ -12,7 +12,7 @@ from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
-from argosy.operators.gang import census, cordon, elsewhere, failing, podgroup, pods, restart
+from argosy.operators.gang import census, cordon, elsewhere, failing, failure, podgroup, pods, restart
 from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, is_finished
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.ending import fail, finished, succeed, suspend
@@ -159,7 +159,11 @@ def _converge_services(draft: Draft) -> None:
 
 
 def _tell(draft: Draft) -> None:
-    """Say in the status what the pods are at."""
+    """Say in the status what the pods are at, and of one that cannot start why."""
+    stuck = next((text for pod in draft.census.pods.values() if (text := failure.cannot_start(pod))), "")
+    if stuck:
+        message = f"{draft.title} waits, since {stuck}"
+        draft.reasons.append(Reason(f"{draft.job.framework.kind.kind}Waiting", message, warning=True))
     job, counted, memory = draft.job, draft.census, draft.memory
     draft.status["replicaStatuses"] = census.replica_statuses(job, counted)
     if counted.count(job.lead, "Running"):
