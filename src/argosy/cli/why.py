@@ -11,9 +11,13 @@ import typer
 
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, print_json, say
+from argosy.clock import SystemClock
 from argosy.sdk import why
+from argosy.sdk.goodput import report
 from argosy.sdk.investigating import investigate
-from argosy.sdk.ownership import find_target
+from argosy.sdk.ownership import family_of, find_target
+
+_TRAINING_GROUPS = ("kubeflow.org", "trainer.kubeflow.org", "jobset.x-k8s.io")
 
 
 def command(
@@ -28,17 +32,25 @@ def command(
 
     Example: argosy why pytorchjob/pretrain
     """
-    finding = asyncio.run(_investigate(target, namespace, context, kubeconfig))
+    finding, goodput = asyncio.run(_investigate(target, namespace, context, kubeconfig))
     if output is Format.json:
-        print_json(asdict(finding) | {"blocked": finding.blocked})
+        print_json(asdict(finding) | {"blocked": finding.blocked} | ({"goodput": goodput} if goodput else {}))
         return
     for line in why.lines(finding, all_=all_):
         say(line)
     if not finding.blocked:
         say("nothing holds it up")
+    if goodput:
+        say(goodput)
 
 
-async def _investigate(target: str, namespace: str, context: str, kubeconfig: Path | None) -> why.Finding:
+async def _investigate(target: str, namespace: str, context: str, kubeconfig: Path | None) -> tuple[why.Finding, str]:
+    """What stands in the way, and how well training gets on, where it is training."""
     async with connect(context, kubeconfig, namespace) as connection:
         kind, name = await find_target(connection.client, target, connection.namespace)
-        return await investigate(connection.client, kind, name, connection.namespace)
+        client, namespace = connection.client, connection.namespace
+        finding = await investigate(client, kind, name, namespace)
+        if kind.group not in _TRAINING_GROUPS:
+            return finding, ""
+        family = await family_of(client, kind, name, namespace)
+        return finding, await report(client, family.obj, family.pods(), SystemClock().now())

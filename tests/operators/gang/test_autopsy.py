@@ -165,7 +165,7 @@ def test_what_the_cluster_does_is_not_counted(how: str) -> None:
     world.settle()
     assert len(world.of(kinds.POD)) == 2, "at once"
     assert world.status["conditions"][-1]["type"] in ("Restarting", "Running")
-    assert "(restart 0 of 0)" in world.told("PyTorchJobRestarting")[0]
+    assert "(restart 1; counted 0 of 0)" in world.told("PyTorchJobRestarting")[0]
     world.pods("Running")
     world.exit("job-worker-0", 137, signal=9)
     world.settle()
@@ -182,6 +182,7 @@ def test_a_pod_that_is_asked_to_leave_takes_the_others_along_within_its_time(lea
         {"metadata": {"deletionTimestamp": until, "deletionGracePeriodSeconds": leaving}},
     )
     world.wait(2)
+    world.step()  # how far the epoch got is asked first
     (delete,) = [action for action in world.plan().actions if isinstance(action, Delete)]
     assert (delete.key.name, delete.grace_seconds) == ("job-master-0", grace)
 
@@ -207,4 +208,16 @@ def test_what_a_pod_exits_with_once_it_was_asked_to_leave_is_no_failure() -> Non
         kinds.POD, "job-worker-0", {"metadata": {"deletionTimestamp": until, "deletionGracePeriodSeconds": 30}}
     )
     world.settle()
-    assert "because pod job-worker-0 was deleted (restart 0 of 0)" in world.told("PyTorchJobRestarting")[0]
+    assert "because pod job-worker-0 was deleted (restart 1; counted 0 of 0)" in world.told("PyTorchJobRestarting")[0]
+
+
+def test_the_epochs_that_ended_are_added_up() -> None:
+    world = running(PYTORCH, {"Master": 1, "Worker": 1})
+    steps = "".join(f"2026-01-01T00:00:{n:02}Z step={n}\n" for n in range(1, 41))
+    world.readable[LOGS.format("job-master-0")] = steps
+    world.wait(40)
+    world.exit("job-worker-0", 137, signal=9)
+    world.settle()
+    assert world.subject is not None
+    written = world.subject["metadata"]["annotations"]["argosy.dev/goodput"]
+    assert written == '{"since":"2026-01-01T00:00:01Z","useful":39.0,"last":40,"twice":0,"epochs":1,"stepSeconds":1.0}'

@@ -5,16 +5,19 @@ Called by `plan`, once it knows that the job goes on. `restart` explains what di
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from argosy import kinds
 from argosy.clock import parse_time
 from argosy.intent import Plan, Reason
 from argosy.meta.json import dig
-from argosy.meta.objects import created_of, is_deleting, name_of
+from argosy.meta.objects import annotations_of, created_of, is_deleting, name_of
 from argosy.operators.gang import autopsy, census, elsewhere, ending, failure, hang, restart
 from argosy.operators.gang.conditions import RESTARTING
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job
+from argosy.operators.watching import goodput
 
 _BROKEN_GANG_GRACE_SECONDS = 1
 _SETTLE_SECONDS = 2.0
@@ -34,7 +37,7 @@ def whole_gang(draft: Draft) -> Plan | None:
         met.append(hang.keep(draft, hung))
     elif not met:
         return _replace(draft, survived)
-    elif not draft.answered(autopsy.paths(met, job.namespace)):
+    elif not draft.answered((*autopsy.paths(met, job.namespace), *_lead_logs(draft))):
         return draft.plan()  # what the ranks said comes first
     cause = failure.first(autopsy.read(met, job.namespace, draft.seen.answers))
     assert cause is not None, "something failed"
@@ -45,7 +48,8 @@ def whole_gang(draft: Draft) -> Plan | None:
     if verdict is not None:
         return ending.fail(draft, verdict)
     suspect = elsewhere.suspect(cause, counted.pods.values())
-    draft.remember(restart.next_epoch(memory, cause, counted.began(), draft.seen.now, suspect))
+    totals = _totals(draft)
+    draft.remember(replace(restart.next_epoch(memory, cause, counted.began(), draft.seen.now, suspect), totals=totals))
     grace = _grace(draft, cause, met)
     for pod in counted.everyone():
         draft.delete(kinds.POD, pod, grace_seconds=grace)
@@ -55,6 +59,24 @@ def whole_gang(draft: Draft) -> Plan | None:
     tell_restart(draft)
     draft.status["replicaStatuses"] = census.replica_statuses(job, draft.census)
     return draft.plan()
+
+
+def _lead_logs(draft: Draft) -> tuple[str, ...]:
+    """The beginning and the end of what the first pod printed, where it is still there: how far the epoch got."""
+    job = draft.job
+    lead = draft.census.pods.get((job.lead, 0))
+    if lead is None or is_deleting(lead) or dig(lead, "status", "phase") not in ("Running", "Failed"):
+        return ()
+    container = job.framework.container or str(dig(lead, "spec", "containers", 0, "name", default=""))
+    log = f"{kinds.POD.path(job.namespace, name_of(lead), 'log')}?container={container}&timestamps=true"
+    return f"{log}&{goodput.HEAD}", f"{log}&{goodput.TAIL}"
+
+
+def _totals(draft: Draft) -> goodput.Totals | None:
+    """What the epochs came to, with the one that ends now."""
+    head, tail = [draft.seen.answers.get(path, "") for path in _lead_logs(draft)] or ("", "")
+    one = goodput.epoch(head, tail, goodput.pattern_of(annotations_of(draft.seen.subject)))
+    return goodput.add(draft.memory.totals, one) if one is not None else draft.memory.totals
 
 
 def _grace(draft: Draft, cause: Failure, met: list[Failure]) -> int:
@@ -72,8 +94,13 @@ def tell_restart(draft: Draft) -> None:
     """Say that, when and why the gang restarts."""
     job, memory = draft.job, draft.memory
     of_limit = f" of {job.backoff_limit}" if job.backoff_limit is not None else ""
+    count = f"restart {memory.restarts}{of_limit}"
+    if memory.excused:
+        count = f"restart {memory.epoch + memory.replaced}" + (
+            f"; counted {memory.restarts}{of_limit}" if of_limit else ""
+        )
     until = f" at {restart.when(memory)}" if memory.not_before is not None else ""
-    message = f"{draft.title} is restarting{until} because {memory.because} (restart {memory.restarts}{of_limit})."
+    message = f"{draft.title} is restarting{until} because {memory.because} ({count})."
     draft.condition(RESTARTING, "Restarting", message, warning=True)
 
 

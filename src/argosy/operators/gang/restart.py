@@ -20,6 +20,7 @@ from argosy.operators.gang.env import entries
 from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job
 from argosy.operators.settings import PREFIX
+from argosy.operators.watching import goodput
 
 EPOCH_ENV = "ARGOSY_RESTART_EPOCH"
 NOTICE_ENV = "ARGOSY_NOTICE"
@@ -30,6 +31,7 @@ NOT_BEFORE = f"{PREFIX}restart-not-before"
 AVOID = f"{PREFIX}avoid-nodes"
 EXCUSED = f"{PREFIX}restarts-excused"
 SAME = f"{PREFIX}same-error"
+GOODPUT = goodput.GOODPUT
 STRIKES = f"{PREFIX}node-strikes"
 FORMED = f"{PREFIX}gang-formed"
 _BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS = 10, 300
@@ -62,6 +64,9 @@ class Memory:
     error: str = ""
     strikes: tuple[tuple[str, int], ...] = ()
     """How often pods were ended by their machine, by node."""
+
+    totals: goodput.Totals | None = None
+    """What the epochs before came to, as far as their logs told."""
 
     @property
     def restarts(self) -> int:
@@ -101,6 +106,7 @@ def remember(subject: Obj) -> Memory:
         same=_number(annotations.get(SAME, "").partition(" ")[0]),
         error=annotations.get(SAME, "").partition(" ")[2],
         strikes=_counts(annotations.get(STRIKES, "")),
+        totals=goodput.read(annotations.get(GOODPUT, "")),
     )
 
 
@@ -138,6 +144,7 @@ def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: da
         same=_same(memory, error, fresh=fresh),
         error=error,
         strikes=struck(memory.strikes, suspect),
+        totals=memory.totals,
     )
 
 
@@ -211,5 +218,6 @@ def _annotations(memory: Memory) -> dict[str, str | None]:
         FORMED: memory.formed or None,
         EXCUSED: str(memory.excused) if memory.excused else None,
         SAME: f"{memory.same} {memory.error}" if memory.same else None,
+        GOODPUT: goodput.write(memory.totals) if memory.totals else None,
         STRIKES: ",".join(f"{node}={count}" for node, count in memory.strikes) or None,
     }

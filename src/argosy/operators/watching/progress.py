@@ -61,6 +61,11 @@ class Stall:
     usual: float | None
 
 
+def pattern_of(annotations: Mapping[str, str]) -> re.Pattern[str]:
+    """What a report looks like in the logs of a job. Raises re.error for a pattern of its own that is none."""
+    return re.compile(annotations.get(PATTERN) or _USUAL_PATTERN, re.IGNORECASE)
+
+
 def policy(subject: Obj) -> Policy | None:
     """What a job asks for, None where it does not ask to be watched. Raises ValueError for what cannot be read."""
     annotations = annotations_of(subject)
@@ -68,7 +73,7 @@ def policy(subject: Obj) -> Policy | None:
     if not wanted:
         return None
     try:
-        pattern = re.compile(annotations.get(PATTERN) or _USUAL_PATTERN, re.IGNORECASE)
+        pattern = pattern_of(annotations)
     except re.error as error:
         raise ValueError(f"annotation {PATTERN} is not a regular expression: {error}") from None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(x|s|m|h)", wanted)
