@@ -340,3 +340,33 @@ def test_at_l0_an_image_cannot_be_itself(home):
         assert (await world.phase("q", "Failed"))["status"]["reason"] == "IsolationUnavailable"
 
     play(home, Level.L0, scenario)
+
+
+@pytest.mark.parametrize("level", [*LEVELS, Level.L0])
+def test_volumes_that_are_images(home, level):
+    async def scenario(world):
+        volume = {"name": "v", "image": {"reference": "me/app", "pullPolicy": "IfNotPresent"}}
+        mounts = [{"name": "v", "mountPath": "/model"}, {"name": "v", "mountPath": "/one", "subPath": "usr/share"}]
+        script = "cat /model/hello; ls /one; echo x > /model/hello || echo refused"
+        container = {"name": "c", "image": "busybox", "command": ["sh", "-c", script], "volumeMounts": mounts}
+        log, _, _ = await ended(world, "p", volumes=[volume], containers=[container])
+        lines = log.splitlines()
+        assert lines[:2] == ["from the image", "inside"]
+        assert "refused" in lines or level is Level.L0  # where Landlock is not there
+        assert world.agent._shared.puller.oci.prune(everything=True) == []
+        mounts[1]["subPath"] = "none"
+        await world.create("q", volumes=[volume], containers=[container])
+        assert 'has no "none"' in (await world.waiting("q", "CreateContainerConfigError"))["message"]
+        await world.create(
+            "r", volumes=[{"name": "v", "image": {"reference": "localhost:1/x"}}], containers=[container]
+        )
+        assert 'failed to pull image "localhost:1/x"' in (await world.event("FailedMount"))["message"]
+        for name in ("p", "q", "r"):
+            await world.client.delete(kinds.POD, Key("default", name), grace_seconds=0)
+            await world.gone(name)
+        async with asyncio.timeout(10):
+            while list((home / "pods").glob("*/volumes/*")):  # noqa: ASYNC110 (directories go in a thread)
+                await asyncio.sleep(0.01)
+        assert len(world.agent._shared.puller.oci.prune(everything=True)) == 1
+
+    play(home, level, scenario)

@@ -17,6 +17,7 @@ from argosy.engine.node import launch, volumes
 from argosy.engine.node.environment import Sources
 from argosy.engine.node.etc_files import hosts, kubeconfig, resolv_conf
 from argosy.engine.node.host_ports import HostPorts
+from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.projection import TokenWanted, references_of, token_volume, told_of
 from argosy.engine.node.records import PodRecord, put
 from argosy.engine.node.runtime.spec import Level, PodSpec
@@ -136,7 +137,26 @@ class Preparation:
             await self._shared.runtime.create_pod(self.sandbox())
 
     async def _set_up(self) -> volumes.Volumes:
-        return await volumes.set_up(self.pod, self.directory, self.memory, self.sources(), self._token)
+        made = await volumes.set_up(self.pod, self.directory, self.memory, self.sources(), self._token)
+        images = [volume for volume in self.pod["spec"].get("volumes") or () if volume.get("image") is not None]
+        return (
+            volumes.with_images(made, {str(v["name"]): await self._image_volume(v) for v in images}) if images else made
+        )
+
+    async def _image_volume(self, volume: Obj) -> Path:
+        """The files of an image, the same as long as the pod is there: a link says which, to whoever removes images too."""
+        name = str(volume["name"])
+        link = self.directory / "volumes" / name
+        if not link.is_dir():
+            try:
+                root = await self._shared.puller.volume(self.pod, volume["image"], self.say)
+            except ImageError as error:
+                message = f'failed to pull image "{volume["image"].get("reference")}": {error.message}'
+                raise volumes.MountFailed(name, message) from None
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(root)
+        return link.resolve()
 
     async def _insist(self, what: Callable[[], Coroutine[Any, Any, T]], code: str) -> T:
         """Try until it works; say why it does not; try again when what was missing appears."""

@@ -94,7 +94,18 @@ class ImagePuller:
         wanted = self._wanted(pod, container)
         if wanted is None:
             return await self._environment(pod, container, say)
-        policy = str(container.get("imagePullPolicy") or "")
+        return await self._itself(pod, wanted, str(container.get("imagePullPolicy") or ""), say)
+
+    async def volume(self, pod: Obj, source: Obj, say: Say) -> Path:
+        """The root of an image that a volume shows, fetched if need be: always the image itself. Raises ImageError."""
+        reference = str(source.get("reference") or "")
+        wanted = wanted_of(self.images, reference, Asking(Level.L2, registries=True, itself=True))
+        assert wanted is not None, "no environment stands for an image that has to be itself"
+        image = await self._itself(pod, wanted, str(source.get("pullPolicy") or ""), say)
+        assert image.own is not None
+        return image.own.path
+
+    async def _itself(self, pod: Obj, wanted: Wanted, policy: str, say: Say) -> Image:
         present = self.oci.present(wanted)
         on_disk = str(wanted.target).startswith("oci:")
         newest = policy == "Always" and not on_disk

@@ -25,7 +25,7 @@ from argosy.meta.objects import name_of, namespace_of
 TokenSource = Callable[[Obj, TokenWanted], Awaitable[tuple[str, float]]]
 """(pod, what is wanted) -> (token, when it expires in seconds since the epoch). Raises ApiError."""
 
-_SERVED = "emptyDir, hostPath, configMap, secret, projected, downwardAPI, ephemeral and persistentVolumeClaim"
+_SERVED = "emptyDir, hostPath, configMap, secret, projected, downwardAPI, image, ephemeral and persistentVolumeClaim"
 
 
 class MountFailed(Missing):
@@ -42,18 +42,22 @@ class Volumes:
     paths: Mapping[str, Path]
     read_only: frozenset[str] = frozenset()
     renew_at: float | None = None
+    images: frozenset[str] = frozenset()
+    """Those that are the files of an image: nothing is ever written there."""
 
 
 async def set_up(pod: Obj, directory: Path, memory: Path, sources: Sources, token: TokenSource) -> Volumes:
     """Make every volume of a pod: projected ones and those of medium Memory under `memory`, others under `directory`.
 
-    Doing it again brings projected files up to date.
+    Doing it again brings projected files up to date. Images are left to `with_images`, for they take a pull.
     """
     paths: dict[str, Path] = {}
     read_only: set[str] = set()
     renew_at: float | None = None
     for volume in pod["spec"].get("volumes") or ():
         name = str(volume["name"])
+        if volume.get("image") is not None:
+            continue
         try:
             if any(volume.get(kind) is not None for kind in PROJECTED):
                 paths[name] = memory / "volumes" / name
@@ -74,6 +78,12 @@ async def set_up(pod: Obj, directory: Path, memory: Path, sources: Sources, toke
     return Volumes(paths, frozenset(read_only), renew_at)
 
 
+def with_images(made: Volumes, images: Mapping[str, Path]) -> Volumes:
+    """The volumes together with those that are images, by name."""
+    names = frozenset(images)
+    return Volumes({**made.paths, **images}, made.read_only | names, made.renew_at, names)
+
+
 def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str]) -> tuple[Mount, ...]:
     """A container's volumeMounts as the runtime takes them, in their order. Raises Missing."""
     found = []
@@ -84,14 +94,14 @@ def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str]) -> tuple[Mo
         source = volumes.paths[name]
         sub_path = str(mount.get("subPath") or expand(str(mount.get("subPathExpr") or ""), env))
         if sub_path:
-            source = _within(source, sub_path, name)
+            source = _within(source, sub_path, name, make=name not in volumes.images)
         read_only = bool(mount.get("readOnly")) or name in volumes.read_only
         found.append(Mount(source, str(mount["mountPath"]), read_only))
     return tuple(found)
 
 
-def _within(volume: Path, sub_path: str, name: str) -> Path:
-    """A subPath, made when it is missing; never outside its volume, whatever links lie in it."""
+def _within(volume: Path, sub_path: str, name: str, *, make: bool) -> Path:
+    """A subPath, made when it is missing and may be; never outside its volume, whatever links lie in it."""
     wanted = volume / sub_path
     if sub_path.startswith("/") or ".." in sub_path.split("/"):
         raise Missing(
@@ -105,6 +115,8 @@ def _within(volume: Path, sub_path: str, name: str) -> Path:
         raise Missing(
             f'subPath "{sub_path}" of volume "{name}" leads out of the volume through a link; remove the link'
         )
+    if not wanted.exists() and not make:
+        raise Missing(f'the image of volume "{name}" has no "{sub_path}"')
     if not wanted.exists():
         wanted.mkdir(parents=True, exist_ok=True)
         wanted.chmod(stat.S_IMODE(volume.stat().st_mode))

@@ -191,4 +191,7 @@ def images_in_use(home: Path) -> frozenset[str]:
         layer = str(state.confinement.get("layer") or "") if state is not None else ""
         if layer:
             found.add(Path(layer).name)
+    for path in (home / "pods").glob("*/volumes/*"):
+        if path.is_symlink():  # a volume that is an image
+            found.add(path.readlink().name)
     return frozenset(found)
