@@ -94,6 +94,8 @@ def _needed(request: pytest.FixtureRequest, loop: asyncio.Runner, capabilities: 
         for name in mark.args:
             if why := loop.run(capabilities.lacks(name)):
                 pytest.skip(f"this cluster has no {name}: {why}")
+        if mark.kwargs.get("only"):
+            return  # what its module needs is not meant
 
 
 @pytest.fixture

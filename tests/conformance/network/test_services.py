@@ -244,6 +244,7 @@ async def test_a_load_balancer_is_given_an_address(town: Town):
     )
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_addresses_and_node_ports_are_given_once(town: Town):
     first = await town.service("first", type="NodePort")
     port = first["spec"]["ports"][0]

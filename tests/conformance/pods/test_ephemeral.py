@@ -27,6 +27,7 @@ async def test_an_ephemeral_container_joins_a_running_pod_and_is_never_restarted
     assert is_true(pod, "Ready"), "it has no part in the pod's readiness"
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_ephemeral_containers_are_not_part_of_an_ordinary_change(namespace):
     await namespace.pod("host", pod_spec(sleeper()))
     change = namespace.patch(kinds.POD, "host", {"spec": {"ephemeralContainers": [shell("true", "debugger")]}})

@@ -21,6 +21,7 @@ _CLASSES = {
 }
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_classes_of_service_follow_from_requests_and_limits(namespace):
     for name, (resources, expected) in _CLASSES.items():
         containers = [pause(f"c{number}", resources=each) for number, each in enumerate(resources)]

@@ -55,6 +55,7 @@ async def test_it_takes_pods_away_when_they_idle_after_the_window(namespace):
     await namespace.until(kinds.DEPLOYMENT, "web", lambda found: found["spec"]["replicas"] == 1, seconds=300)
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_it_says_when_it_has_no_metrics_to_go_by(namespace):
     await namespace.create(kinds.DEPLOYMENT, workload("web", pod_spec(sleeper()), replicas=1))  # without requests
     await namespace.create(kinds.HORIZONTAL_POD_AUTOSCALER, _scaler(_HALF))
@@ -66,12 +67,14 @@ async def test_it_says_when_it_has_no_metrics_to_go_by(namespace):
     assert find(scaler, "AbleToScale")["status"] == "True"
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_it_says_when_there_is_nothing_to_scale(namespace):
     await namespace.create(kinds.HORIZONTAL_POD_AUTOSCALER, _scaler(_HALF))
     scaler = await namespace.until(kinds.HORIZONTAL_POD_AUTOSCALER, "web", lambda found: find(found, "AbleToScale"))
     assert (find(scaler, "AbleToScale")["status"], find(scaler, "AbleToScale")["reason"]) == ("False", "FailedGetScale")
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_it_brings_replicas_within_its_bounds(namespace):
     await namespace.create(
         kinds.DEPLOYMENT, workload("web", pod_spec(sleeper(resources={"requests": {"cpu": "10m"}})), replicas=1)
@@ -80,6 +83,7 @@ async def test_it_brings_replicas_within_its_bounds(namespace):
     await namespace.until(kinds.DEPLOYMENT, "web", lambda found: found["spec"]["replicas"] == 2)
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_a_deployment_of_no_replicas_is_left_alone(namespace):
     await namespace.create(kinds.DEPLOYMENT, workload("web", pod_spec(sleeper()), replicas=0))
     await namespace.create(kinds.HORIZONTAL_POD_AUTOSCALER, _scaler(_HALF))

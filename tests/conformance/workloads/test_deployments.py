@@ -188,3 +188,27 @@ async def test_what_belongs_to_a_deleted_deployment_goes_with_it_or_stays(namesp
     await namespace.remove(kinds.REPLICA_SET, left["metadata"]["name"], propagation="Foreground")
     await namespace.until_gone(kinds.REPLICA_SET, left["metadata"]["name"])
     assert not await namespace.list(kinds.POD), "foreground: the owner goes last"
+
+
+@pytest.mark.needs("controllers", only=True)
+async def test_scaling_and_history_need_no_running_pods(namespace):
+    """What the controllers decide by themselves: pods that no node takes are enough."""
+    nowhere = pod_spec(sleeper(), nodeSelector={"argosy-conformance/no-such": "node"})
+    await namespace.create(kinds.DEPLOYMENT, workload("web", nowhere, replicas=2))
+    await namespace.observe(kinds.POD, lambda pods: len(pods) == 2)
+    deployment = await namespace.until(kinds.DEPLOYMENT, "web", lambda d: dig(d, "status", "unavailableReplicas") == 2)
+    assert find(deployment, "Available")["reason"] == "MinimumReplicasUnavailable"
+    await namespace.patch(kinds.DEPLOYMENT, "web", {"spec": {"template": {"metadata": {"labels": {"version": "2"}}}}})
+
+    def both(sets):
+        return {annotations_of(each).get(_REVISION): each["spec"]["replicas"] for each in sets.values()}.keys() == {
+            "1",
+            "2",
+        }
+
+    await namespace.observe(kinds.REPLICA_SET, both)
+    # A quarter more, rounded up, may be there; a quarter less, rounded down, may be missing: the old ones stay at two.
+    await namespace.observe(kinds.POD, lambda pods: len(pods) == 3)
+    await namespace.remove(kinds.DEPLOYMENT, "web", propagation="Foreground")
+    await namespace.until_gone(kinds.DEPLOYMENT, "web")
+    assert not await namespace.list(kinds.POD)

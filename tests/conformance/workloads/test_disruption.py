@@ -178,6 +178,7 @@ async def test_what_matters_more_is_placed_by_driving_out_what_matters_less(name
         )
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_a_class_that_does_not_exist_is_refused_and_one_that_never_preempts_waits(namespace):
     error = await refused(namespace.pod("odd", pod_spec(pause(), priorityClassName=f"{namespace.name}-nobody")))
     assert error.code == 403

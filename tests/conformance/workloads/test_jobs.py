@@ -60,6 +60,7 @@ async def test_a_job_fails_when_its_pods_failed_too_often(namespace):
     assert job["status"]["failed"] == 1
 
 
+@pytest.mark.slow
 async def test_a_failed_pod_is_replaced(namespace):
     job = await _run(namespace, "exit 1", backoffLimit=1)
     assert find(job, "Failed")["reason"] == "BackoffLimitExceeded"
@@ -165,6 +166,16 @@ async def test_a_job_over_its_deadline_fails(namespace):
     assert find(job, "Failed")["reason"] == "DeadlineExceeded"
 
 
+@pytest.mark.needs("controllers", only=True)
+async def test_a_job_over_its_deadline_fails_though_no_pod_of_it_ever_ran(namespace):
+    made = _job("true", activeDeadlineSeconds=1)
+    made["spec"]["template"]["spec"]["nodeSelector"] = {"argosy-conformance/no-such": "node"}
+    await namespace.create(kinds.JOB, made)
+    job = await namespace.until(kinds.JOB, "work", lambda job: is_true(job, "Failed"))
+    assert find(job, "Failed")["reason"] == "DeadlineExceeded"
+    await namespace.observe(kinds.POD, lambda pods: not pods)
+
+
 async def test_a_job_is_removed_some_time_after_its_end(namespace):
     await namespace.create(kinds.JOB, _job("true", ttlSecondsAfterFinished=1))
     await namespace.until_gone(kinds.JOB, "work")
@@ -203,6 +214,7 @@ def _cron(schedule="* * * * *", script="true", **spec):
     return {"metadata": {"name": "clock"}, "spec": {"schedule": schedule, "jobTemplate": job, **spec}}
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_a_suspended_cron_job_and_one_of_another_time_of_day_start_nothing(namespace):
     """In Kiritimati it is never the hour that it is in UTC."""
     hour = (datetime.now(UTC) + timedelta(hours=12)).hour

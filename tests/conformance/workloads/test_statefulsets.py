@@ -57,6 +57,7 @@ async def test_pods_are_made_one_after_the_other_and_removed_in_reverse(namespac
     await namespace.observe(kinds.POD, shrinks, labels="app=db")
 
 
+@pytest.mark.needs("controllers", only=True)
 async def test_pods_in_parallel_do_not_wait_for_each_other(namespace):
     never = sleeper(readinessProbe={"exec": {"command": ["false"]}, "periodSeconds": 1})
     await namespace.create(kinds.STATEFUL_SET, _set(container=never, podManagementPolicy="Parallel"))
