@@ -109,6 +109,19 @@ def test_makes_jobs_at_their_times_and_forgets_old_ones() -> None:
     assert "active" not in status
 
 
+@pytest.mark.parametrize(("zone", "ending"), [("Asia/Kolkata", "+05:30"), ("Etc/UTC", "Z"), (None, "Z")])
+def test_a_job_tells_its_time_in_the_zone_of_the_schedule(zone: str | None, ending: str) -> None:
+    world = World()
+    world.put(CRON_JOB, make(schedule="* * * * *", **({"timeZone": zone} if zone else {})))
+    world.step(C, "c")
+    world.later(60)
+    world.step(C, "c")
+    (job,) = world.all(JOB)
+    told = job["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"]
+    assert told.endswith(ending)
+    assert datetime.fromisoformat(told) == world.now.replace(second=0, microsecond=0)
+
+
 def test_missed_times_make_one_job() -> None:
     world = World()
     world.put(CRON_JOB, make())

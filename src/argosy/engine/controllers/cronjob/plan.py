@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from argosy.clock import rfc3339
 from argosy.engine.controllers.cronjob import schedule
@@ -86,6 +87,12 @@ def _start(subject: Obj, jobs: Sequence[Obj], due: datetime) -> tuple[list[Actio
     return actions, reasons
 
 
+def _local(due: datetime, subject: Obj) -> str:
+    """The time in the CronJob's own zone, as Go writes it."""
+    local = due.astimezone(ZoneInfo(str(subject["spec"].get("timeZone") or "UTC")))
+    return local.isoformat(timespec="seconds") if local.utcoffset() else rfc3339(due)
+
+
 def _job(subject: Obj, name: str, due: datetime) -> Obj:
     template = subject["spec"].get("jobTemplate") or {}
     meta = template.get("metadata") or {}
@@ -96,7 +103,7 @@ def _job(subject: Obj, name: str, due: datetime) -> Obj:
             "name": name,
             "namespace": namespace_of(subject),
             "labels": dict(meta.get("labels") or {}),
-            "annotations": {**(meta.get("annotations") or {}), _SCHEDULED_AT: rfc3339(due)},
+            "annotations": {**(meta.get("annotations") or {}), _SCHEDULED_AT: _local(due, subject)},
             "ownerReferences": [owner_reference(subject, CRON_JOB)],
         },
         "spec": template.get("spec") or {},
