@@ -206,11 +206,9 @@ class _Unfit(Exception):
     """A scalar that its type does not take; the message is empty when it is simply of another JSON type."""
 
 
-def _time(text: str, *, micro: bool) -> str | None:
+def _time(text: str, *, micro: bool) -> str:
     if not micro and _TIME.fullmatch(text):
         return text
-    if not text:
-        return None
     try:
         moment = datetime.fromisoformat(text)
         if "T" not in text or moment.tzinfo is None:
@@ -233,6 +231,8 @@ def _bytes(text: str) -> str:
         padded = at < len(stripped) and set(stripped[at:]) == {"="} and len(stripped) % 4 == 0
         if padded and len(stripped) - at <= 2:
             return stripped
+        if at == len(stripped) and at % 4:
+            at -= at % 4  # what is cut off is told by where its last four begin
         raise _Unfit(f"illegal base64 data at input byte {at}") from None
     return text
 

@@ -12,7 +12,7 @@ from typing import Any
 from argosy import kinds
 from argosy.engine.apiserver.addresses import ServiceAddresses
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import invalid
+from argosy.engine.apiserver.failures import Unreasoned, invalid
 from argosy.errors import Cause, InternalError
 from argosy.meta import causes
 from argosy.meta.json import Obj
@@ -202,13 +202,19 @@ def _take_ports(taking: _Taking, spec: Obj, before: Obj | None) -> None:
     if before is None:
         _first_ports(taking, spec)
         return
-    held = {port["nodePort"] for port in before.get("ports") or () if port.get("nodePort")}
+    held = _node_ports(before)
+    named: set[tuple[str, int]] = set()
     for index, port in enumerate(spec.get("ports") or ()):
         wanted = port.get("nodePort")
         if wanted and wanted not in held and wanted not in taking.ports:
             taking.port(wanted, f"spec.ports[{index}].nodePort")
         elif not wanted and _allocates(spec):
             port["nodePort"] = taking.any_port()
+        if port.get("nodePort"):
+            pair = (port.get("protocol", "TCP"), port["nodePort"])
+            if pair in named:
+                raise Unreasoned(f"duplicate nodePort: {{{pair[0]} {pair[1]}}}")
+            named.add(pair)
 
 
 def _first_ports(taking: _Taking, spec: Obj) -> None:
@@ -257,7 +263,7 @@ def _keep(spec: Obj, before: Obj) -> None:
         for name in ("clusterIP", "clusterIPs"):
             if not spec.get(name) and before.get(name):
                 spec[name] = before[name]
-    if spec.get("type") in _BALANCED and before.get("type") in _BALANCED:
+    if all(each.get("type") in _BALANCED and _allocates(each) for each in (spec, before)):
         used = _node_ports(spec) & _node_ports(before)
         known = {port.get("name", ""): port.get("nodePort") for port in before.get("ports") or ()}
         for port in spec.get("ports") or ():

@@ -67,7 +67,8 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
         labels = obj["metadata"].get("labels") or {}
         obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": obj["metadata"].get("name", "")}
         spec = obj.setdefault("spec", {})
-        spec["finalizers"] = [*(name for name in spec.get("finalizers") or () if name != "kubernetes"), "kubernetes"]
+        held = spec.get("finalizers") or []
+        spec["finalizers"] = held if "kubernetes" in held else [*held, "kubernetes"]
     elif served.storage is kinds.DAEMON_SET:
         _mark_template(obj, 1)
     elif served.storage is kinds.PERSISTENT_VOLUME_CLAIM:
@@ -93,7 +94,10 @@ def _gated(now: datetime) -> Obj:
 
 def _as_written(served: Served, obj: Obj) -> None:
     """Leave out what only features that are off would use."""
-    if served.storage is kinds.STATEFUL_SET:
+    if served.storage is kinds.LEASE:
+        for field in ("strategy", "preferredHolder"):
+            (obj.get("spec") or {}).pop(field, None)
+    elif served.storage is kinds.STATEFUL_SET:
         (obj["spec"].get("updateStrategy") or {}).get("rollingUpdate", {}).pop("maxUnavailable", None)
     spec = _POD_SPECS[served.storage](obj) if served.storage in _POD_SPECS else None
     for volume in (spec or {}).get("volumes") or ():
@@ -120,12 +124,13 @@ _POD_SPECS: dict[Kind, Callable[[Obj], Obj]] = {
 """Where the PodSpec of a kind lies."""
 
 
-def _sources(spec: Obj) -> None:
+def _sources(spec: Obj, before: Obj | None = None) -> None:
     """The two names for where a claim's data comes from say the same; the old one knows claims and snapshots alone."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None:
         known = (source.get("apiGroup") or "", source.get("kind"))
-        if known not in (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")):
+        had = (before or {}).get("dataSource") is not None
+        if not had and known not in (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")):
             del spec["dataSource"]
             source = None
     if source is not None and reference is None:
@@ -143,6 +148,13 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
         obj["spec"] = _DOORS[subresource](obj.get("spec") or {}, old.get("spec") or {})
     elif has_status(served) and subresource != "binding":
         _restore(obj, old, "status")
+    if not subresource and served.storage is kinds.PERSISTENT_VOLUME_CLAIM:
+        _sources(obj["spec"], old["spec"])
+    elif not subresource and served.storage is kinds.NAMESPACE:
+        obj.setdefault("spec", {})
+        _restore(obj["spec"], old.get("spec") or {}, "finalizers")
+    if not subresource:
+        _as_written(served, obj)
     if subresource == "binding":
         # A pod's node is not what somebody wants of it.
         obj["metadata"]["generation"] = old["metadata"].get("generation", 1)

@@ -23,8 +23,7 @@ from argosy.meta.objects import Key
 Change = Callable[[Obj], Obj]
 _RBAC = frozenset({kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING})
 _NEEDS_VERSION = frozenset({
-    kinds.CUSTOM_RESOURCE_DEFINITION, kinds.POD_DISRUPTION_BUDGET, kinds.LEASE, kinds.ENDPOINT_SLICE,
-    kinds.CSI_NODE,
+    kinds.CUSTOM_RESOURCE_DEFINITION, kinds.POD_DISRUPTION_BUDGET, kinds.LEASE, kinds.CSI_NODE,
 })  # fmt: skip
 """Built-in kinds whose PUT must name the resourceVersion that it replaces, as custom ones must."""
 
@@ -149,7 +148,7 @@ async def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> N
     causes += validation.validate_update(call, obj, old, subresource)
     try:
         if causes:
-            raise invalid(served.kind, call.target.name, causes)
+            raise invalid(served.storage, call.target.name, causes)
         await admission.review(call, obj, old)
     except BaseException:
         services.release(call, obj, old)

@@ -27,7 +27,13 @@ def namespace(obj: Obj) -> None:
 
 
 def node(obj: Obj) -> None:
-    """v1 Node: what it has can be allocated."""
+    """v1 Node: what it has can be allocated, and its one block of addresses goes by two names."""
+    spec = obj.get("spec") or {}
+    if spec.get("podCIDR"):
+        if (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
+            spec["podCIDRs"] = [spec["podCIDR"]]
+    elif spec.get("podCIDRs"):
+        spec["podCIDR"] = spec["podCIDRs"][0]
     status = obj["status"]
     if status.get("capacity") and "allocatable" not in status:
         status["allocatable"] = dict(status["capacity"])

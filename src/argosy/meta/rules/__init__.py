@@ -13,11 +13,13 @@ from argosy.errors import Cause
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.rules import (
+    attachments,
     cluster,
     config,
     crd,
     jobs,
     network,
+    nodes,
     pod,
     scaling,
     scheduling,
@@ -53,6 +55,14 @@ _TABLE: Final[dict[str, Rule]] = {
     "v1/PersistentVolume": storage.volume,
     "storage.k8s.io/v1/StorageClass": storage.storage_class,
     "storage.k8s.io/v1/CSIDriver": storage.csi_driver,
+    "storage.k8s.io/v1/CSINode": attachments.csi_node,
+    "storage.k8s.io/v1/VolumeAttachment": attachments.volume_attachment,
+    "storage.k8s.io/v1/CSIStorageCapacity": attachments.storage_capacity,
+    "storage.k8s.io/v1/VolumeAttributesClass": attachments.attributes_class,
+    "v1/Node": nodes.node,
+    "v1/Namespace": nodes.namespace,
+    "v1/Event": nodes.core_event,
+    "events.k8s.io/v1/Event": nodes.event,
     "v1/ConfigMap": config.config_map,
     "v1/Secret": config.secret,
     "v1/ResourceQuota": config.quota,

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, in_range, one_of, required, say, selector
+from argosy.meta.rules.fields import (
+    Found,
+    amount,
+    in_range,
+    labels,
+    named,
+    one_of,
+    required,
+    resource_name,
+    say,
+    selector,
+    unreadable,
+)  # fmt: skip
+from argosy.meta.rules.scheduling import tolerations
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -17,8 +30,14 @@ def role(new: Obj, old: Obj | None) -> Found:
 def cluster_role(new: Obj, old: Obj | None) -> Found:
     """ClusterRole."""
     found = _rules(new, namespaced=False)
-    for index, each in enumerate((new.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()):
-        selector(found, f"aggregationRule.clusterRoleSelectors[{index}]", each)
+    path, rule = "aggregationRule.clusterRoleSelectors", new.get("aggregationRule")
+    if rule is not None and not rule.get("clusterRoleSelectors"):
+        message = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+        found.append(causes.required(path, message))
+    for index, each in enumerate((rule or {}).get("clusterRoleSelectors") or ()):
+        selector(found, f"{path}[{index}]", each)
+        if unreadable(each):
+            found.append(causes.invalid(f"{path}[{index}]", None, "invalid label selector."))
     return found
 
 
@@ -89,7 +108,20 @@ def runtime_class(new: Obj, old: Obj | None) -> Found:
     """node.k8s.io/v1 RuntimeClass."""
     found: Found = []
     handler = new.get("handler") or ""
-    say(found, "handler", handler, names.label(handler))
+    named(found, "handler", handler)
+    for name, value in ((new.get("overhead") or {}).get("podFixed") or {}).items():
+        resource_name(found, f"overhead.podFixed[{name}]", name)
+        amount(found, f"overhead.podFixed[{name}]", name, value)
+    places = new.get("scheduling") or {}
+    labels(found, "scheduling.nodeSelector", places.get("nodeSelector"))
+    listed = places.get("tolerations") or []
+    tolerations(found, "scheduling.tolerations", listed)
+    for index, each in enumerate(listed):
+        if each in listed[:index]:
+            fields = ("key", "operator", "value", "effect")
+            shown = {field.capitalize(): each.get(field) or "" for field in fields}
+            shown["TolerationSeconds"] = each.get("tolerationSeconds")
+            found.append(causes.duplicate(f"scheduling.tolerations[{index}]", shown))
     if old is not None and handler != old.get("handler"):
         found.append(causes.invalid("handler", handler, "field is immutable"))
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
+
 from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, amount, one_of, required, resource_name, say, unchanged
+from argosy.meta.rules.fields import Found, amount, needs_one_of, resource_name, say, unchanged
 
 _SIZE_MAX = 1024 * 1024
 _FROZEN = "field is immutable when `immutable` is set"
@@ -44,6 +47,21 @@ def _frozen(found: Found, new: Obj, old: Obj, fields: tuple[str, ...]) -> None:
             found.append(causes.forbidden(name, _FROZEN))
 
 
+def _json_fault(encoded: str) -> str:
+    """What is wrong with text that has to be JSON, as Go says it."""
+    text = b64decode(encoded).decode("utf-8", "surrogateescape")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        at = getattr(error, "pos", len(text))
+        if at >= len(text):
+            return "unexpected end of JSON input"
+        byte = text[at].encode("utf-8", "surrogateescape")[0]
+        shown = chr(byte) if chr(byte) != "'" else "\\'"
+        return f"invalid character '{shown}' looking for beginning of value"
+    return ""
+
+
 def secret(new: Obj, old: Obj | None) -> Found:
     """v1 Secret."""
     found: Found = []
@@ -65,8 +83,12 @@ def secret(new: Obj, old: Obj | None) -> Found:
         found.append(causes.required("data[username]"))
         found.append(causes.required("data[password]"))
     for key in _SECRET_KEYS.get(str(kind), ()):
-        if key not in data:
+        if key not in data or (key == "ssh-privatekey" and not data[key]):
             found.append(causes.required(f"data[{key}]"))
+        elif key.startswith(".docker"):
+            fault = _json_fault(data[key])
+            if fault:
+                found.append(causes.invalid(f"data[{key}]", "<secret contents redacted>", fault))
     return found
 
 
@@ -142,8 +164,9 @@ def limit_range(new: Obj, old: Obj | None) -> Found:
     for index, item in enumerate(new["spec"].get("limits") or ()):
         path = f"spec.limits[{index}]"
         kind = item.get("type") or ""
-        standard = kind in ("Pod", "Container", "PersistentVolumeClaim") or "/" in kind
-        if required(found, f"{path}.type", kind) and not standard:
+        faults = names.qualified(kind)
+        say(found, f"{path}.type", kind, faults)
+        if not faults and kind not in ("Pod", "Container", "PersistentVolumeClaim") and "/" not in kind:
             message = "must be a standard limit type or fully qualified"
             found.append(causes.invalid(f"{path}.type", kind, message))
         if kind in seen:
@@ -158,9 +181,24 @@ def limit_range(new: Obj, old: Obj | None) -> Found:
             (item.get("min") or {}).get("storage") or (item.get("max") or {}).get("storage")
         ):
             message = "either minimum or maximum storage value is required, but neither was provided"
-            found.append(causes.required(path, message))
+            found.append(causes.required(f"{path}.limits", message))
+        _ratios(found, f"{path}.maxLimitRequestRatio", item)
         _bounds(found, path, item)
     return found
+
+
+def _ratios(found: Found, path: str, item: Obj) -> None:
+    for name, ratio in (item.get("maxLimitRequestRatio") or {}).items():
+        value = quantity.parse(ratio).nanos
+        if value < quantity.NANO:
+            found.append(causes.invalid(f"{path}[{name}]", str(ratio), f"ratio {ratio} is less than 1"))
+        low, high = (item.get("min") or {}).get(name), (item.get("max") or {}).get(name)
+        if low is None or high is None or not quantity.parse(low).nanos:
+            continue
+        limit = quantity.parse(high).nanos / quantity.parse(low).nanos
+        if value / quantity.NANO > limit:
+            message = f"ratio {ratio} is greater than max/min = {limit:.6f}"
+            found.append(causes.invalid(f"{path}[{name}]", str(ratio), message))
 
 
 def _bounds(found: Found, path: str, item: Obj) -> None:
@@ -205,7 +243,7 @@ def priority_class(new: Obj, old: Obj | None) -> Found:
         message = "maximum allowed value of a user defined priority is 1000000000"
         found.append(causes.forbidden("value", message))
     if new.get("preemptionPolicy") is not None:
-        one_of(found, "preemptionPolicy", new["preemptionPolicy"], ("Never", "PreemptLowerPriority"))
+        needs_one_of(found, "preemptionPolicy", new["preemptionPolicy"], ("PreemptLowerPriority", "Never"))
     if old is not None:
         for field in ("value", "preemptionPolicy"):
             if new.get(field) != old.get(field):

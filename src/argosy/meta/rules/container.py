@@ -404,12 +404,17 @@ def resource_claims(found: Found, path: str, wanted: list[Obj] | None, claims: C
 
 
 def _resource(found: Found, path: str, name: str, value: Any) -> None:
+    container_resource(found, path, name)
+    amount(found, path, name, value)
+
+
+def container_resource(found: Found, path: str, name: str) -> None:
+    """The name of something that a container may ask for."""
     resource_name(found, path, name)
     if "/" not in name and name not in _NATIVE and not name.startswith("hugepages-"):
         found.append(causes.invalid(path, name, "must be a standard resource for containers"))
     elif "/" in name and not _is_native(name) and (name.startswith("requests.") or names.qualified(f"requests.{name}")):
         found.append(causes.invalid(path, name, "doesn't follow extended resource name standard"))
-    amount(found, path, name, value)
 
 
 def _is_native(name: str) -> bool:

@@ -306,6 +306,7 @@ _PODS_MAY = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
 
 def _update(found: Found, spec: Obj, old: Obj) -> None:
     before = old["spec"]
+    _whole(found, spec)  # as Kubernetes does, which then says twice what is wrong
     completions, parallel = spec.get("completions"), spec.get("parallelism")
     if spec.get("completionMode") != "Indexed":
         unchanged(found, "spec.completions", completions, before.get("completions"))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from argosy.meta import causes, quantity
+from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, count_or_percent, needs_one_of, one_of, required, selector
+from argosy.meta.rules.container import container_resource
+from argosy.meta.rules.fields import (
+    Found,
+    count_or_percent,
+    named,
+    needs_supported,
+    one_of,
+    required,
+    say,
+    selector,
+)  # fmt: skip
 
-_TYPES = ("ContainerResource", "External", "Object", "Pods", "Resource")
 _SOURCES = {
-    "ContainerResource": "containerResource", "External": "external", "Object": "object", "Pods": "pods",
-    "Resource": "resource",
+    "Object": "object", "External": "external", "Pods": "pods", "Resource": "resource",
+    "ContainerResource": "containerResource",
 }  # fmt: skip
-_TARGETS = ("AverageValue", "Utilization", "Value")
+_TYPES = tuple(sorted(_SOURCES))
 
 
 def autoscaler(new: Obj, old: Obj | None) -> Found:
@@ -21,19 +30,20 @@ def autoscaler(new: Obj, old: Obj | None) -> Found:
     least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
     if least is not None and least < 1:
         found.append(causes.invalid("spec.minReplicas", least, "must be greater than or equal to 1"))
-    if most < 1:
+    if most == 0:
         found.append(causes.required("spec.maxReplicas", "must be set and greater than 0"))
+    elif most < 0:
+        found.append(causes.invalid("spec.maxReplicas", most, "must be greater than or equal to 1"))
     if least is not None and most < least:
         found.append(causes.invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
-    target = spec.get("scaleTargetRef") or {}
-    for name in ("kind", "name"):
-        required(found, f"spec.scaleTargetRef.{name}", target.get(name))
-    version = target.get("apiVersion") or ""
-    if not version and spec.get("scaleTargetRef") is not None:
-        found.append(causes.invalid("spec.scaleTargetRef.apiVersion", "", "apiVersion must specify API group"))
+    _reference(found, "spec.scaleTargetRef", spec.get("scaleTargetRef") or {}, grouped=True)
     metrics = spec.get("metrics") or ()
     for index, metric in enumerate(metrics):
         _metric(found, f"spec.metrics[{index}]", metric)
+    use = spec.get("targetCPUUtilizationPercentage")
+    if use is not None and use < 1:
+        message = "must be greater than 0"
+        found.append(causes.invalid("spec.metrics[0].resource.target.averageUtilization", use, message))
     if least == 0 and not any(metric.get("type") in ("Object", "External") for metric in metrics):
         message = "must specify at least one Object or External metric to support scaling to zero replicas"
         found.append(causes.forbidden("spec.metrics", message))
@@ -44,58 +54,80 @@ def autoscaler(new: Obj, old: Obj | None) -> Found:
     return found
 
 
+def _reference(found: Found, path: str, value: Obj, *, grouped: bool) -> None:
+    for field in ("kind", "name"):
+        named(found, f"{path}.{field}", value.get(field), names.path_segment)
+    version = value.get("apiVersion") or ""
+    if version.count("/") > 1:
+        found.append(causes.invalid(f"{path}.apiVersion", version, f"unexpected GroupVersion string: {version}"))
+    elif grouped and version != "v1" and "/" not in version.strip("/"):
+        found.append(causes.invalid(f"{path}.apiVersion", version, "apiVersion must specify API group"))
+
+
 def _metric(found: Found, path: str, metric: Obj) -> None:
-    kind = metric.get("type")
-    if not required(found, f"{path}.type", kind):
-        return
-    one_of(found, f"{path}.type", kind, _TYPES)
-    wanted = _SOURCES.get(str(kind))
+    kind = metric.get("type") or ""
+    required(found, f"{path}.type", kind, "must specify a metric source type")
     given = [name for name in _SOURCES.values() if metric.get(name) is not None]
-    if wanted is None:
-        found.append(causes.unsupported(f"{path}.type", kind, _TYPES))
-        return
-    for name in given:
-        if name != wanted:
-            message = "must populate the given metric source only"
-            found.append(causes.forbidden(f"{path}.{name}", message))
-    if wanted not in given:
-        message = "must populate information for the given metric source"
-        found.append(causes.required(f"{path}.{wanted}", message))
-        return
-    source, place = metric[wanted], f"{path}.{wanted}"
-    if wanted in ("resource", "containerResource"):
-        if not source.get("name"):
-            found.append(causes.required(f"{place}.name", "must specify a resource name"))
-        if wanted == "containerResource" and not source.get("container"):
-            found.append(causes.required(f"{place}.container", "must specify a container"))
-    elif not (source.get("metric") or {}).get("name"):
-        found.append(causes.required(f"{place}.metric.name", "must specify a metric name"))
-    _target(found, f"{place}.target", source.get("target") or {}, resource=wanted in ("resource", "containerResource"))
+    if kind not in _SOURCES:
+        found += [causes.unsupported(f"{path}.type", kind, _TYPES)] * 2
+    if given:
+        _source(found, f"{path}.{given[0]}", given[0], metric[given[0]])
+    wanted = _SOURCES.get(kind, "")
+    if wanted and wanted not in given:
+        found.append(causes.required(f"{path}.{wanted}", "must populate information for the given metric source"))
+    if len(given) != 1:
+        message = "must populate the given metric source only"
+        found.extend(causes.forbidden(f"{path}.{name}", message) for name in given if name != wanted)
 
 
-def _target(found: Found, path: str, target: Obj, *, resource: bool) -> None:
-    kind = target.get("type")
-    if not kind:
-        found.append(causes.required(f"{path}.type", "must specify a metric target type"))
+def _source(found: Found, path: str, kind: str, source: Obj) -> None:
+    target, place = source.get("target") or {}, f"{path}.target"
+    if kind in ("resource", "containerResource"):
+        name = source.get("name") or ""
+        if required(found, f"{path}.name", name, "must specify a resource name") and kind == "containerResource":
+            container_resource(found, f"{path}.name", name)
+        container = source.get("container") or ""
+        if kind == "containerResource" and required(found, f"{path}.container", container, "must specify a container"):
+            say(found, f"{path}.container", container, names.label(container))
     else:
-        one_of(found, f"{path}.type", kind, _TARGETS)
-    use = target.get("averageUtilization")
-    if use is not None and use < 1:
-        found.append(causes.invalid(f"{path}.averageUtilization", use, "must be greater than 0"))
+        if kind == "object":
+            _reference(found, f"{path}.describedObject", source.get("describedObject") or {}, grouped=False)
+        name = (source.get("metric") or {}).get("name") or ""
+        if required(found, f"{path}.metric.name", name, "must specify a metric name"):
+            say(found, f"{path}.metric.name", name, names.path_segment(name))
+    _target(found, place, target)
+    value, average, use = (target.get(field) for field in ("value", "averageValue", "averageUtilization"))
+    if kind in ("resource", "containerResource"):
+        if use is None and average is None:
+            message = "must set either a target raw value or a target utilization"
+            found.append(causes.required(f"{place}.averageUtilization", message))
+        elif use is not None and average is not None:
+            message = "may not set both a target raw value and a target utilization"
+            found.append(causes.forbidden(f"{place}.averageValue", message))
+    elif kind == "pods" and average is None:
+        found.append(causes.required(f"{place}.averageValue", "must specify a positive target averageValue"))
+    elif kind != "pods" and value is None and average is None:
+        other = "averageValue" if kind == "object" else "value for metric or a per-pod target"
+        message = f"must set either a target {'value or ' if kind == 'object' else ''}{other}"
+        found.append(causes.required(f"{place}.averageValue", message))
+    elif kind == "external" and value is not None and average is not None:
+        message = "may not set both a target value for metric and a per-pod target"
+        found.append(causes.forbidden(f"{place}.value", message))
+
+
+def _target(found: Found, path: str, target: Obj) -> None:
+    kind = target.get("type") or ""
+    required(found, f"{path}.type", kind, "must specify a metric target type")
+    if kind not in ("Utilization", "Value", "AverageValue"):
+        message = "must be either Utilization, Value, or AverageValue"
+        found.append(causes.invalid(f"{path}.type", kind, message))
     for name in ("value", "averageValue"):
         value = target.get(name)
         if value is not None and quantity.parse(value).nanos <= 0:
             found.append(causes.invalid(f"{path}.{name}", value, "must be positive"))
-    if resource:
-        if use is None and target.get("averageValue") is None:
-            message = "must set either a target raw value or a target utilization"
-            found.append(causes.required(f"{path}.averageUtilization", message))
-        elif use is not None and target.get("averageValue") is not None:
-            message = "may not set both a target raw value and a target utilization"
-            found.append(causes.forbidden(f"{path}.averageValue", message))
-    elif target.get("value") is None and target.get("averageValue") is None:
-        message = "must set either a target value for metric or a per-pod target"
-        found.append(causes.required(f"{path}.averageValue", message))
+    use = target.get("averageUtilization")
+    if use is not None and use < 1:
+        found.append(causes.invalid(f"{path}.averageUtilization", use, "must be greater than 0"))
 
 
 def _behavior(found: Found, path: str, rules: Obj) -> None:
@@ -111,7 +143,7 @@ def _behavior(found: Found, path: str, rules: Obj) -> None:
         found.append(causes.required(f"{path}.policies", "must specify at least one Policy"))
     for index, policy in enumerate(rules.get("policies") or ()):
         place = f"{path}.policies[{index}]"
-        needs_one_of(found, f"{place}.type", policy.get("type"), ("Percent", "Pods"))
+        needs_supported(found, f"{place}.type", policy.get("type"), ("Percent", "Pods"))
         for name in ("value", "periodSeconds"):
             value = policy.get(name) or 0
             if value <= 0:

@@ -7,6 +7,7 @@ import posixpath
 from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
 from argosy.meta.rules.fields import (
+    IMMUTABLE,
     Found,
     annotated,
     labels,
@@ -145,7 +146,14 @@ def _data_source(found: Found, path: str, source: Obj) -> None:
 def volume(new: Obj, old: Obj | None) -> Found:
     """v1 PersistentVolume."""
     found: Found = []
-    spec = new["spec"]
+    _volume(found, new["spec"])
+    if old is not None:
+        _volume(found, new["spec"])  # as Kubernetes does, which then says twice what is wrong
+        _volume_update(found, new["spec"], old["spec"])
+    return found
+
+
+def _volume(found: Found, spec: Obj) -> None:
     _volume_basics(found, spec)
     affinity = spec.get("nodeAffinity")
     if affinity is not None and required(
@@ -176,9 +184,6 @@ def volume(new: Obj, old: Obj | None) -> Found:
             say(found, where, attributes, names.subdomain(attributes))
         if spec.get("csi") is None:
             found.append(causes.required("spec.csi", "has to be specified when using volumeAttributesClassName"))
-    if old is not None:
-        _volume_update(found, spec, old["spec"])
-    return found
 
 
 def _volume_basics(found: Found, spec: Obj) -> None:
@@ -208,8 +213,9 @@ def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
         found.append(causes.forbidden("spec.persistentvolumesource", message))
     unchanged(found, "volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     affinity = before.get("nodeAffinity")
-    if affinity is not None:
-        unchanged(found, "nodeAffinity", spec.get("nodeAffinity"), affinity)
+    if affinity is not None and spec.get("nodeAffinity") != affinity:
+        message = "field is immutable, except for updating from beta label to GA"
+        found.append(causes.invalid("nodeAffinity", spec.get("nodeAffinity"), message))
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         message = "update from non-nil value to nil is forbidden"
         found.append(causes.forbidden("spec.volumeAttributesClassName", message))
@@ -254,10 +260,7 @@ def storage_class(new: Obj, old: Obj | None) -> Found:
         for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
             if (new.get(name) or None) == (old.get(name) or None):
                 continue
-            if name == "volumeBindingMode":
-                found.append(causes.invalid(name, new.get(name), "field is immutable"))
-            else:
-                found.append(causes.forbidden(name, f"updates to {name} are forbidden."))
+            found.append(causes.invalid(name, new.get(name) or (None if name == "parameters" else ""), IMMUTABLE))
     return found
 
 
@@ -281,12 +284,28 @@ def _topologies(found: Found, terms: list[Obj]) -> None:
         seen.append(wanted)
 
 
+_MINUTES = 600
+
+
 def csi_driver(new: Obj, old: Obj | None) -> Found:
     """storage.k8s.io/v1 CSIDriver."""
     found: Found = []
     spec = new["spec"]
     for mode in spec.get("volumeLifecycleModes") or ():
         one_of(found, "spec.volumeLifecycleModes", mode, ("Persistent", "Ephemeral"))
+    seen: set[str] = set()
+    for index, request in enumerate(spec.get("tokenRequests") or ()):
+        place, seconds = f"spec.tokenRequests[{index}]", request.get("expirationSeconds")
+        audience = request.get("audience") or ""
+        if audience in seen:
+            found.append(causes.duplicate(f"{place}.audience", audience))
+        seen.add(audience)
+        if seconds is not None and seconds < _MINUTES:
+            message = "may not specify a duration less than 10 minutes"
+            found.append(causes.invalid(f"{place}.expirationSeconds", seconds, message))
+        elif seconds is not None and seconds > 2**32:
+            message = "may not specify a duration larger than 2^32 seconds"
+            found.append(causes.invalid(f"{place}.expirationSeconds", seconds, message))
     one_of(found, "spec.fsGroupPolicy", spec.get("fsGroupPolicy"), ("File", "None", "ReadWriteOnceWithFSType"))
     if old is not None:
         before = old["spec"]

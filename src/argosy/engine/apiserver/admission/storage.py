@@ -13,6 +13,7 @@ _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 _PROTECTION = {
     kinds.PERSISTENT_VOLUME_CLAIM: "kubernetes.io/pvc-protection",
     kinds.PERSISTENT_VOLUME: "kubernetes.io/pv-protection",
+    kinds.VOLUME_ATTRIBUTES_CLASS: "kubernetes.io/vac-protection",
 }
 
 

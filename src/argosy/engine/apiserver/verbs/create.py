@@ -71,7 +71,7 @@ async def prepare(call: Call, obj: Obj) -> Key:
     try:
         causes = objectmeta.validate_create(served.kind, obj) + validation.validate_create(call, obj)
         if causes:
-            raise invalid(served.kind, meta.get("name", ""), causes)
+            raise invalid(served.storage, meta.get("name", ""), causes)
         await admission.review(call, obj, None)
         if meta.get("resourceVersion") not in (None, "", "0") and not call.dry_run:
             raise Unreasoned("resourceVersion should not be set on objects to be created")
@@ -91,6 +91,8 @@ def _name(call: Call, obj: Obj) -> None:
     name, prefix = meta.get("name"), meta.get("generateName")
     if name is not None and not isinstance(name, str):
         raise BadRequest("metadata.name must be a string")
+    if not name and not prefix and call.served.storage is kinds.LIMIT_RANGE:
+        meta["name"] = str(uuid4())  # the one kind that needs none
     if name or not prefix:
         return
     base = objectmeta.generated_base(prefix)
