@@ -255,7 +255,7 @@ def test_a_service_leads_out_of_the_cluster_by_an_endpointslice_of_ones_own(kube
             await town.pod("client")
             address = await town.service("outside", selector=None, ports=[{"port": 80}])
             kind = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4"}
-            labels = {"kubernetes.io/service-name": "outside"}
+            labels = {"kubernetes.io/service-name": "outside", "endpointslice.kubernetes.io/managed-by": "test"}
             meta = {"name": "outside-1", "namespace": "default", "labels": labels}
             points = {"endpoints": [{"addresses": ["127.0.0.1"]}], "ports": [{"name": "", "port": port}]}
             await town.client.create(kinds.ENDPOINT_SLICE, {**kind, "metadata": meta, **points})

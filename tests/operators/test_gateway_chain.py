@@ -39,7 +39,7 @@ async def model_server(stack: AsyncExitStack) -> int:
 
 
 def endpoints(service: str, port: int, name: str, labels: Obj | None = None) -> Obj:
-    labels = {"kubernetes.io/service-name": service, **(labels or {})}
+    labels = {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "test", **(labels or {})}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -85,7 +85,8 @@ def with_adapter(tmp_path, check):
 
 async def appear(world, port):
     slice_ = {
-        "metadata": {"name": "a-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "adapter"}},
+        "metadata": {"name": "a-1", "namespace": "default", "labels": {
+            "kubernetes.io/service-name": "adapter", "endpointslice.kubernetes.io/managed-by": "test"}},
         "addressType": "IPv4", "ports": [{"port": port}],
         "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
     }  # fmt: skip
