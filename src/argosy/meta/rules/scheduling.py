@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, needs_one_of, needs_supported, one_of, say, selector
+from argosy.meta.rules.fields import Found, needs_supported, one_of, say, selector
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -37,22 +37,6 @@ def tolerations(found: Found, path: str, listed: list[Obj] | None) -> None:
             found.append(causes.unsupported(f"{place}.operator", operator, ("Equal", "Exists")))
         if effect:
             one_of(found, f"{place}.effect", effect, _EFFECTS)
-
-
-def node(new: Obj, old: Obj | None) -> Found:
-    """The kind Node, whose taints Kubernetes speaks of under `metadata`."""
-    found: Found = []
-    seen: set[tuple[str, str]] = set()
-    for index, taint in enumerate(new.get("spec", {}).get("taints") or ()):
-        place = f"metadata.taints[{index}]"
-        key, value, effect = taint.get("key") or "", taint.get("value") or "", taint.get("effect") or ""
-        say(found, f"{place}.key", key, names.qualified(key))
-        say(found, f"{place}.value", value, names.label_value(value))
-        needs_one_of(found, f"{place}.effect", effect, _EFFECTS)
-        if (key, effect) in seen:
-            found.append(causes.duplicate(place, taint))
-        seen.add((key, effect))
-    return found
 
 
 def affinity(found: Found, path: str, value: Obj | None) -> None:
