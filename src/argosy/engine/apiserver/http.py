@@ -152,6 +152,8 @@ class Edge:
         try:
             if raw.content.is_eof():  # most bodies came with their headers
                 return await raw.read()
+            if raw.transport is None:
+                raise ConnectionResetError("the client went away")  # nobody else would tell who begins to read now
             self._room(self._arriving)
             self._arriving += 1
             try:
@@ -226,13 +228,21 @@ async def _begin(stream: web.StreamResponse, raw: web.BaseRequest, chunks: Async
             raise ConnectionResetError("the client went away")
         await stream.prepare(raw)
     except BaseException:
-        # A generator frees what it holds only once it has begun: begin it, and cancel it.
-        beginning = asyncio.ensure_future(anext(chunks, b""))
-        await asyncio.sleep(0)
-        beginning.cancel()
-        await asyncio.gather(beginning, return_exceptions=True)
-        await chunks.aclose()
+        _ENDING.add(ending := asyncio.ensure_future(_end(chunks)))  # by itself: this task may be cancelled any moment
+        ending.add_done_callback(_ENDING.discard)
         raise
+
+
+_ENDING: set[asyncio.Task[None]] = set()
+
+
+async def _end(chunks: AsyncGenerator[bytes, None]) -> None:
+    """A generator frees what it holds only once it has begun: begin it, and cancel it."""
+    beginning = asyncio.ensure_future(anext(chunks, b""))
+    await asyncio.sleep(0)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    await chunks.aclose()
 
 
 async def _in_pieces(raw: web.BaseRequest, response: Response, seconds: float) -> web.StreamResponse:
