@@ -249,7 +249,8 @@ def test_a_service_leads_out_of_the_cluster_by_an_endpointslice_of_ones_own(kube
             await writer.drain()
             writer.close()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        here = _own_address()
+        server = await asyncio.start_server(answer, here, 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
             await town.pod("client")
@@ -257,7 +258,7 @@ def test_a_service_leads_out_of_the_cluster_by_an_endpointslice_of_ones_own(kube
             kind = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4"}
             labels = {"kubernetes.io/service-name": "outside", "endpointslice.kubernetes.io/managed-by": "test"}
             meta = {"name": "outside-1", "namespace": "default", "labels": labels}
-            points = {"endpoints": [{"addresses": ["127.0.0.1"]}], "ports": [{"name": "", "port": port}]}
+            points = {"endpoints": [{"addresses": [here]}], "ports": [{"name": "", "port": port}]}
             await town.client.create(kinds.ENDPOINT_SLICE, {**kind, "metadata": meta, **points})
             await town.until(True, "client", address, 80)
             assert (await town.ask("client", address, 80))["name"] == "outside"

@@ -25,7 +25,8 @@ _HOSTNAME = "which can result in surprising behavior; a DNS label is recommended
 def warnings(kind: Kind, new: Obj, old: Obj | None = None) -> list[str]:
     """The warnings about an object that is created, or updated from `old`."""
     found = _TABLE.get(f"{kind.api_version}/{kind.kind}")
-    return list(found(new, old)) if found is not None else []
+    # What is written within the process need not name its kind.
+    return list(found(new if "kind" in new else {**new, "kind": kind.kind}, old)) if found is not None else []
 
 
 def _same_spec(new: Obj, old: Obj | None) -> bool:

@@ -84,7 +84,7 @@ def slice_of(name, endpoints, ports, namespace="default", suffix="1"):
         "metadata": {
             "name": f"{name}-{suffix}",
             "namespace": namespace,
-            "labels": {"kubernetes.io/service-name": name},
+            "labels": {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "test"},
         },
         "addressType": "IPv4",
         "endpoints": endpoints,
