@@ -55,6 +55,11 @@ async def install(client: Client, gateway_port: int) -> None:
     service = {"metadata": {"name": "gateway", "namespace": "default"}, "spec": {"ports": [port]}}
     await client.create(kinds.SERVICE, {"apiVersion": "v1", "kind": "Service", **service})
     await client.create(kinds.ENDPOINT_SLICE, endpoints("gateway", gateway_port, "http"))
+    meta = {"name": "gateway", "namespace": "default"}
+    pod = {"metadata": meta, "spec": {"containers": [{"name": "gateway", "image": "gateway"}]}}
+    await client.create(kinds.POD, {"apiVersion": "v1", "kind": "Pod", **pod})
+    status = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
+    await client.patch(kinds.POD, Key("default", "gateway"), {"status": status}, subresource="status")
     model = {"modelFormat": {"name": "huggingface"}, "storageUri": "pvc://models"}
     isvc = {
         "metadata": {"name": "llm", "namespace": "default"},

@@ -6,14 +6,14 @@ import ssl
 from datetime import timedelta
 
 from aiohttp import web
-from api_world import ALICE, START, with_world
+from api_world import ALICE, START, pod, with_world
 from test_subresources import Node
 
 from argosy.client.requests import Request
 from argosy.engine.apiserver import certificates
 from argosy.engine.apiserver.extensions.conditions import PASSED, reachable, with_health
 from argosy.engine.apiserver.pki import Authority
-from argosy.kinds import API_SERVICE, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ENDPOINT_SLICE, SERVICE
+from argosy.kinds import API_SERVICE, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ENDPOINT_SLICE, POD, SERVICE
 from argosy.meta.conditions import is_true
 from argosy.meta.objects import Key
 
@@ -84,6 +84,9 @@ def with_adapter(tmp_path, check):
 
 
 async def appear(world, port):
+    await world.client.create(POD, pod("adapter"))
+    status = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
+    await world.client.patch(POD, Key("default", "adapter"), {"status": status}, subresource="status")
     slice_ = {
         "metadata": {"name": "a-1", "namespace": "default", "labels": {
             "kubernetes.io/service-name": "adapter", "endpointslice.kubernetes.io/managed-by": "test"}},

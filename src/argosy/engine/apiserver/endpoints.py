@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import ssl
 from functools import lru_cache
+from ipaddress import ip_address
 
 from argosy import kinds
 from argosy.engine.apiserver.api import Api
 from argosy.engine.apiserver.exchange import Peer
 from argosy.engine.store import Store
-from argosy.errors import ServiceUnavailable
+from argosy.errors import BadRequest, ServiceUnavailable
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import Key
 
@@ -28,6 +29,20 @@ def endpoint(store: Store, namespace: str, name: str, port: Obj) -> tuple[str, i
     return None
 
 
+def refuse_strangers(store: Store, host: str) -> None:
+    """Who may write endpoints must not reach what listens on this machine alone. Raises BadRequest."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise BadRequest("address not allowed") from None
+    if address.is_loopback:  # below L2 pods have addresses there
+        allowed = any(dig(pod.obj, "status", "podIP") == host for pod in store.list(kinds.POD.resource))
+    else:
+        allowed = not (address.is_link_local or address.is_multicast or address.is_unspecified)
+    if not allowed:
+        raise BadRequest("address not allowed")
+
+
 def port_of(service: Obj, number: int) -> Obj | None:
     """The entry of `spec.ports` with that number."""
     ports: list[Obj] = dig(service, "spec", "ports", default=[])
@@ -37,7 +52,7 @@ def port_of(service: Obj, number: int) -> Obj | None:
 async def service_peer(api: Api, namespace: str, name: str, number: int, tls: ssl.SSLContext) -> Peer:
     """Who answers for a port of a Service that the server itself asks; its certificate must name `NAME.NAMESPACE.svc`.
 
-    Raises ServiceUnavailable with what is missing.
+    Raises ServiceUnavailable with what is missing, BadRequest for an address that no pod has.
     """
     record = api.store.newest(kinds.SERVICE.resource, Key(namespace, name))
     if record is None:
@@ -48,6 +63,7 @@ async def service_peer(api: Api, namespace: str, name: str, number: int, tls: ss
     found = endpoint(api.store, namespace, name, port)
     if found is None:
         raise ServiceUnavailable(f'no endpoints available for service "{name}"')
+    refuse_strangers(api.store, found[0])
     nodes = await api.reach_nodes("no node runs pods here, so there is nothing to connect to")
     return Peer(*found, nodes.socket, tls, f"{name}.{namespace}.svc")
 

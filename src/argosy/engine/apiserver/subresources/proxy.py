@@ -6,14 +6,13 @@ The connection is a socket in the cluster's network, which the node provides.
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 from urllib.parse import quote, urlencode
 
 from argosy import kinds
 from argosy.engine.apiserver import impersonation
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.endpoints import endpoint
+from argosy.engine.apiserver.endpoints import endpoint, refuse_strangers
 from argosy.engine.apiserver.exchange import Message, Peer, exchange
 from argosy.engine.apiserver.verbs.get import find
 from argosy.errors import BadRequest, NotFound, ServiceUnavailable
@@ -24,7 +23,7 @@ async def forward(call: Call) -> Answer:
     """Any method. Raises ServiceUnavailable when there is nobody to answer."""
     nodes = await call.api.reach_nodes("no node runs pods here, so there is nothing to connect to")
     host, port = _pod(call) if call.served.storage is kinds.POD else _service(call)
-    _refuse_strangers(call, host)
+    refuse_strangers(call.api.store, host)
     request = call.request
     # The path came decoded: as it stands a line break in it would be one in the request that is passed on.
     target = quote(f"/{call.target.rest}", safe="/:@!$&'()*+,;=~")
@@ -33,21 +32,6 @@ async def forward(call: Call) -> Answer:
     headers = {name: value for name, value in request.headers.items() if not name.startswith(impersonation.MARK)}
     message = Message(request.method, target, headers, request.body)
     return await exchange(Peer(host, port, nodes.socket), message)
-
-
-def _refuse_strangers(call: Call, host: str) -> None:
-    """Who may write endpoints must not reach what listens on this machine alone. Raises BadRequest."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        raise BadRequest("address not allowed") from None
-    if address.is_loopback:  # below L2 pods have addresses there
-        pods = call.api.store.list(kinds.POD.resource)
-        allowed = any(dig(pod.obj, "status", "podIP") == host for pod in pods)
-    else:
-        allowed = not (address.is_link_local or address.is_multicast or address.is_unspecified)
-    if not allowed:
-        raise BadRequest("address not allowed")
 
 
 def _split(name: str) -> tuple[str, str]:
