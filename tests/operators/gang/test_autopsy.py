@@ -221,3 +221,22 @@ def test_the_epochs_that_ended_are_added_up() -> None:
     assert world.subject is not None
     written = world.subject["metadata"]["annotations"]["argosy.dev/goodput"]
     assert written == '{"since":"2026-01-01T00:00:01Z","useful":39.0,"last":40,"twice":0,"epochs":1,"stepSeconds":1.0}'
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "ends"),
+    [
+        (1, "the image alpine:3 has no Python, which unpacks the workspace; choose one that has with --image", True),
+        (127, "sh: unpack: not found", True),
+        (1, "the workspace could not be read: timed out", False),
+    ],
+)
+def test_an_image_that_cannot_be_prepared(code: int, message: str, ends: bool) -> None:
+    world = running(PYTORCH, {"Master": 1, "Worker": 0}, runPolicy={"backoffLimit": 3})
+    ended = {"terminated": {"exitCode": code, "message": message}}
+    status = {"phase": "Failed", "initContainerStatuses": [{"name": "workspace", "state": ended}]}
+    world.change(kinds.POD, "job-master-0", {"status": status})
+    world.settle()
+    said = " ".join([*world.told("PyTorchJobFailed"), *world.told("PyTorchJobRestarting")])
+    assert message in said
+    assert (last(world)[0] == "Failed") is ends

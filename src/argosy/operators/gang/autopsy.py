@@ -25,6 +25,8 @@ _NEVER = re.compile(
     r"|can't open file '|: error: (?:unrecognized arguments|the following arguments are required|argument \S+: invalid)"
 )
 _EARLY = re.compile(r"^(?:NameError|UnboundLocalError|AttributeError|TypeError|NotImplementedError)\b")
+_NOT_PREPARED = re.compile(r"init container \S+, which exited with code (?:12[67]\b|\d+: the image \S+ has no Python)")
+"""An init container that cannot run in this image."""
 _NOT_RUNNABLE = (126, 127)
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 
@@ -42,6 +44,8 @@ def read(failures: Sequence[Failure], namespace: str, answers: Mapping[str, str]
 
 def is_mistake(of: Failure) -> bool:
     """Whether nothing but another program helps: it does not start, or fails in its first steps as only code does."""
+    if _NOT_PREPARED.search(of.what):
+        return True
     if not of.by_the_program or of.consequence:
         return False
     if of.code in _NOT_RUNNABLE or _NEVER.search(of.error):
