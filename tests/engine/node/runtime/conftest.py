@@ -36,6 +36,7 @@ class Bench:
         self.level = level
         self.shared = shared
         self.enforce = False
+        self.small = False
         self.pods = 0
 
     def pod(self, name: str = "", **changes: object) -> PodSpec:
@@ -87,6 +88,7 @@ class Bench:
             runtime = self.open()
             try:
                 await runtime.start()
+                await self.prepare(runtime)
                 return await asyncio.wait_for(scenario(runtime), SECONDS)
             finally:
                 if self.shared:
@@ -94,6 +96,13 @@ class Bench:
                 await runtime.close(kill=not self.shared)
 
         return asyncio.run(play())
+
+    async def prepare(self, runtime: LocalRuntime) -> None:
+        """Settle which of the two supervisors runs are given."""
+        if self.small:
+            await runtime.shrink()
+            if not runtime._shim:
+                pytest.skip("there is no compiler here")
 
     async def until_logged(self, pod: PodSpec, text: str, name: str = "main") -> None:
         path = self.log_path(pod, name)
@@ -124,11 +133,14 @@ class Site:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.benches: dict[Level, Bench] = {}
+        self.benches: dict[tuple[Level, bool], Bench] = {}
 
-    def bench(self, level: Level) -> Bench:
+    def bench(self, level: Level, *, small: bool = False) -> Bench:
         require(level)
-        return self.benches.setdefault(level, Bench(self.root / level, level, shared=True))
+        if (level, small) not in self.benches:
+            made = self.benches[level, small] = Bench(self.root / f"{level}{'-small' * small}", level, shared=True)
+            made.small = small
+        return self.benches[level, small]
 
     def close(self) -> None:
         for bench in self.benches.values():
@@ -149,9 +161,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.close()
 
 
-@pytest.fixture(params=list(Level), ids=str)
+@pytest.fixture(params=[*Level, "L2 small"], ids=str)
 def bench(site: Site, request: pytest.FixtureRequest) -> Bench:
-    """At every level."""
+    """At every level, and with the small supervisor."""
+    if request.param == "L2 small":
+        return site.bench(Level.L2, small=True)
     return site.bench(request.param)
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from argosy.engine.node.runtime import executing, limits, orders, pauses, runs
 from argosy.engine.node.runtime.cleaning import Cleaner, remake, remove_tree
+from argosy.engine.node.runtime.compiling import small_shim
 from argosy.engine.node.runtime.connection import Connection, HolderGone, HolderRefused
 from argosy.engine.node.runtime.holder import processes, rootfs
 from argosy.engine.node.runtime.holder.order import StartOrder
@@ -37,6 +38,9 @@ GROUP_SECONDS = 1.0
 """How long after a run's end the last of its processes has surely left its control groups."""
 
 DESCRIPTORS_MAX = 1 << 20
+
+MANY = 16
+"""With so many runs it is worth while to have a small supervisor compiled for those that come."""
 
 
 class PodRecord(msgspec.Struct):
@@ -86,6 +90,8 @@ class LocalRuntime:
         self._on_host = Keeper(on_host, lambda: self._sandboxes(self._on_host), lambda: None)
         self._cleaner = Cleaner()
         self._pauses = pauses.Pauses()
+        self._shim = ""
+        self._compiling: asyncio.Task[None] | None = None
 
     # -- life
 
@@ -98,6 +104,10 @@ class LocalRuntime:
         self._enforcer.keep([run_id for run_id, followed in self._runs.items() if followed.alive])
         asyncio.get_running_loop().call_later(GROUP_SECONDS, self._enforcer.retry)
         await self._main.ensure()
+
+    async def shrink(self) -> None:
+        """Have supervisors that start from now on be small ones, where this machine can compile them."""
+        self._shim = await asyncio.to_thread(small_shim, self._run_directory.parent / "shim")
 
     def recall(self) -> None:
         """Read what earlier engines left, and nothing else: enough to end it with `close`."""
@@ -125,6 +135,8 @@ class LocalRuntime:
         for keeper in (self._main, self._on_host):
             await keeper.close(kill=kill)
         await self._cleaner.close()
+        if self._compiling is not None:
+            await self._compiling
         for followed in self._runs.values():
             followed.let_go()
         self.network.close()
@@ -206,9 +218,12 @@ class LocalRuntime:
         cpus = [] if "cpu" in self.enforces else limits.choose_cpus(spec.id, spec.limits.cpu_millis)
         how = orders.confinement(spec, level, entries, cpus)
         order = orders.start_order(spec, level, how, oom, watch)
+        order["shim"] = self._shim
         order["join"], order["join_time"] = await self._neighbours(record, spec)
         followed = await self._order(record, order)
         self._follow(followed)
+        if len(self._runs) >= MANY and self._compiling is None and self.level is not Level.L0:
+            self._compiling = asyncio.create_task(self.shrink())
         self._forget(f"{spec.pod.uid}/{spec.name}/{spec.attempt - 2}")
         return followed.run()
 

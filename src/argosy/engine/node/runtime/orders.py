@@ -116,6 +116,7 @@ def start_order(spec: ContainerSpec, level: Level, how: Confinement, cgroup_oom:
         "pids": spec.limits.pids or 0,
         "join": 0,
         "join_time": 0,
+        "shim": "",
     }
 
 

@@ -92,7 +92,7 @@ def _supervise(place: Place, order: StartOrder, line: socket.socket, descriptors
         "started_at": time.time(), "confinement": order["confinement"],
     }  # fmt: skip
     close_others([line.fileno(), *place.keep, *descriptors])
-    supervisor = shim.Shim(order, state)
+    supervisor = shim.Shim(order, state, place.keep)
     if place.host is None:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         try:

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
         """The host's pid of a process whose pid namespace is entered, 0 for one of the run's own."""
         join_time: int
         """When that process started, in ticks."""
+        shim: str
+        """The small supervisor's program, or nothing where there is none."""
 
     class PauseOrder(TypedDict):
         """`pause`: the first process of a pid namespace that a pod's containers share. It does nothing but exist."""

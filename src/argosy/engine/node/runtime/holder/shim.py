@@ -30,8 +30,9 @@ _CHUNK = 1 << 16
 class Shim:
     """Supervises one command, a child of this process, until it ends."""
 
-    def __init__(self, order: StartOrder, state: State) -> None:
+    def __init__(self, order: StartOrder, state: State, keep: list[int]) -> None:
         self.order = order
+        self.keep = keep  # descriptors that stay open as long as this process lives
         self.state = state
         self.command = 0
         self.streams: dict[int, bytes] = {}  # descriptor -> b"stdout" or b"stderr"
@@ -70,6 +71,7 @@ class Shim:
 
     def run(self) -> None:
         """Supervise until the command has ended and everything is written down."""
+        self._shrink()
         poll = select.poll()
         poll.register(self._wake[0], select.POLLIN)
         for fd in self.streams:
@@ -95,6 +97,35 @@ class Shim:
                 pass
         self.log.finish()
         self._record()
+
+    def _shrink(self) -> None:
+        """Become the small supervisor, `shim.c`, where there is one and it does for this run; otherwise go on."""
+        own_namespace = os.getpid() == 1
+        if not self.order["shim"] or not own_namespace or self.order["memory_bytes"] or self.state.get("mounts"):
+            return
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*_FORWARDED, signal.SIGCHLD, STDIN_ENDS))
+        try:
+            self._signals()  # those that have come before the program could take them
+        except BlockingIOError:
+            pass
+        self._reap()
+        if self.status is None:
+            out = next((fd for fd, name in self.streams.items() if name == b"stdout" and fd != self.terminal), -1)
+            err = next((fd for fd, name in self.streams.items() if name == b"stderr"), -1)
+            ends = (out, err, self.terminal, self.typed, self.kept)
+            for fd in (*ends, *self.keep):
+                if fd >= 0:
+                    os.set_inheritable(fd, True)
+            order = self.order
+            first = (order["state"], order["log"], order["log_max"], order["cgroup_oom"], self.command)
+            try:
+                os.execv(
+                    order["shim"],
+                    ["argosy-shim", *map(str, (*first, *ends, int(bool(order["stdin"] or order["tty"]))))],
+                )
+            except OSError:  # whatever has become of it
+                pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def _read(self, fd: int) -> bool:
         try:

@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # typing is slow to import, and the holder needs it for n
 if TYPE_CHECKING:
     from typing import Any
 
-PROTOCOL = 5
+PROTOCOL = 6
 FRAME_MAX = 64 * 1024 * 1024
 DESCRIPTORS_MAX = 64
 
