@@ -50,13 +50,13 @@ def _pod(new: Obj, old: Obj | None) -> Iterator[str]:
 def _workload(new: Obj, old: Obj | None) -> Iterator[str]:
     if _same_spec(new, old):
         return
-    if old is None and new["kind"] in ("Deployment", "ReplicaSet", "ReplicationController"):
+    if old is None and new.get("kind") in ("Deployment", "ReplicaSet", "ReplicationController"):
         yield from _name(new, "Pod names and hostnames")
     yield from pod_warnings(new["spec"].get("template") or {}, "spec.template.")
     for index, claim in enumerate(new["spec"].get("volumeClaimTemplates") or ()):
         yield from claim_spec(f"spec.volumeClaimTemplates[{index}].spec", claim.get("spec") or {})
     limit = new["spec"].get("revisionHistoryLimit")
-    if new["kind"] == "StatefulSet" and limit is not None and limit < 0:
+    if new.get("kind") == "StatefulSet" and limit is not None and limit < 0:
         yield (
             "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
         )

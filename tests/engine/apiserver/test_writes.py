@@ -279,3 +279,15 @@ def test_the_engines_own_objects_carry_no_ownership():
         assert "managedFields" not in patched["metadata"]
 
     with_world(check, untracked=frozenset({ADMIN.name}))
+
+
+def test_a_workload_whose_body_names_no_kind():
+    """The path has named it."""
+
+    async def check(world):
+        wanted = deployment()
+        for field in ("kind", "apiVersion"):
+            wanted.pop(field, None)
+        assert (await world.client.create(DEPLOYMENT, wanted))["kind"] == "Deployment"
+
+    with_world(check)
