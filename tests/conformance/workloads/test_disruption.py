@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from argosy import kinds
-from argosy.errors import Conflict
+from argosy.errors import Conflict, Forbidden
 from argosy.meta.conditions import find, is_true
 from argosy.meta.json import dig
 from argosy.meta.objects import is_deleting, namespace_of, pod_is_ready
@@ -48,6 +48,19 @@ async def _taint(namespace, node, effect):
         except Conflict:
             continue  # somebody else has written it
         return key
+
+
+async def _priority_class(namespace, name, **fields):
+    """A PriorityClass that pods can be of: admission hears of it a moment after it is made."""
+    await namespace.create(kinds.PRIORITY_CLASS, {"metadata": {"name": name}, **fields})
+    trial = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial", "namespace": namespace.name}}
+    trial["spec"] = pod_spec(pause(), priorityClassName=name)
+    async with asyncio.timeout(namespace.cluster.patience):
+        while True:
+            try:
+                return await namespace.client.create(kinds.POD, trial, dry_run=True)
+            except Forbidden:
+                await asyncio.sleep(0.1)
 
 
 async def test_a_budget_lets_only_as_many_go_as_it_allows(namespace):
@@ -149,7 +162,7 @@ async def test_what_matters_more_is_placed_by_driving_out_what_matters_less(name
     node, resource = (await _nodes(namespace))[0], "argosy-conformance.example.com/seat"
     high, low = f"{namespace.name}-high", f"{namespace.name}-low"
     for name, value in ((high, 1000), (low, 10)):
-        await namespace.create(kinds.PRIORITY_CLASS, {"metadata": {"name": name}, "value": value})
+        await _priority_class(namespace, name, value=value)
     seat = pause(resources={"requests": {resource: "1"}, "limits": {resource: "1"}})
     try:
         await namespace.patch(
@@ -183,9 +196,7 @@ async def test_a_class_that_does_not_exist_is_refused_and_one_that_never_preempt
     error = await refused(namespace.pod("odd", pod_spec(pause(), priorityClassName=f"{namespace.name}-nobody")))
     assert error.code == 403
     assert "no PriorityClass with name" in str(error)
-    await namespace.create(
-        kinds.PRIORITY_CLASS, {"metadata": {"name": namespace.name}, "value": 5, "preemptionPolicy": "Never"}
-    )
+    await _priority_class(namespace, namespace.name, value=5, preemptionPolicy="Never")
     made = await namespace.pod("polite", pod_spec(pause(), priorityClassName=namespace.name))
     assert made["spec"]["preemptionPolicy"] == "Never"
 

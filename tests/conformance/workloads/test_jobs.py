@@ -237,7 +237,7 @@ async def test_a_cron_job_starts_a_job_at_the_full_minute_in_its_time_zone(names
     def started(jobs):
         return [job for job in jobs.values() if dig(controller_of(job), "name") == "clock"]
 
-    (job,) = await namespace.observe(kinds.JOB, started)
+    (job,) = await namespace.observe(kinds.JOB, started, seconds=200)
     at = datetime.fromisoformat(annotations_of(job)["batch.kubernetes.io/cronjob-scheduled-timestamp"])
     assert (at.second, at.utcoffset()) == (0, timedelta(hours=14))
     minutes = int(at.timestamp()) // 60
