@@ -122,12 +122,15 @@ class _Here:
     def _itself(self, wanted: Wanted) -> Obj:
         image, record = self._oci.present(wanted), self._oci.store.read(str(wanted.target))
         if image is None or record is None:
+            going_on = [_line(p) for p in self._environments.progress() if p.environment == wanted.reference]
             note = f"OCI image, fetched from {wanted.target} when first used"
+            note = f"being fetched: {going_on[0]}" if going_on else note
             return {"image": wanted.reference, "present": "no", "digest": "", "note": note}
         note = f"OCI image from {wanted.target}, {record.size / 1e6:.1f} MB"
         return {"image": wanted.reference, "present": "yes", "digest": record.digest[:19], "note": note}
 
 
 def _line(build: Progress) -> str:
-    size = f", {build.megabytes:.0f} MB" if build.megabytes else ""
-    return f"{build.environment}: {build.stage} ({build.packages} packages{size})"
+    size = f"{build.megabytes:.0f} MB" if build.megabytes else ""
+    packages = f"{build.packages} packages" if build.packages else ""
+    return f"{build.environment}: {build.stage} ({', '.join(filter(None, (packages, size))) or 'begun'})"

@@ -351,7 +351,7 @@ def test_volumes_that_are_images(home, level):
         container = {"name": "c", "image": "busybox", "command": ["sh", "-c", script], "volumeMounts": mounts}
         log, _, _ = await ended(world, "p", volumes=[volume], containers=[container])
         lines = log.splitlines()
-        assert lines[:2] == ["from the image", "inside"]
+        assert {"from the image", "inside"} <= set(lines)
         assert "refused" in lines or level is Level.L0  # where Landlock is not there
         assert world.agent._shared.puller.oci.prune(everything=True) == []
         mounts[1]["subPath"] = "none"

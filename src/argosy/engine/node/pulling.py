@@ -217,7 +217,8 @@ def hosts_of(images: Images) -> Hosts:
 
     said = images.catalogue().registries
     plain = frozenset(host for host, registry in said.items() if registry.plain_http)
-    return Hosts(plain, {host: registry.ca_file for host, registry in said.items() if registry.ca_file})
+    tls = frozenset(host for host, registry in said.items() if registry.plain_http is False or registry.ca_file)
+    return Hosts(plain, tls - plain, {host: registry.ca_file for host, registry in said.items() if registry.ca_file})
 
 
 def _never(reference: str, why: str = "") -> ImageError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -172,12 +173,14 @@ def _basic(login: tuple[str, str]) -> str:
 
 
 @contextmanager
-def serving() -> Iterator[Registry]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Registry]:
     """A registry at `registry.host`."""
     registry = Registry()
     handler = type("Handler", (_Handler,), {"registry": registry})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         registry.host = f"127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -9,9 +9,16 @@ import signal
 import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from argosy.engine.node.images.resolve import ImageError
 from argosy.engine.node.oci import OciImages
@@ -19,6 +26,7 @@ from argosy.engine.node.oci.credentials import Credential
 from argosy.engine.node.oci.pull import Wanted
 from argosy.engine.node.oci.reference import parse, target_of
 from argosy.engine.node.oci.registry import Hosts, RegistrySource
+from argosy.engine.node.oci.store import Store
 
 from .making import Entry, Made, archive, directory, image, index, layout, pack
 from .serving import serving
@@ -352,6 +360,34 @@ def test_a_registry_without_tls_is_told_how_to_say_so(registry):
     assert f"registries: {{{registry.host}: {{plain_http: true}}}}" in said.message
 
 
+def test_a_registry_with_an_authority_of_its_own(tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = (
+        builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    )
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    pem = tmp_path / "ca.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "both.pem").write_bytes(certificate.public_bytes(Encoding.PEM) + secret)
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    with serving(context) as registry:
+        reference = registry.push("app", "1", image(BASE))
+        for known, says in (
+            (Hosts(), "cannot be reached"),
+            (Hosts(tls=frozenset({registry.host})), "certificate"),
+            (Hosts(tls=frozenset({registry.host}), ca_files={registry.host: "/none"}), "/none of 127.0.0.1"),
+        ):
+            assert says in refused(OciImages(tmp_path / "home", lambda known=known: known), reference).lower()
+        trusting = Hosts(tls=frozenset({registry.host}), ca_files={registry.host: str(pem)})
+        assert get(OciImages(tmp_path / "home", lambda: trusting), reference).image
+
+
 _PULLER = """
 import asyncio, sys
 from pathlib import Path
@@ -399,3 +435,34 @@ def test_an_old_image_goes_when_its_last_container_has(images, registry):
     images.store.collect(frozenset({new.name}), everything=True)
     assert not old.exists()
     assert new.exists()
+
+
+class Disk(Store):
+    """A store on a disk that empties by a tenth with every image removed."""
+
+    full = 0.95
+
+    def fullness(self) -> float:
+        return self.full
+
+    def forget(self, record):
+        super().forget(record)
+        self.full -= 0.1
+
+
+def test_a_disk_that_fills_up_loses_what_was_used_longest_ago(images, registry):
+    for n in range(4):
+        reference = registry.push(f"a{n}", "1", image(BASE, [Entry("a", str(n))]))
+        root = get(images, reference).image.own.path.name
+        if n == 0:
+            in_use = root
+    disk = Disk(images.store.place.parent)
+    assert disk.collect(frozenset({in_use}), everything=False) == []  # they have only just been looked at
+    for age, (record, _) in enumerate(reversed(disk.records())):
+        os.utime(disk._ref(record.target), (1000 - age, 1000 - age))
+    removed = disk.collect(frozenset({in_use}), everything=False)
+    assert [record.reference.split("/")[1] for record in removed] == ["a1:1", "a2:1"]
+    assert [record.reference.split("/")[1] for record, _ in disk.records()] == ["a0:1", "a3:1"]
+    assert len(list(disk.layers.iterdir())) == 3
+    disk.full = 0.84
+    assert disk.collect(frozenset(), everything=False) == []

@@ -73,7 +73,8 @@ class Entry:
 class Registry:
     """What is said of a registry."""
 
-    plain_http: bool = False
+    plain_http: bool | None = None
+    """None: where nobody said so, registries on loopback are asked without TLS."""
     ca_file: str = ""
 
 
@@ -140,7 +141,8 @@ def _registry(host: Any, raw: Any) -> Registry:
         raise CatalogueError(
             f"the registry {host} is described by {raw!r}; write HOST[:PORT]: {{plain_http: true}} or {{ca_file: FILE}}"
         )
-    return Registry(bool(raw.get("plain_http")), str(raw.get("ca_file") or ""))
+    plain = raw.get("plain_http")
+    return Registry(None if plain is None else bool(plain), str(raw.get("ca_file") or ""))
 
 
 def _environment(name: str, raw: Obj) -> Environment:

@@ -152,7 +152,6 @@ def _get_layer(blob: Descriptor, diff_id: str, source: Source, to: tuple[Store, 
                 with store.draft(final) as draft:
                     _unpack(path, diff_id, draft, told)
                 place.unlink(missing_ok=True)
-    told.progress.packages += 1
 
 
 def _unpack(path: Path, diff_id: str, draft: Path, told: Telling) -> None:

@@ -48,6 +48,8 @@ class Hosts:
 
     plain_http: frozenset[str] = frozenset()
     """Those that may be asked without TLS."""
+    tls: frozenset[str] = frozenset()
+    """Those that are asked with TLS although they are on loopback."""
     ca_files: Mapping[str, str] | None = None
     """Certificates to trust, by registry."""
 
@@ -235,7 +237,7 @@ class RegistrySource:
     # -- the way there
 
     def _may_be_plain(self, host: str) -> bool:
-        return is_loopback(host) or host in self._hosts.plain_http
+        return host in self._hosts.plain_http or (is_loopback(host) and host not in self._hosts.tls)
 
     def _check_plain(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)

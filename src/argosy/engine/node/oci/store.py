@@ -148,7 +148,7 @@ class Store:
                     remove_tree(gone)
         for path in self.blobs.iterdir() if self.blobs.is_dir() else ():
             path.unlink(missing_ok=True)
-        for path in self._refs.glob("*.draft"):
+        for path in (*self._refs.glob("*.draft"), *(each for each in self._locks.iterdir() if each.name != "store")):
             path.unlink(missing_ok=True)
 
     def collect(self, in_use: frozenset[str], *, everything: bool) -> list[Record]:
