@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from benchmarks import (
+    checkpoints,
     creates,
     density,
     finetunes,
@@ -43,6 +44,7 @@ _BENCHES: dict[str, Callable[[], Coroutine[None, None, list[Figure]]]] = {
     "recovery": recovery.recovery,
     "finetunes": finetunes.finetunes,
     "goodput": goodput.goodput,
+    "checkpoints": checkpoints.checkpoints,
     "outages": outages.outages,
     "trainjobs": finetunes.trainjobs,
     "gateway": gateway.gateway,
