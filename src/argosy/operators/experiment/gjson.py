@@ -11,7 +11,7 @@ Keys with `.` or `|` between them, `\` before a character that is meant as it is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -122,6 +122,17 @@ def _query(text: str) -> Callable[[Any], bool]:
 
 def _comparison(text: str) -> tuple[str, str, str]:
     """(path, operator, literal) of a query; a path alone asks whether it is there."""
+    for at in _bare(text):
+        sign = next((s for s in _OPERATORS if text.startswith(s, at)), "")
+        if sign:
+            return text[:at].strip(), sign, text[at + len(sign) :].strip()
+    return text.strip(), "", ""
+
+
+def _bare(text: str) -> Iterator[int]:
+    """The places in a text that neither brackets nor quotes keep together. Raises ValueError at its end if one is left
+    open.
+    """
     depth, quoted, at = 0, False, 0
     while at < len(text):
         char = text[at]
@@ -135,11 +146,10 @@ def _comparison(text: str) -> tuple[str, str, str]:
         elif not quoted and char in ")]":
             depth -= 1
         elif not quoted and not depth:
-            sign = next((s for s in _OPERATORS if text.startswith(s, at)), "")
-            if sign:
-                return text[:at].strip(), sign, text[at + len(sign) :].strip()
+            yield at
         at += 1
-    return text.strip(), "", ""
+    if depth or quoted:
+        raise ValueError(f"{text!r} is no path: a bracket or quote is left open")
 
 
 def _literal(text: str) -> Any:
@@ -172,23 +182,12 @@ def _is_number(value: Any) -> bool:
 def _split(path: str, separators: str) -> list[tuple[str, str]]:
     """The steps of a path, each with what stands before it; brackets and quotes keep together what is in them."""
     steps: list[tuple[str, str]] = []
-    before, depth, quoted, start, at = "", 0, False, 0, 0
-    while at < len(path):
-        char = path[at]
-        if char == "\\":
-            at += 2
-            continue
-        if char == '"':
-            quoted = not quoted
-        elif not quoted and char in "([":
-            depth += 1
-        elif not quoted and char in ")]":
-            depth -= 1
-        elif not quoted and not depth and char in separators:
+    before, start = "", 0
+    for at in _bare(path):
+        if path[at] in separators:
             steps.append((before, path[start:at].strip()))
-            before, start = char, at + 1
-        at += 1
+            before, start = path[at], at + 1
     steps.append((before, path[start:].strip()))
-    if depth or quoted or not all(step for _, step in steps):
-        raise ValueError(f"{path!r} is no path: a bracket or quote is left open, or a step is empty")
+    if not all(step for _, step in steps):
+        raise ValueError(f"{path!r} is no path: a step is empty")
     return steps
