@@ -32,7 +32,7 @@ VERBS = {
     "sweep": "Search for the best parameters of a training script.",
     "serve": "Serve a model, with adapters, behind the one endpoint.",
     "chat": "Talk to a served model.",
-    "images": "The environments that image references stand for.",
+    "images": "The environments and OCI images that references stand for.",
     "operators": "Run the operators against any cluster, from outside it.",
 }
 

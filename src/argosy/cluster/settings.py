@@ -86,6 +86,11 @@ class Layout:
         return self.home / "images"
 
     @property
+    def oci(self) -> Path:
+        """OCI images: layers and root file systems, content-addressed."""
+        return self.home / "oci"
+
+    @property
     def run(self) -> Path:
         """Sockets and pid files."""
         return self.home / "run"

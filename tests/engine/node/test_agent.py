@@ -8,6 +8,7 @@ import os
 import pytest
 
 from argosy import kinds
+from argosy.engine.apiserver.backends import LogOptions
 from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.spec import ExecResult, Level
 from argosy.errors import BadRequest
@@ -221,6 +222,8 @@ def test_an_unmapped_image_says_how_to_map_it(home):
             assert f"{home}/images.yaml" in waiting["message"]
             assert "{match: example.com/mine, environment: torch}" in waiting["message"]
             await world.waiting("p", "ImagePullBackOff")
+            with pytest.raises(BadRequest, match="is waiting to start: ImagePullBackOff"):
+                world.agent.logs(await world.client.get(kinds.POD, "p", "default"), "c", LogOptions(follow=True))
             (home / "images.yaml").write_text("images: [{match: example.com/mine, environment: host, command: [x]}]")
             await world.phase("p", "Running")
             assert (await world.event("Failed"))["message"].startswith('Failed to pull image "example.com/mine:1"')

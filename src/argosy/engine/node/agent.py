@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from functools import partial
 
 from argosy import kinds
@@ -115,8 +115,8 @@ class NodeAgent:
 
     # -- NodeAccess
 
-    async def logs(self, pod: Obj, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
-        """A container's log. Raises BadRequest when it has none (yet)."""
+    def logs(self, pod: Obj, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+        """A container's log. Raises BadRequest when it has none (yet), at once: a stream that has begun cannot say so."""
         worker = self._workers.get(uid_of(pod))
         attempt = self._attempt(worker, pod, container, previous=options.previous)
 
@@ -133,9 +133,7 @@ class NodeAgent:
         selection = Selection(
             options.tail_lines, since, options.timestamps, options.limit_bytes, options.follow and not options.previous
         )
-        async with aclosing(Reader(path, ended).read(selection)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return Reader(path, ended).read(selection)
 
     async def dial(self, pod: Obj, port: int) -> socket.socket:
         """A connection from inside a pod. Raises OSError, ArgosyError."""

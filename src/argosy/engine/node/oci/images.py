@@ -44,10 +44,10 @@ class PulledImage:
 
 
 class OciImages:
-    """The images of one engine, under `<home>/images/oci`. `hosts` tells what is known of registries now."""
+    """The images of one engine, under `<home>/oci`. `hosts` tells what is known of registries now."""
 
     def __init__(self, home: Path, hosts: Callable[[], Hosts] = Hosts) -> None:
-        self.store = Store((home / "images").resolve())
+        self.store = Store(home)
         self._home = home
         self._hosts = hosts
         self._known: dict[str, tuple[Record, Image]] = {}
@@ -127,7 +127,8 @@ class OciImages:
             if record is not None and record.digest == source.digest():
                 return record
         progress = Progress(wanted.reference, hashlib.sha256(str(wanted.target).encode()).hexdigest(), time.time())
-        progress.shown = self.store.place.parent / f"{progress.digest}.progress"
+        progress.shown = self._home / "images" / f"{progress.digest}.progress"  # among the builds, for who looks on
+        progress.shown.parent.mkdir(parents=True, exist_ok=True)
         try:
             record = pull(wanted, source, self.store, Telling(progress, self._stop))
         finally:

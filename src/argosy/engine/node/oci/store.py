@@ -1,4 +1,4 @@
-"""What is kept of OCI images under `<home>/images/oci`, content-addressed and shared by all images of a home.
+"""What is kept of OCI images under `<home>/oci`, content-addressed and shared by all images of a home.
 
     blobs/    partial downloads, and layers on their way to be unpacked
     layers/   each layer unpacked once, by its DiffID: its files in `tree`, what it says of others in `rest.json`
@@ -66,8 +66,8 @@ def chain_id(diff_ids: Sequence[str]) -> str:
 class Store:
     """The directory of a home. Blocking; called from threads."""
 
-    def __init__(self, images: Path) -> None:
-        self.place = images / "oci"
+    def __init__(self, home: Path) -> None:
+        self.place = home.resolve() / "oci"
         self.blobs, self.layers, self.roots, self._refs, self._locks = (
             self.place / name for name in ("blobs", "layers", "roots", "refs", "locks")
         )
