@@ -1,7 +1,7 @@
 """Goodput of the demo's pre-training while a rank is taken away every minute.
 
-Two pods, a checkpoint every twenty steps, a report of every step. Useful is what the steps of the run would have taken, each
-once, at the usual time of a step in this very run; the rest went into restarts and into steps that were done twice.
+Two pods, a checkpoint every twenty steps, a report of every step. Useful is the time from one step's report to that of the next
+one that is new; the rest went into restarts and into steps that were done again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 from contextlib import aclosing
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 
@@ -27,16 +27,20 @@ _FAULTS, _EVERY_SECONDS, _FIRST_SECONDS = 5, 60.0, 300.0
 _STEP = re.compile(r"^step=(\d+)\b")
 _COMMAND = ("python", "-m", "argosy.programs.demo.pretrain", "--steps", "100000", "--log-every", "1")
 
-Reports = list[tuple[float, int]]
-"""(when it was heard, step)."""
+Reports = list[tuple[float, int, int]]
+"""(when it was heard, which gang said it, step)."""
 
 
 def share(reports: Reports) -> tuple[float, int, float]:
     """(useful time / wall time, steps that were done more than once, seconds of a usual step)."""
-    gaps = [late - early for (early, before), (late, after) in pairwise(reports) if after == before + 1]
-    usual, done = median(gaps), {step for _, step in reports}
+    useful, gaps, furthest = 0.0, [], reports[0][2]
+    for (early, former, _), (late, gang, after) in pairwise(reports):
+        if gang == former:
+            gaps.append(late - early)
+            useful += (late - early) * (after > furthest)
+        furthest = max(furthest, after)
     wall = reports[-1][0] - reports[0][0]
-    return (len(done) - 1) * usual / wall, len(reports) - len(done), usual
+    return useful / wall, len(reports) - len({step for _, _, step in reports}), median(gaps)
 
 
 async def goodput() -> list[Figure]:
@@ -76,7 +80,7 @@ async def goodput() -> list[Figure]:
 async def _listen(client: Client, pods: Informer, reports: Reports, heard: asyncio.Event) -> None:
     """Follow the master of every gang."""
     key, known = Key(NAMESPACE, "demo-master-0"), ""
-    while True:
+    for gang in count():
 
         def begins(known: str = known) -> bool:
             found = pods.get(key)
@@ -88,7 +92,7 @@ async def _listen(client: Client, pods: Informer, reports: Reports, heard: async
             async for chunk in chunks:
                 *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
                 found = [int(match[1]) for line in lines if (match := _STEP.match(line))]
-                reports += [(time.perf_counter(), step) for step in found]
+                reports += [(time.perf_counter(), gang, step) for step in found]
                 if found:
                     heard.set()
 
