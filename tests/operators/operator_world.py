@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from argosy import kinds
 from argosy.clock import rfc3339
-from argosy.intent import Action, Call, Capabilities, Create, Observed, Operator, Patch, Plan, Reason
+from argosy.intent import Action, Call, Capabilities, Create, Delete, Observed, Operator, Patch, Plan, Reason
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, is_controlled_by, key_of
@@ -188,6 +188,8 @@ class World:
         if (action.kind, action.key) == (self.operator.kind, key_of(self.subject)):
             self.subject = None
             return True
+        if action.kind is kinds.CONFIG_MAP and (action.kind, action.key) not in self.objects:
+            return False  # what is gone already counts as deleted
         old = self.objects[action.kind, action.key]
         assert not action.uid or action.uid == old["metadata"]["uid"]
         assert not old["metadata"].get("deletionTimestamp"), "deleted twice"
@@ -211,6 +213,8 @@ class World:
                 assert action.optional
             elif isinstance(action, Call):
                 assert self.operator.probe is not None, "only what is asked may be told"
+            elif action.kind is kinds.CONFIG_MAP and (action.kind, action.key) not in self.objects:
+                assert isinstance(action, Delete), "an old record makes room for the next"
             elif (action.kind, action.key) != (self.operator.kind, key_of(self.subject)):
                 assert mine(self.objects[action.kind, action.key]), f"{action} is about somebody else's object"
 

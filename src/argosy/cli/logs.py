@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +17,10 @@ from argosy.cli.terminal import Format, Output, note, print_json
 from argosy.errors import ApiError, UserError
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Kind
-from argosy.meta.objects import Key, key_of, name_of
-from argosy.sdk import lines, waiting
+from argosy.meta.objects import Key, key_of, name_of, uid_of
+from argosy.sdk import kept, lines, waiting
 from argosy.sdk.following import Follower, follow, gang_selector, has_ended, prefix_of
-from argosy.sdk.ownership import family_of, find_target
+from argosy.sdk.ownership import Family, family_of, find_target
 from argosy.sdk.ranks import ranks_of
 
 _FOLLOW_SECONDS = 30 * 86_400.0
@@ -35,12 +35,14 @@ class Asked:
     container: str
     query: dict[str, str]
     rank: int | None
+    epoch: int | None = None
 
 
 def command(
     target: Annotated[str, typer.Argument(help="A pod's name, or KIND/NAME; job/NAME is a job of any kind.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     rank: Annotated[int | None, typer.Option(min=0, help="Only this rank of a job.")] = None,
+    epoch: Annotated[int | None, typer.Option(min=0, help="Of the gang before its restart number N+1.")] = None,
     first_error: Annotated[bool, typer.Option("--first-error", help="Only the error that began it.")] = False,
     container: Annotated[str, typer.Option("--container", "-c", help="One container; default: the first.")] = "",
     tail: Annotated[int, typer.Option(help="Only the last lines of each pod; -1: all.")] = -1,
@@ -58,7 +60,7 @@ def command(
     query = {"tailLines": str(tail)} if tail >= 0 else {}
     if previous:
         query["previous"] = "true"
-    asked = Asked(container, query, rank)
+    asked = Asked(container, query, rank, epoch)
     asyncio.run(_logs(target, asked, (follow, first_error, timestamps), (namespace, context, kubeconfig), output))
 
 
@@ -74,30 +76,49 @@ async def _logs(
     async with connect(context, kubeconfig, namespace) as connection:
         kind, name = await find_target(connection.client, target, connection.namespace)
         family = await family_of(connection.client, kind, name, connection.namespace)
-        everyone = family.pods()
-        if not everyone:
-            raise UserError(f"{target} has no pods yet", f"see: argosy why {target}")
+        gang_seen = await _gang(connection, family, target, asked)
+        everyone, gone = gang_seen.pods, gang_seen.texts
         ranks = ranks_of(everyone)
         pods = [pod for pod in everyone if asked.rank is None or ranks[name_of(pod)] == asked.rank]
         if not pods:
             raise UserError(f"{target} has no rank {asked.rank}", f"choose one of 0 to {max(ranks.values())}")
         gang = gang_selector(pods)
         if first_error:
-            await _show_first_error(connection, target, pods, asked, output)
+            await _show_first_error(connection, target, pods, (asked, gone), output)
         elif output is Format.json:
-            texts = await _read_all(connection, pods, asked, timestamps=timestamps)
+            texts = await _read_all(connection, pods, (asked, gone), timestamps=timestamps)
             print_json({name: text.decode(errors="replace") for name, text in texts.items()})
-        elif going_on and gang and kind.kind != "Pod" and not (timestamps or asked.query or asked.container):
+        elif (
+            going_on and not gone and gang and kind.kind != "Pod" and not (timestamps or asked.query or asked.container)
+        ):
             await _follow_gang(connection, kind, name, gang, asked.rank)
-        elif going_on or len(pods) == 1:
+        elif not gone and (going_on or len(pods) == 1):
             prefixes = {name: prefix_of(number, len(pods)) for name, number in ranks.items()}
             query = asked.query | ({"timestamps": "true"} if timestamps else {})
             await asyncio.gather(
                 *(_stream(connection, pod, asked.container, query, prefixes[name_of(pod)], going_on) for pod in pods)
             )
         else:
-            texts = await _read_all(connection, pods, asked, timestamps=True)
+            texts = await _read_all(connection, pods, (asked, gone), timestamps=True)
             _print_merged(texts, ranks, timestamps)
+
+
+async def _gang(connection: Connection, family: Family, target: str, asked: Asked) -> kept.Gang:
+    """The pods to show, those that are gone among them. Raises UserError."""
+    live = family.pods()
+    if asked.epoch is None and family.kind.kind == "Pod":
+        return kept.Gang(0, (0,), tuple(live), {})
+    saved = await kept.kept_of(connection.client, family)
+    found = kept.gang(live, saved, asked.epoch)
+    if found is None and (live or saved):
+        there = ", ".join(map(str, kept.gang(live, saved).epochs))  # type: ignore[union-attr]
+        raise UserError(f"nothing is kept of epoch {asked.epoch} of {target}", f"choose one of: {there}")
+    if found is None:
+        raise UserError(f"{target} has no pods yet", f"see: argosy why {target}")
+    earlier = [epoch for epoch in found.epochs if epoch < found.epoch]
+    if earlier and asked.epoch is None:
+        note(f"this is epoch {found.epoch}; what was said before: --epoch {' or '.join(map(str, earlier))}")
+    return found
 
 
 async def _follow_gang(connection: Connection, kind: Kind, name: str, selector: str, rank: int | None) -> None:
@@ -122,7 +143,7 @@ def _print_merged(texts: dict[str, bytes], ranks: dict[str, int], timestamps: bo
 
 
 async def _show_first_error(
-    connection: Connection, target: str, pods: Sequence[Obj], asked: Asked, output: Format
+    connection: Connection, target: str, pods: Sequence[Obj], asked: tuple[Asked, Mapping[str, bytes]], output: Format
 ) -> None:
     ranks = ranks_of(pods)
     texts = await _read_all(connection, pods, asked, timestamps=True)
@@ -154,12 +175,18 @@ def _first_end(pods: Iterable[Obj]) -> tuple[str, str, str] | None:
     return min(ends, default=None)
 
 
-async def _read_all(connection: Connection, pods: Sequence[Obj], asked: Asked, *, timestamps: bool) -> dict[str, bytes]:
-    """Each pod's log by its name; a pod that cannot be read is told, and left out."""
+async def _read_all(
+    connection: Connection, pods: Sequence[Obj], how: tuple[Asked, Mapping[str, bytes]], *, timestamps: bool
+) -> dict[str, bytes]:
+    """Each pod's log by its name; a pod that cannot be read is told, and left out. Of one that is gone what was kept."""
+    asked, gone = how
+    tail = asked.query.get("tailLines")
     query = asked.query | ({"timestamps": "true"} if timestamps else {})
     at_once = asyncio.Semaphore(_PARALLEL)
 
     async def one(pod: Obj) -> bytes | None:
+        if uid_of(pod) in gone:
+            return kept.shown(gone[uid_of(pod)], tail=int(tail) if tail else None, timestamps=timestamps)
         async with at_once:
             try:
                 return b"".join([chunk async for chunk in _chunks(connection, pod, asked.container, query, False)])
@@ -172,7 +199,11 @@ async def _read_all(connection: Connection, pods: Sequence[Obj], asked: Asked, *
     texts = await asyncio.gather(*(one(pod) for pod in pods))
     if not any(text is not None for text in texts):
         raise UserError("none of these pods has such a log", "see: argosy ps, or argosy why KIND/NAME")
-    return {name_of(pod): text for pod, text in zip(pods, texts, strict=True) if text is not None}
+    found: dict[str, bytes] = {}
+    for pod, text in zip(pods, texts, strict=True):
+        if text is not None:  # of pods of one name, one was made in the other's place
+            found[name_of(pod)] = found.get(name_of(pod), b"") + text
+    return found
 
 
 async def _stream(

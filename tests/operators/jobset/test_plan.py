@@ -11,6 +11,7 @@ from argosy.meta.json import Obj
 from argosy.meta.objects import Key
 from argosy.operators.jobset.operator import operator
 from argosy.operators.jobset.plan import plan
+from argosy.operators.watching import keeping
 
 KEY = "jobset.sigs.k8s.io/"
 
@@ -435,3 +436,17 @@ def test_the_first_error_of_all_pods_is_told_and_a_mistake_ends_a_set_that_asks_
         assert first in w.status["conditions"][0]["message"]
     else:
         assert w.status["restarts"] == 1
+
+
+def test_what_the_pods_of_a_former_attempt_said_is_kept():
+    w = started(failurePolicy={"maxRestarts": 3})
+    give_pods(w, *w.names(JOB))
+    for name in w.names(POD):
+        w.change(POD, name, {"spec": {"containers": [{"name": "main"}]}})
+    says(w, "js-workers-1-x", "OSError: shard 7", "01.5")
+    fail(w, "js-workers-1")
+    w.settle()
+    assert w.status["restarts"] == 1
+    (kept,) = keeping.read(w.of(CONFIG_MAP), {"subject-uid"})
+    assert kept.epoch == 0
+    assert [text.endswith(b"OSError: shard 7\n") for text in kept.texts.values()] == [True]

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from argosy import kinds
 from argosy.operators.gang import failure
 from argosy.operators.gang.failure import Failure
+from argosy.operators.watching import keeping
 from argosy.operators.watching.errors import FirstError, fatal_error, speaks_of_a_peer, stamped
 
 _LOGS_MAX, _LINES_MAX = 16, 400
@@ -61,12 +61,11 @@ def signature(of: Failure) -> str:
 
 
 def _path(of: Failure, namespace: str) -> str:
-    log = kinds.POD.path(namespace, of.pod, "log")
-    return f"{log}?container={of.container}&tailLines={_LINES_MAX}&timestamps=true"
+    return keeping.path(namespace, of.pod, of.container)
 
 
 def _with_words(of: Failure, log: str) -> Failure:
-    lines = list(stamped(of.pod, log.encode()))
+    lines = list(stamped(of.pod, log.encode()))[-_LINES_MAX:]
     found = fatal_error(lines)
     if found is None:
         last = next((text for line in reversed(lines) if (text := line.text.decode(errors="replace").strip())), "")

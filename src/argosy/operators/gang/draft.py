@@ -18,7 +18,7 @@ from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators.gang import conditions
 from argosy.operators.gang.census import Census
 from argosy.operators.gang.job import Job
-from argosy.operators.gang.restart import Memory, patch
+from argosy.operators.gang.restart import Memory, patch, remember
 
 
 @dataclass(slots=True)
@@ -34,6 +34,8 @@ class Draft:
     reasons: list[Reason] = field(default_factory=list)
     again: float | None = None
     asks: list[str] = field(default_factory=list)
+    written: Patch | None = None
+    """What `remember` has decided to write so far."""
 
     @property
     def title(self) -> str:
@@ -71,12 +73,15 @@ class Draft:
             self.reasons.append(Reason(f"SuccessfulDelete{what}", f"Deleted {what.lower()}: {name_of(obj)}"))
 
     def remember(self, memory: Memory) -> None:
-        """Write what must outlive the pods into the job's annotations, before anything else happens."""
-        change = patch(self.memory, memory)
+        """Write what must outlive the pods into the job's annotations, in one patch, before anything else happens."""
+        subject = self.seen.subject
+        if self.written is not None:
+            self.actions.remove(self.written)
+        change = patch(remember(subject), memory)
+        kind, self.written, self.memory = self.job.framework.kind, None, memory
         if change is not None:
-            subject = self.seen.subject
-            self.actions.insert(0, Patch(self.job.framework.kind, key_of(subject), change, uid=uid_of(subject)))
-        self.memory = memory
+            self.written = Patch(kind, key_of(subject), change, uid=uid_of(subject))
+            self.actions.insert(0, self.written)
 
     def wake_in(self, seconds: float) -> None:
         """Plan again after so many seconds, or sooner."""

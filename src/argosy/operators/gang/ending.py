@@ -9,8 +9,8 @@ from argosy import kinds
 from argosy.intent import Delete, Plan
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj
-from argosy.meta.objects import key_of, labels_of, name_of, uid_of
-from argosy.operators.gang import census, podgroup, restart
+from argosy.meta.objects import is_deleting, key_of, labels_of, name_of, uid_of
+from argosy.operators.gang import census, logs, podgroup, restart
 from argosy.operators.gang.conditions import FAILED, RESTARTING, RUNNING, SUCCEEDED, SUSPENDED
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.labels import LABEL_TYPE
@@ -39,16 +39,16 @@ def finished(draft: Draft) -> Plan:
 
     Two kinds of pods go even where the policy keeps them, since they would hold their place for ever: a failed job's that
     still run, for they wait for their peers; and, where no policy is given, those of types that never end by themselves.
-    Pods that have ended stay, for their logs.
+    Pods that have ended stay, for their logs; what those said that go is kept.
     """
     job, failed = draft.job, is_true_in(draft.conditions, FAILED)
-    if job.clean_pods == "All":
-        _remove(draft, draft.census.everyone(), every_service=True)
-    elif job.clean_pods == "Running" or failed:
-        _remove(draft, draft.census.busy())
-    elif not job.clean_pods and job.framework.servers:
-        servers = [type.lower() for type in job.framework.servers]
-        _remove(draft, [pod for pod in draft.census.busy() if labels_of(pod).get(LABEL_TYPE) in servers])
+    doomed = _doomed(draft, failed=failed)
+    present = [pod for pod in draft.census.pods.values() if any(pod is one for one in doomed) and not is_deleting(pod)]
+    outlived = job.ttl is not None and draft.seconds_since("completionTime") >= job.ttl
+    if outlived or logs.heard(draft, present):
+        _remove(draft, doomed, every_service=job.clean_pods == "All")
+        if not outlived:
+            logs.keep(draft, present, draft.memory.epoch)
     _remove_gang(draft)
     for counts in (draft.status.get("replicaStatuses") or {}).values():
         active = counts.pop("active", 0)
@@ -64,6 +64,19 @@ def finished(draft: Draft) -> Plan:
     return draft.plan()
 
 
+def _doomed(draft: Draft, *, failed: bool) -> list[Obj]:
+    """The pods that a job which has ended is cleaned of."""
+    job = draft.job
+    if job.clean_pods == "All":
+        return draft.census.everyone()
+    if job.clean_pods == "Running" or failed:
+        return draft.census.busy()
+    if not job.clean_pods and job.framework.servers:
+        servers = [type.lower() for type in job.framework.servers]
+        return [pod for pod in draft.census.busy() if labels_of(pod).get(LABEL_TYPE) in servers]
+    return []
+
+
 def suspend(draft: Draft) -> Plan:
     """Take everything away; the job, its epoch and its checkpoints stay."""
     job, message = draft.job, f"{draft.title} is suspended."
@@ -71,9 +84,13 @@ def suspend(draft: Draft) -> Plan:
         if is_true_in(draft.conditions, type):
             draft.condition(type, "Suspended", message, status="False")
     draft.condition(SUSPENDED, "Suspended", message)
+    present = [pod for pod in draft.census.pods.values() if not is_deleting(pod)]
+    if not logs.heard(draft, present):
+        return draft.plan()  # the last words come first
     draft.remember(restart.scattered(draft.memory))
     _remove(draft, draft.census.everyone(), every_service=True)
     _remove_gang(draft)
+    logs.keep(draft, present, draft.memory.epoch)
     draft.status["replicaStatuses"] = census.replica_statuses(job, census.Census({}, (), ()))
     return draft.plan()
 

@@ -12,12 +12,12 @@ from argosy.clock import parse_time
 from argosy.intent import Plan, Reason
 from argosy.meta.json import dig
 from argosy.meta.objects import annotations_of, created_of, is_deleting, name_of
-from argosy.operators.gang import autopsy, census, elsewhere, ending, failure, hang, restart
+from argosy.operators.gang import autopsy, census, elsewhere, ending, failure, hang, logs, restart
 from argosy.operators.gang.conditions import RESTARTING
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.failure import Failure
 from argosy.operators.gang.job import Job
-from argosy.operators.watching import goodput
+from argosy.operators.watching import goodput, keeping
 
 _BROKEN_GANG_GRACE_SECONDS = 1
 _SETTLE_SECONDS = 2.0
@@ -33,12 +33,14 @@ def whole_gang(draft: Draft) -> Plan | None:
     hung = hang.found(draft)
     survived = [one for one in failures if job.framework.survives(job, one, counted)]
     met = [one for one in failures if one not in survived]
+    if hung is None and not met:
+        return _replace(draft, survived)
+    gang = list(counted.pods.values())
+    said = logs.heard(draft, gang)
+    if not draft.answered((*autopsy.paths(met, job.namespace), *_lead_logs(draft))) or not said:
+        return draft.plan()  # what the ranks said comes first
     if hung is not None:
         met.append(hang.keep(draft, hung))
-    elif not met:
-        return _replace(draft, survived)
-    elif not draft.answered((*autopsy.paths(met, job.namespace), *_lead_logs(draft))):
-        return draft.plan()  # what the ranks said comes first
     cause = failure.first(autopsy.read(met, job.namespace, draft.seen.answers))
     assert cause is not None, "something failed"
     verdict = _verdict(draft, cause)
@@ -53,6 +55,7 @@ def whole_gang(draft: Draft) -> Plan | None:
     grace = _grace(draft, cause, met)
     for pod in counted.everyone():
         draft.delete(kinds.POD, pod, grace_seconds=grace)
+    logs.keep(draft, gang, memory.epoch)
     if draft.memory.not_before is not None:
         draft.wake_in((draft.memory.not_before - draft.seen.now).total_seconds())
     draft.census = census.take(job, draft.seen.of(kinds.POD), draft.memory)
@@ -69,7 +72,7 @@ def _lead_logs(draft: Draft) -> tuple[str, ...]:
         return ()
     container = job.framework.container or str(dig(lead, "spec", "containers", 0, "name", default=""))
     log = f"{kinds.POD.path(job.namespace, name_of(lead), 'log')}?container={container}&timestamps=true"
-    return f"{log}&{goodput.HEAD}", f"{log}&{goodput.TAIL}"
+    return f"{log}&{goodput.HEAD}", keeping.path(job.namespace, name_of(lead), container)
 
 
 def _totals(draft: Draft) -> goodput.Totals | None:

@@ -34,6 +34,7 @@ SAME = f"{PREFIX}same-error"
 GOODPUT = goodput.GOODPUT
 STRIKES = f"{PREFIX}node-strikes"
 FORMED = f"{PREFIX}gang-formed"
+KEPT = f"{PREFIX}logs-kept"
 _BACKOFF_SECONDS, _BACKOFF_MAX_SECONDS = 10, 300
 _HEALTHY_SECONDS = 600
 _RAN_SECONDS = 30
@@ -65,6 +66,8 @@ class Memory:
     strikes: tuple[tuple[str, int], ...] = ()
     """How often pods were ended by their machine, by node."""
 
+    kept: int = 0
+    """How many gangs' logs were kept."""
     totals: goodput.Totals | None = None
     """What the epochs before came to, as far as their logs told."""
 
@@ -106,6 +109,7 @@ def remember(subject: Obj) -> Memory:
         same=_number(annotations.get(SAME, "").partition(" ")[0]),
         error=annotations.get(SAME, "").partition(" ")[2],
         strikes=_counts(annotations.get(STRIKES, "")),
+        kept=_number(annotations.get(KEPT, "")),
         totals=goodput.read(annotations.get(GOODPUT, "")),
     )
 
@@ -144,6 +148,7 @@ def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: da
         same=_same(memory, error, fresh=fresh),
         error=error,
         strikes=struck(memory.strikes, suspect),
+        kept=memory.kept,
         totals=memory.totals,
     )
 
@@ -216,6 +221,7 @@ def _annotations(memory: Memory) -> dict[str, str | None]:
         NOT_BEFORE: when(memory) or None,
         AVOID: ",".join(memory.avoid) or None,
         FORMED: memory.formed or None,
+        KEPT: str(memory.kept) if memory.kept else None,
         EXCUSED: str(memory.excused) if memory.excused else None,
         SAME: f"{memory.same} {memory.error}" if memory.same else None,
         GOODPUT: goodput.write(memory.totals) if memory.totals else None,

@@ -12,7 +12,7 @@ from argosy.kinds import JOB, PERSISTENT_VOLUME_CLAIM, SERVICE
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
-from argosy.operators.jobset import census, failure, first, jobs, pods
+from argosy.operators.jobset import census, failure, first, jobs, logs, pods
 from argosy.operators.jobset.draft import (
     COMPLETED,
     FAILED,
@@ -48,7 +48,7 @@ def plan(seen: Observed) -> Plan:
         message = f"jobset is not valid: {'; '.join(wrong)}"
         draft.end(FAILED, "FailedValidation", message, ("JobSetFailed", "jobset failed"))
         return draft.plan()
-    draft.delete_jobs(counted.previous)
+    logs.delete(draft, counted.previous)
     if not job_set.suspend and _all_ready(draft):
         draft.condition(RESTARTING, "JobsReady", "all jobs are ready", holds=False)
     hung = pods.answer(seen, JOB_SET)
@@ -67,7 +67,7 @@ def plan(seen: Observed) -> Plan:
 
 def _finished(draft: Draft) -> Plan:
     """What still runs is ended; the JobSet itself goes after its time to live."""
-    draft.delete_jobs(draft.census.active)
+    logs.delete(draft, draft.census.active)
     ttl, subject = draft.job_set.ttl, draft.seen.subject
     if ttl is not None:
         conditions: list[Obj] = draft.status["conditions"]
@@ -90,7 +90,7 @@ def _meet_failure(draft: Draft) -> None:
     first.
     """
     how = first.failures(pods.of(draft.seen), int(draft.status["restarts"]))
-    draft.asks = first.asks(how, draft.seen.subject)
+    draft.asks += first.asks(how, draft.seen.subject)
     if not draft.seen.answers.keys() >= set(draft.asks):
         return
     cause = first.first(how, draft.seen)
