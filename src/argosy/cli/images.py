@@ -65,7 +65,8 @@ class _Here:
                 "an image is being pulled, so none can be removed now", "try again when it is there"
             ) from None
         size = sum(record.size for record in removed)
-        say(f"removed {len(removed)} images, which take {size / 1e6:.0f} MB in a registry")
+        count = f"{len(removed)} image{'' if len(removed) == 1 else 's'}"
+        say(f"removed {count}, {size / 1e6:.0f} MB as a registry counts")
 
     async def images(self, references: list[str] | None, pull: bool) -> list[Obj]:
         """A row an image, first pulled if need be."""
