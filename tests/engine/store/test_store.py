@@ -66,6 +66,26 @@ def test_lists_are_in_order_and_by_namespace(place):
     with_store(check, place)
 
 
+def test_a_list_as_of_an_earlier_revision(place):
+    def names(records):
+        return [(r.key.name, r.obj["spec"]["x"]) for r in records]
+
+    async def check(store):
+        await store.commit([put("a", x=1), put("b", x=1), put("c", namespace="other", x=1)])
+        then = store.revision
+        await store.commit([put("a", x=2)])
+        await store.commit([Remove("pods", Key("default", "b"), None)])
+        await store.commit([put("d", x=3)])
+        assert names(store.list_at("pods", "default", then)) == [("a", 1), ("b", 1)]
+        assert names(store.list_at("pods", None, then)) == [("a", 1), ("b", 1), ("c", 1)]
+        assert names(store.list_at("pods", "default", store.revision)) == [("a", 2), ("d", 3)]
+        store.compact(then + 1)
+        with pytest.raises(Expired):
+            store.list_at("pods", "default", then)
+
+    with_store(check, place)
+
+
 def test_expectations(place):
     async def check(store):
         (first,) = await store.commit([put("a", 0)])

@@ -21,6 +21,9 @@ from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.objects import Key
 
 Change = Callable[[Obj], Obj]
+_REGISTRY = {kinds.SERVICE: "services/specs", kinds.ENDPOINTS: "services/endpoints", kinds.NODE: "minions",
+             kinds.INGRESS: "ingress"}  # fmt: skip
+"""Where Kubernetes keeps kinds whose place is not called as they are."""
 _RBAC = frozenset({kinds.ROLE, kinds.CLUSTER_ROLE, kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING})
 _NEEDS_VERSION = frozenset({
     kinds.CUSTOM_RESOURCE_DEFINITION, kinds.POD_DISRUPTION_BUDGET, kinds.LEASE, kinds.CSI_NODE,
@@ -125,6 +128,7 @@ async def put(call: Call, obj: Obj, subresource: str = "") -> Answer:
 
 
 async def _put(call: Call, record: Record, obj: Obj, old: Obj, subresource: str, status: int) -> Answer:
+    _check_uid(call, obj, record)
     check_precondition(call, obj, record)
     await complete_update(call, obj, old, subresource)
     return await replace(call, record, obj, status=status)
@@ -153,6 +157,19 @@ async def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> N
     except BaseException:
         services.release(call, obj, old)
         raise
+
+
+def _check_uid(call: Call, obj: Obj, record: Record) -> None:
+    """A PUT that names an object's uid means that object and no other of its name. Raises Conflict."""
+    wanted, actual = obj["metadata"].get("uid") or "", record.obj["metadata"].get("uid") or ""
+    if call.verb == "update" and wanted and wanted != actual:
+        place = _REGISTRY.get(call.served.storage, call.served.storage.plural)
+        group = f"{call.kind.group}/" if call.served.custom else ""
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: /registry/{group}{place}/{record.key}, ResourceVersion: 0,"
+            f" AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
+        )
+        raise conflict(call.kind, record.key.name, why)
 
 
 def check_precondition(call: Call, obj: Obj, record: Record) -> None:

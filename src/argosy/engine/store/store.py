@@ -67,6 +67,20 @@ class Store:
         """One object as the next commit will find it, which may not be durable yet. Only for deciding a commit."""
         return self._state.newest(resource, key)
 
+    def list_at(self, resource: str, namespace: str | None, revision: int) -> list[Record]:
+        """As `list` answered at an earlier revision. Raises Expired when that is no longer known."""
+        lane = self._state.history.lane(resource)
+        since = lane.read(lane.position_after(revision))
+        if not since:
+            return self._state.table(resource).list(namespace)
+        then = dict(self._state.table(resource).records)
+        for change in reversed(since):
+            if change.previous is None:
+                then.pop(change.record.key, None)
+            else:
+                then[change.record.key] = change.previous
+        return [then[key] for key in sorted(then) if namespace is None or key.namespace == namespace]
+
     def list(self, resource: str, namespace: str | None = None) -> list[Record]:
         """All objects of a resource, or those of a namespace, in order of (namespace, name)."""
         return self._state.table(resource).list(namespace)

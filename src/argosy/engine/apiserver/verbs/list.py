@@ -44,18 +44,24 @@ def matcher(call: Call) -> Matches | None:
     return tests[0] if len(tests) == 1 else lambda obj: all(test(obj) for test in tests)
 
 
-def selected(call: Call) -> list[Record]:
-    """Every record that the request selects."""
+def selected(call: Call, at: int | None = None) -> list[Record]:
+    """Every record that the request selects, now or as of an earlier revision. Raises Expired."""
     store, resource = call.api.store, call.served.storage.resource
     name, namespace = only_name(call), call.target.namespace
-    if name and (namespace or not call.kind.namespaced):
+    if at is None and name and (namespace or not call.kind.namespaced):
         found = store.get(resource, Key(namespace, name))
         records = [found] if found is not None else []
     else:
-        records = store.list(resource, namespace or None)
+        records = store.list_at(resource, namespace or None, at) if at else store.list(resource, namespace or None)
         records = [record for record in records if record.key.name == name] if name else records
     matches = matcher(call)
     return records if matches is None else [record for record in records if matches(record.obj)]
+
+
+_PAGE_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without"
+    " the continue parameter."
+)
 
 
 def list_(call: Call) -> Answer:
@@ -65,11 +71,16 @@ def list_(call: Call) -> Answer:
     call.number("timeoutSeconds")
     token = call.query.get("continue") or ""
     revision = _revision(call, token)
-    records = selected(call)
-    if token:
-        after = _read_token(token)
+    at = revision if revision < call.api.store.revision else None
+    after = _read_token(token) if token else None
+    if after is not None:
+        revision = at = after[0]
+    try:
+        records = selected(call, at)
+    except Expired:
+        raise Expired(_PAGE_TOO_OLD if token else "The resourceVersion for the provided list is too old.") from None
+    if after is not None:
         records = [record for record in records if record.key > after[1]]
-        revision = after[0]
     meta: Obj = {"resourceVersion": str(revision)}
     if limit and len(records) > limit:
         left = len(records) - limit
@@ -105,7 +116,7 @@ def _check_options(call: Call) -> None:
 
 
 def _revision(call: Call, token: str) -> int:
-    """The revision that the list is as of: always the present, from memory."""
+    """The revision that the list is as of: the present, unless another is asked for exactly."""
     store, version = call.api.store, call.query.get("resourceVersion") or ""
     if not version or version == "0":
         return store.revision
@@ -117,10 +128,9 @@ def _revision(call: Call, token: str) -> int:
         raise BadRequest(f"invalid resource version: {error}") from None
     if wanted > store.revision:
         raise too_large_version(wanted, store.revision)
-    exact = call.query.get("resourceVersionMatch") == "Exact"
-    if exact and wanted < store.revision:
-        raise Expired(f"The resourceVersion for the provided list is too old: {wanted} ({store.revision})")
-    return store.revision
+    match, limit = call.query.get("resourceVersionMatch"), call.number("limit") or 0
+    exact = match == "Exact" or (not match and limit > 0)
+    return wanted if exact else store.revision
 
 
 def _token(revision: int, last: Key) -> str:
