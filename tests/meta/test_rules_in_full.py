@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ruled import faults, pod, settled
+from ruled import Found, faults, pod, settled
 
 from argosy.meta import warnings
 from argosy.meta.kind import Kind
@@ -205,3 +205,58 @@ def test_what_is_most_likely_not_meant_is_said() -> None:
         'spec.template.spec.imagePullSecrets[0].name: invalid empty name ""'
     ]
     assert said("apps/v1", "Deployment", odd, odd) == []
+
+
+RULE = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+
+
+def webhook(**fields: object) -> dict[str, Any]:
+    service = {"service": {"name": "s", "namespace": "n"}}
+    hook = {"name": "a.b.c", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": service}
+    return {"webhooks": [{**hook, "rules": [RULE], **fields}]}
+
+
+def test_webhooks_say_what_they_are_asked_about_and_where() -> None:
+    def wrong(**fields: object) -> Found:
+        return faults("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", webhook(**fields))
+
+    assert wrong() == []
+    assert wrong(rules=[{**RULE, "operations": ["*", "CREATE"], "resources": ["pods/*", "pods/status"]}]) == [
+        (
+            "webhooks[0].rules[0].operations",
+            'Invalid value: ["*","CREATE"]: if \'*\' is present, must not specify other operations',
+        ),
+        (
+            "webhooks[0].rules[0].resources[1]",
+            "Invalid value: \"pods/status\": if 'pods/*' is present, must not specify pods/status",
+        ),
+    ]
+    assert wrong(admissionReviewVersions=["v2"]) == [
+        ("webhooks[0].admissionReviewVersions", 'Invalid value: ["v2"]: must include at least one of v1, v1beta1')
+    ]
+    assert wrong(clientConfig={"url": "http://a?b"}) == [
+        (
+            "webhooks[0].clientConfig.url",
+            "Invalid value: \"http\": 'https' is the only allowed URL scheme; desired format: https://host[/path]",
+        ),
+        ("webhooks[0].clientConfig.url", 'Invalid value: "b": query parameters are not permitted in the URL'),
+    ]
+    condition = {"name": "c", "expression": "true"}
+    assert wrong(matchConditions=[condition, condition]) == [
+        ("webhooks[0].matchConditions[1].name", 'Duplicate value: "c"')
+    ]
+
+
+def test_policies_and_bindings_name_what_they_apply_to() -> None:
+    group = "admissionregistration.k8s.io/v1"
+    spec = {"matchConstraints": {"resourceRules": [RULE]}, "validations": [{"expression": "true"}]}
+    assert faults(group, "ValidatingAdmissionPolicy", {"spec": spec}) == []
+    assert faults(group, "ValidatingAdmissionPolicy", {"spec": {**spec, "paramKind": {"apiVersion": "a/b/c"}}}) == [
+        ("spec.paramKind.apiVersion", 'Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c'),
+        ("spec.paramKind.kind", "Required value"),
+    ]
+    bound = {"policyName": "p", "validationActions": ["Deny"], "paramRef": {}}
+    assert faults(group, "ValidatingAdmissionPolicyBinding", {"spec": bound}) == [
+        ("spec.paramRef", "Required value: one of name or selector must be specified"),
+        ("spec.paramRef.parameterNotFoundAction", "Required value"),
+    ]

@@ -1,13 +1,13 @@
 """The expressions of a ValidatingAdmissionPolicy: whether they make sense, and programs of them.
 
-`meta.rules.cluster` asks `complaints` of a policy, the API server's admission runs `program_of`. Everything that such an
+`meta.rules.admission` asks `complaints` of a policy, the API server's admission runs `program_of`. Everything that such an
 expression speaks of is known only when a request is there, so its types are dynamic.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -39,28 +39,40 @@ def complaints(spec: Obj) -> list[Cause]:
     """What is wrong with a policy's expressions."""
     found: list[Cause] = []
     params = bool(spec.get("paramKind"))
-    for index, each in enumerate(spec.get("matchConditions") or ()):
-        path = f"spec.matchConditions[{index}]"
-        _expression(found, f"{path}.expression", each.get("expression"), _types((), params), "bool")
-        name = each.get("name") or ""
-        if not name:
-            found.append(causes.required(f"{path}.name"))
-        else:
-            found += [causes.invalid(f"{path}.name", name, problem) for problem in names.qualified(name)]
+    found += conditions("spec.matchConditions", spec.get("matchConditions") or (), params=params)
     known: tuple[str, ...] = ()
     for index, each in enumerate(spec.get("variables") or ()):
         path, name = f"spec.variables[{index}]", each.get("name") or ""
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in RESERVED:
+        if not name.strip():
+            found.append(causes.required(f"{path}.name", "name is not specified"))
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in RESERVED:
             found.append(causes.invalid(f"{path}.name", name, "must be a valid CEL identifier"))
-        if name in known:
-            found.append(causes.duplicate(f"{path}.name", name))
-        _expression(found, f"{path}.expression", each.get("expression"), _types(known, params), "")
+        text = each.get("expression")
+        _expression(found, f"{path}.expression", text, _types(known, params), "", why="expression is not specified")
         known = (*known, name)
     for index, each in enumerate(spec.get("validations") or ()):
         _validation(found, f"spec.validations[{index}]", each, _types(known, params))
     for index, each in enumerate(spec.get("auditAnnotations") or ()):
         path = f"spec.auditAnnotations[{index}].valueExpression"
-        _expression(found, path, each.get("valueExpression"), _types(known, params), "string", "null_type")
+        text, why = each.get("valueExpression"), "valueExpression is not specified"
+        _expression(found, path, text, _types(known, params), "string", "null_type", why=why)
+    return found
+
+
+def conditions(path: str, each_of: Sequence[Obj], *, params: bool) -> list[Cause]:
+    """What is wrong with the match conditions of a policy or a webhook."""
+    found: list[Cause] = []
+    seen: set[str] = set()
+    for index, each in enumerate(each_of):
+        place, name = f"{path}[{index}]", each.get("name") or ""
+        _expression(found, f"{place}.expression", each.get("expression"), _types((), params), "bool")
+        if not name:
+            found.append(causes.required(f"{place}.name"))
+            continue
+        found += [causes.invalid(f"{place}.name", name, problem) for problem in names.qualified(name)]
+        if name in seen:
+            found.append(causes.duplicate(f"{place}.name", name))
+        seen.add(name)
     return found
 
 
@@ -74,13 +86,15 @@ def _validation(found: list[Cause], path: str, each: Obj, types: Mapping[str, Ty
     if message:
         _expression(found, f"{path}.messageExpression", message, types, "string")
     reason = each.get("reason")
-    if reason and reason not in REASONS:
+    if reason is not None and reason not in REASONS:
         found.append(causes.unsupported(f"{path}.reason", reason, REASONS))
 
 
-def _expression(found: list[Cause], path: str, text: str | None, types: Mapping[str, Type], *wanted: str) -> None:
+def _expression(
+    found: list[Cause], path: str, text: str | None, types: Mapping[str, Type], *wanted: str, why: str = ""
+) -> None:
     if not (text or "").strip():
-        found.append(causes.required(path))
+        found.append(causes.required(path, why))
         return
     assert text is not None, "just looked at"
     try:

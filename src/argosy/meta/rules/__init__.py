@@ -13,6 +13,7 @@ from argosy.errors import Cause
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.rules import (
+    admission,
     attachments,
     cluster,
     config,
@@ -77,10 +78,10 @@ _TABLE: Final[dict[str, Rule]] = {
     "authorization.k8s.io/v1/LocalSubjectAccessReview": cluster.access_review,
     "authorization.k8s.io/v1/SelfSubjectAccessReview": cluster.self_access_review,
     "authentication.k8s.io/v1/TokenRequest": cluster.token_request,
-    "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": cluster.webhooks,
-    "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": cluster.webhooks,
-    "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy": cluster.admission_policy,
-    "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding": cluster.admission_binding,
+    "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": admission.webhooks,
+    "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": admission.webhooks,
+    "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy": admission.admission_policy,
+    "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding": admission.admission_binding,
 }
 
 

@@ -7,7 +7,6 @@ from argosy.meta.json import Obj
 from argosy.meta.rules.fields import (
     Found,
     amount,
-    in_range,
     labels,
     named,
     one_of,
@@ -149,88 +148,6 @@ def token_request(new: Obj, old: Obj | None) -> Found:
     elif seconds > 2**32:
         message = "may not specify a duration larger than 2^32 seconds"
         found.append(causes.invalid("spec.expirationSeconds", seconds, message))
-    return found
-
-
-def webhooks(new: Obj, old: Obj | None) -> Found:
-    """Webhook configurations of both sorts."""
-    found: Found = []
-    seen: set[str] = set()
-    for index, webhook in enumerate(new.get("webhooks") or ()):
-        path = f"webhooks[{index}]"
-        name = webhook.get("name") or ""
-        if name in seen:
-            found.append(causes.duplicate(f"{path}.name", name))
-        seen.add(name)
-        _webhook(found, path, webhook)
-    return found
-
-
-def _webhook(found: Found, path: str, webhook: Obj) -> None:
-    name = webhook.get("name") or ""
-    if not name:
-        found.append(causes.required(f"{path}.name"))
-    elif names.subdomain(name):
-        say(found, f"{path}.name", name, names.subdomain(name))
-    elif name.count(".") < 2:
-        message = "should be a domain with at least three segments separated by dots"
-        found.append(causes.invalid(f"{path}.name", name, message))
-    if not webhook.get("admissionReviewVersions"):
-        message = "must specify one of v1, v1beta1"
-        found.append(causes.required(f"{path}.admissionReviewVersions", message))
-    one_of(found, f"{path}.failurePolicy", webhook.get("failurePolicy"), ("Fail", "Ignore"))
-    one_of(found, f"{path}.matchPolicy", webhook.get("matchPolicy"), ("Equivalent", "Exact"))
-    effects = webhook.get("sideEffects")
-    if not effects:
-        found.append(causes.required(f"{path}.sideEffects", "must specify one of None, NoneOnDryRun"))
-    else:
-        one_of(found, f"{path}.sideEffects", effects, ("None", "NoneOnDryRun"))
-    seconds = webhook.get("timeoutSeconds")
-    if seconds is not None and not 1 <= seconds <= 30:
-        message = "the timeout value must be between 1 and 30 seconds"
-        found.append(causes.invalid(f"{path}.timeoutSeconds", seconds, message))
-    for key in ("namespaceSelector", "objectSelector"):
-        selector(found, f"{path}.{key}", webhook.get(key))
-    config = webhook.get("clientConfig") or {}
-    if (config.get("url") is None) == (config.get("service") is None):
-        message = "exactly one of url or service is required"
-        found.append(causes.required(f"{path}.clientConfig", message))
-    elif config.get("service") is not None:
-        for key in ("name", "namespace"):
-            if not config["service"].get(key):
-                message = f"service {key} is required"
-                found.append(causes.required(f"{path}.clientConfig.service.{key}", message))
-        in_range(found, f"{path}.clientConfig.service.port", config["service"].get("port"), 1, 65535)
-
-
-def admission_policy(new: Obj, old: Obj | None) -> Found:
-    """ValidatingAdmissionPolicy."""
-    found: Found = []
-    spec = new["spec"]
-    one_of(found, "spec.failurePolicy", spec.get("failurePolicy"), ("Fail", "Ignore"))
-    if spec.get("matchConstraints") is None:
-        found.append(causes.required("spec.matchConstraints"))
-    elif not spec["matchConstraints"].get("resourceRules"):
-        found.append(causes.required("spec.matchConstraints.resourceRules"))
-    if not spec.get("validations") and not spec.get("auditAnnotations"):
-        message = "validations or auditAnnotations must contain at least one item"
-        found.append(causes.required("spec.validations", message))
-        found.append(causes.required("spec.auditAnnotations", message))
-    from argosy.meta.cel.policies import complaints  # noqa: PLC0415 (many clusters never see a policy)
-
-    return [*found, *complaints(spec)]
-
-
-def admission_binding(new: Obj, old: Obj | None) -> Found:
-    """ValidatingAdmissionPolicyBinding."""
-    found: Found = []
-    spec = new["spec"]
-    required(found, "spec.policyName", spec.get("policyName"))
-    actions = spec.get("validationActions")
-    if not actions:
-        found.append(causes.required("spec.validationActions", "at least one validation action is required"))
-    for index, action in enumerate(actions or ()):
-        one_of(found, f"spec.validationActions[{index}]", action, ("Audit", "Deny", "Warn"))
     return found
 
 
