@@ -12,6 +12,7 @@ from argosy.engine.node import launch
 from argosy.engine.node.images import standins
 from argosy.engine.node.images.resolve import CatalogueError, read
 from argosy.engine.node.runtime.spec import Image
+from argosy.engine.node.sources import Missing
 
 
 def test_they_are_scripts_that_find_their_module(tmp_path: Path) -> None:
@@ -43,3 +44,16 @@ def test_their_paths_take_the_place_of_the_real_ones(tmp_path: Path) -> None:
     sandbox = launch.pod_spec(pod, "127.1.0.2", tmp_path, tmp_path)
     made = launch.container_spec(pod, container, 0, image, sandbox, {})
     assert made.argv == ("/stand-ins/sshd", "-De", "/stand-ins/pi", "/home/u/pie")
+
+
+def test_options_alone_are_for_a_program_that_is_not_here(tmp_path: Path) -> None:
+    container = {"name": "main", "args": ["--backend", "gloo"]}
+    pod = {"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"containers": [container]}}
+    sandbox = launch.pod_spec(pod, "127.1.0.2", tmp_path, tmp_path)
+    with pytest.raises(
+        Missing, match="no program here that would take --backend, give the container a command, or the"
+    ):
+        launch.container_spec(pod, container, 0, Image("kubeflow/mnist", "sha256:0"), sandbox, {})
+    mapped = Image("kubeflow/mnist", "sha256:0", entrypoint=("python", "/mnist.py"))
+    made = launch.container_spec(pod, container, 0, mapped, sandbox, {})
+    assert made.argv == ("python", "/mnist.py", "--backend", "gloo")

@@ -130,6 +130,11 @@ def container_spec(
     argv = _argv(container, image, env)
     if not argv:
         raise Missing(f"no command specified: the image {image.reference} has none, give the container a command")
+    if argv[0].startswith("-"):  # options for a program that is the image's own elsewhere
+        raise Missing(
+            f"no command specified: the image {image.reference} has no program here that would take {argv[0]}, give the"
+            " container a command, or the image one in images.yaml"
+        )
     context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
     who = _own_user(pod, container, context, image.own) if image.own else _user(pod, container, context)
     if image.own and who.home and "HOME" not in env:
