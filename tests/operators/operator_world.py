@@ -169,6 +169,9 @@ class World:
             return True
         if isinstance(action, Create):
             key = (action.kind, key_of(action.obj))
+            if action.kind is kinds.CONFIG_MAP and key in self.objects:
+                assert is_controlled_by(self.objects[key], self.subject)
+                return False  # one that is there with the same owner counts as made
             assert key not in self.objects, f"{key} exists already"
             self.serial += 1
             obj = thaw(action.obj)

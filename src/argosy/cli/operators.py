@@ -17,6 +17,7 @@ from argosy.client.kubeconfig import Access
 from argosy.cluster.remote import operate
 from argosy.errors import UserError
 from argosy.operators.settings import OperatorSettings
+from argosy.programs.initializer.bundle import archive
 
 _GATEWAY = re.compile(r"(?P<namespace>[^/:]+)/(?P<service>[^/:]+)(:(?P<port>[0-9]+))?")
 
@@ -34,7 +35,7 @@ def command(
     Example: argosy operators --context prod
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
-    settings = OperatorSettings()
+    settings = OperatorSettings(data_loader=archive())
     if model_server_image:
         settings = replace(settings, model_server_image=model_server_image)
     if init_image:

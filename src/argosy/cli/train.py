@@ -36,7 +36,9 @@ def command(
     gpus: Annotated[int, typer.Option(min=0, help="GPUs a pod; more than one: a process for each.")] = 0,
     processes: Annotated[int, typer.Option(min=0, help="Processes a pod, by torchrun; default: one a GPU.")] = 0,
     claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim at /data; checkpoints go there.")] = "",
-    cache: Annotated[str, typer.Option(help="A claim that keeps environments made for requirements.")] = "",
+    cache: Annotated[str, typer.Option(help="A claim that keeps environments and data sets.")] = "",
+    data: Annotated[list[str] | None, typer.Option(help="NAME=URI, repeatable: at /datasets/NAME.")] = None,
+    data_secret: Annotated[str, typer.Option(help="A Secret with credentials for the data sets.")] = "",
     restarts: Annotated[int, typer.Option(min=0, help="How often the gang may start again.")] = 3,
     follow: Annotated[bool, typer.Option("--follow/--quiet", "-f/-q", help="Show the output as it comes.")] = True,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the end.")] = False,
@@ -65,6 +67,8 @@ def command(
         processes=processes or max(gpus, 1),
         claim=claim,
         cache=cache,
+        data=parse_pairs(data or [], "--data", example="corpus=s3://bucket/corpus"),
+        data_secret=data_secret,
         backoff_limit=restarts,
     )
     to_launch = Launch(wish, workspace, requirements)

@@ -231,8 +231,9 @@ class Engine:
         from argosy.control.runner import run_operators  # noqa: PLC0415
         from argosy.operators import build  # noqa: PLC0415
         from argosy.operators.settings import OperatorSettings  # noqa: PLC0415
+        from argosy.programs.initializer.bundle import archive  # noqa: PLC0415
 
-        operators = build(OperatorSettings(), self._clock)
+        operators = build(OperatorSettings(data_loader=archive()), self._clock)
         await run_operators(self._client, operators, clock=self._clock, informers=self._informers)
 
     async def _tidy_memory(self, ready: Ready) -> None:

@@ -20,6 +20,8 @@ class OperatorSettings:
     """Waits, as a worker's init container, until the master's name resolves. Needs `sh`, and `getent` or `nslookup`."""
     model_server_image: str = "argosy/torch:latest"
     """Serves InferenceServices of the format `huggingface` that name no image of their own."""
+    data_loader: bytes = b""
+    """The program that fetches data sets, an archive that Python runs: it travels in a ConfigMap of the job."""
     cordon: bool = True
     """Whether a node whose machine keeps ending a job's pods is cordoned."""
     cluster_domain: str = "cluster.local"

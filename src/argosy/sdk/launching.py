@@ -10,6 +10,7 @@ from argosy.client.client import Client
 from argosy.errors import AlreadyExists, UserError
 from argosy.meta.json import Obj
 from argosy.meta.objects import annotations_of, key_of, name_of
+from argosy.operators.gang import datasets
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.sdk import lineage, waiting
 from argosy.sdk.following import Follower, follow
@@ -35,6 +36,10 @@ class Wish:
     processes: int = 1
     claim: str = ""
     cache: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Data sets: name → URI."""
+    data_secret: str = ""
+    """A Secret with the credentials for them."""
     backoff_limit: int = 3
 
 
@@ -68,6 +73,10 @@ async def prepare(client: Client, wanted: Launch, namespace: str, name: str) -> 
     env = lineage.tracking_environment(address, wish.named_after, name, facts) | dict(wish.env)
     if wish.claim and "CHECKPOINT_DIR" not in env:
         facts[_CHECKPOINT_DIR] = f"/data/checkpoints/{name}"
+    if wish.data:
+        pairs = "\n".join(f"{name}={uri}" for name, uri in wish.data.items())
+        given = {datasets.DATASETS: pairs, datasets.SECRET: wish.data_secret, datasets.CACHE: wish.cache}
+        facts |= {name: value for name, value in given.items() if value}
     run = TrainingRun(
         name=name, command=wish.command, nodes=wish.nodes, image=wish.image, env=env, resources=wish.resources,
         claim=wish.claim, cache=wish.cache, processes=wish.processes, backoff_limit=wish.backoff_limit,

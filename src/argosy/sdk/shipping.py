@@ -22,14 +22,14 @@ from argosy.errors import AlreadyExists, ApiError, NotFound, UserError
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key, created_of, is_deleting, key_of, name_of, owner_reference
-from argosy.programs import checkpoints, notice, saving
+from argosy.programs import checkpoints, notice, pod, saving, shards
 from argosy.programs.workspace import loader
-from argosy.sdk import checkpoint, requirements
+from argosy.sdk import checkpoint, data, requirements
 from argosy.sdk.training import LABEL_WORKSPACE, Shipment
 from argosy.sdk.workspace import Workspace, pack
 
 _ORPHAN_AGE = timedelta(hours=1)
-_LIBRARY = (checkpoint, checkpoints, notice, saving)
+_LIBRARY = (checkpoint, checkpoints, data, notice, pod, saving, shards)
 """What training code may import of ours: it travels along for images that do not have it."""
 
 

@@ -25,8 +25,11 @@ _NEVER = re.compile(
     r"|can't open file '|: error: (?:unrecognized arguments|the following arguments are required|argument \S+: invalid)"
 )
 _EARLY = re.compile(r"^(?:NameError|UnboundLocalError|AttributeError|TypeError|NotImplementedError)\b")
-_NOT_PREPARED = re.compile(r"init container \S+, which exited with code (?:12[67]\b|\d+: the image \S+ has no Python)")
-"""An init container that cannot run in this image."""
+_NOT_PREPARED = re.compile(
+    r"init container (?:\S+, which exited with code (?:12[67]\b|\d+: the image \S+ has no Python)"
+    r"|datasets, which exited with code 3\b)"
+)
+"""An init container that cannot run in this image, or whose data set is not there or not for us."""
 _NOT_RUNNABLE = (126, 127)
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, name_of, namespace_of
+from argosy.operators.gang import datasets
+from argosy.operators.gang.datasets import Wanted
 from argosy.operators.gang.framework import WORKER, Framework
 from argosy.operators.gang.labels import LABEL_JOB, LABEL_OPERATOR, LABEL_TYPE
 from argosy.operators.settings import PREFIX
@@ -62,6 +64,7 @@ class Job:
     """Whether an error of the program ends the job before its limit; `argosy.dev/user-errors: retry` chooses otherwise."""
     may_cordon: bool
     """Whether a node that keeps ending its pods may be cordoned; `argosy.dev/cordon: never` chooses otherwise."""
+    datasets: Wanted
     unreadable: str
     """What in the annotations cannot be read; empty where all can."""
 
@@ -141,16 +144,17 @@ def read(framework: Framework, subject: Obj) -> Job:
         checkpoint_dir=annotations.get(CHECKPOINT_DIR, ""),
         stops_on_mistakes=annotations.get(USER_ERRORS) != "retry",
         may_cordon=annotations.get(CORDON) != "never",
-        unreadable=_unreadable(subject),
+        datasets=datasets.read(subject),
+        unreadable=_unreadable(subject, [replica.get("template") or {} for replica in replicas.values() if replica]),
     )
 
 
-def _unreadable(subject: Obj) -> str:
+def _unreadable(subject: Obj, templates: list[Obj]) -> str:
     try:
         progress.policy(subject)
     except ValueError as error:
         return str(error)
-    return ""
+    return "; ".join(datasets.problems(subject, templates))
 
 
 def _typed(framework: Framework, given: Mapping[str, Obj]) -> dict[str, Obj]:

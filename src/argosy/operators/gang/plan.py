@@ -6,13 +6,15 @@ upstream's reconciler up to the point where a pod fails; there `failing` takes o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from argosy import kinds
 from argosy.intent import Observed, Patch, Plan, Reason
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
-from argosy.operators.gang import census, cordon, elsewhere, failing, failure, podgroup, pods, restart
+from argosy.operators.gang import census, cordon, datasets, elsewhere, failing, failure, podgroup, pods, restart
 from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, is_finished
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.ending import fail, finished, succeed, suspend
@@ -42,6 +44,7 @@ def plan(seen: Observed, framework: Framework, settings: OperatorSettings) -> Pl
     if job.suspend:
         return suspend(draft)
     _start(draft)
+    _record_data(draft)
     if settings.cordon:
         cordon.consider(draft)
     if job.deadline is not None and draft.seconds_since("startTime") >= job.deadline:
@@ -70,6 +73,18 @@ def _start(draft: Draft) -> None:
         draft.stamp("startTime")
     if draft.job.deadline is not None:
         draft.wake_in(max(draft.job.deadline - draft.seconds_since("startTime"), 0.1))
+
+
+def _record_data(draft: Draft) -> None:
+    """Write down which versions of its data sets the job has got, and how they are had."""
+    found, wanted = datasets.came(draft.census.pods.values()), draft.job.datasets
+    if not found or found == draft.memory.data:
+        return
+    draft.remember(replace(draft.memory, data=found))
+    shared = (
+        f"from the cache in claim {wanted.cache}" if wanted.cache else "by each pod for itself, as no cache is named"
+    )
+    draft.reasons.append(Reason("DataSetsReady", f"{draft.title} reads {found}, fetched {shared}."))
 
 
 def _has_succeeded(job: Job, counted: census.Census) -> bool:
@@ -127,6 +142,9 @@ def _make_pods(draft: Draft, gang: pods.Gang, settings: OperatorSettings) -> Non
     taken = {name_of(stray) for stray in draft.census.strays}
     if job.whole_gang and taken:
         return
+    fetching = datasets.loader(job.datasets, settings.data_loader, job.framework.kind, owner)
+    if fetching is not None:
+        draft.create(kinds.CONFIG_MAP, fetching)
     for replica, index in draft.census.missing:
         if job.pod_name(replica.type, index) in taken:
             continue

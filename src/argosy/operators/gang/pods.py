@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
+from argosy.operators.gang import datasets
 from argosy.operators.gang.framework import WORKER
 from argosy.operators.gang.job import Job, Replica
 from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_ROLE, LABEL_SIZE
@@ -50,6 +51,7 @@ def pod(job: Job, slot: tuple[Replica, int], epoch: int, gang: Gang, *, owner: O
     spec |= gang.spec
     for container in spec.get("containers") or ():
         _equip(container, job, replica, index, epoch)
+    datasets.equip(spec, job.datasets, owner, job.framework.container)
     first = job.framework.init_containers(job, replica, init_image)
     if first:
         spec["initContainers"] = [*(spec.get("initContainers") or ()), *first]

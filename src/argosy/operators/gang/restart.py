@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from argosy.clock import parse_time, rfc3339
 from argosy.meta.json import Obj
 from argosy.meta.objects import annotations_of
+from argosy.operators.gang import datasets
 from argosy.operators.gang.autopsy import signature
 from argosy.operators.gang.elsewhere import remembered, struck
 from argosy.operators.gang.env import entries
@@ -66,6 +67,8 @@ class Memory:
     strikes: tuple[tuple[str, int], ...] = ()
     """How often pods were ended by their machine, by node."""
 
+    data: str = ""
+    """The versions of the data sets that came."""
     kept: int = 0
     """How many gangs' logs were kept."""
     totals: goodput.Totals | None = None
@@ -110,6 +113,7 @@ def remember(subject: Obj) -> Memory:
         error=annotations.get(SAME, "").partition(" ")[2],
         strikes=_counts(annotations.get(STRIKES, "")),
         kept=_number(annotations.get(KEPT, "")),
+        data=annotations.get(datasets.VERSIONS, ""),
         totals=goodput.read(annotations.get(GOODPUT, "")),
     )
 
@@ -149,6 +153,7 @@ def next_epoch(memory: Memory, failure: Failure, began: datetime | None, now: da
         error=error,
         strikes=struck(memory.strikes, suspect),
         kept=memory.kept,
+        data=memory.data,
         totals=memory.totals,
     )
 
@@ -222,6 +227,7 @@ def _annotations(memory: Memory) -> dict[str, str | None]:
         AVOID: ",".join(memory.avoid) or None,
         FORMED: memory.formed or None,
         KEPT: str(memory.kept) if memory.kept else None,
+        datasets.VERSIONS: memory.data or None,
         EXCUSED: str(memory.excused) if memory.excused else None,
         SAME: f"{memory.same} {memory.error}" if memory.same else None,
         GOODPUT: goodput.write(memory.totals) if memory.totals else None,

@@ -17,15 +17,23 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
+from argosy.programs import pod
 from argosy.programs.initializer import s3
 
-_NOTE = ".fetched.json"
-_SECONDS = 60
+NOTE = ".fetched.json"
+SECONDS = 60
 """Without a byte for so long, a server counts as gone."""
+
+
+_HOPELESS = (401, 403, 404, 410)
 
 
 class FetchError(Exception):
     """One sentence with the next step."""
+
+
+class Refused(FetchError):
+    """No other try helps: it is not there, or the credentials are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,13 @@ class Wish:
     """`dataset` or `model`."""
     ignored: tuple[str, ...] = ()
     """Patterns of names that are left out."""
+    revision: str = ""
+    """The commit on the Hub; empty for the newest."""
 
 
 def into(place: Path, wish: Wish, environ: Mapping[str, str]) -> int:
     """Fetch into a directory; how many files, 0 when they are there already. Raises FetchError or OSError."""
-    note = place / _NOTE
+    note = place / NOTE
     said = {"uri": wish.uri, "ignored": list(wish.ignored)}
     if note.exists() and json.loads(note.read_text()) == said:
         return 0
@@ -49,7 +59,7 @@ def into(place: Path, wish: Wish, environ: Mapping[str, str]) -> int:
     parts = urlsplit(wish.uri)
     match parts.scheme:
         case "file":
-            count = _copy(place, Path(unquote(parts.path)), wish.ignored)
+            count = _copy(place, pod.path(unquote(parts.path)), wish.ignored)
         case "http" | "https":
             count = _download(place, [(Path(unquote(parts.path)).name or "data", wish.uri, {})])
         case "s3":
@@ -57,18 +67,16 @@ def into(place: Path, wish: Wish, environ: Mapping[str, str]) -> int:
         case "hf":
             count = _hub(place, wish, environ)
         case scheme:
-            raise FetchError(
-                f"the scheme {scheme or 'of this URI'} is not known; use hf://, s3://, https:// or file://"
-            )
+            raise Refused(f"the scheme {scheme or 'of this URI'} is not known; use hf://, s3://, https:// or file://")
     if not count:
-        raise FetchError("nothing is there under that name; check the path and IGNORE_PATTERNS")
+        raise Refused("nothing is there under that name; check the path and IGNORE_PATTERNS")
     note.write_text(json.dumps(said))
     return count
 
 
 def _copy(place: Path, source: Path, ignored: tuple[str, ...]) -> int:
     if not source.exists():
-        raise FetchError(f"{source} does not exist in this container; mount it with a runtime patch")
+        raise Refused(f"{source} does not exist in this container; mount it with a runtime patch")
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     base = source.parent if source.is_file() else source
     count = 0
@@ -86,7 +94,7 @@ def _bucket(place: Path, wish: Wish, environ: Mapping[str, str]) -> int:
     bucket = s3.Bucket.from_environment(parts.netloc, environ)
     prefix = parts.path.lstrip("/")
     requests = []
-    for key in bucket.keys(prefix, _read):
+    for key in bucket.keys(prefix, read):
         name = key[len(prefix) :].lstrip("/") or Path(key).name
         if _wanted(name, wish.ignored) and not key.endswith("/"):
             requests.append((name, *bucket.request(key)))
@@ -100,13 +108,14 @@ def _hub(place: Path, wish: Wish, environ: Mapping[str, str]) -> int:
         from huggingface_hub import snapshot_download  # noqa: PLC0415 - not in every image
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
     except ImportError:
-        raise FetchError("this image lacks huggingface_hub; use one that has it, or another scheme") from None
+        raise Refused("this image lacks huggingface_hub; use one that has it, or another scheme") from None
     try:
         snapshot_download(
             repo_id=repository,
             repo_type=wish.what,
+            revision=wish.revision or None,
             local_dir=place,
-            token=environ.get("ACCESS_TOKEN") or None,
+            token=environ.get("ACCESS_TOKEN") or environ.get("HF_TOKEN") or None,
             allow_patterns=[below, f"{below}/*"] if below else None,
             ignore_patterns=list(wish.ignored) or None,
         )
@@ -119,7 +128,7 @@ def hub_name(uri: str) -> tuple[str, str]:
     """(repository, path in it) of `hf://owner/name[/path]`; `datasets/` in front is understood. Raises FetchError."""
     parts = [part for part in uri.removeprefix("hf://").removeprefix("datasets/").split("/") if part]
     if len(parts) < 2:
-        raise FetchError("a repository on the Hub is hf://owner/name")
+        raise Refused("a repository on the Hub is hf://owner/name")
     return "/".join(parts[:2]), "/".join(parts[2:])
 
 
@@ -127,32 +136,41 @@ def _download(place: Path, requests: Iterable[tuple[str, str, dict[str, str]]]) 
     count = 0
     for name, url, headers in requests:
         with _open(url, headers) as reading:
-            _put(place / name, reading)
+            _put(place / name, reading, getattr(reading, "headers", {}).get("Content-Length"))
         count += 1
     return count
 
 
-def _read(url: str, headers: dict[str, str]) -> bytes:
+def read(url: str, headers: dict[str, str]) -> bytes:
+    """The body of a GET. Raises FetchError."""
     with _open(url, headers) as reading:
         return reading.read()
 
 
 def _open(url: str, headers: dict[str, str]) -> BinaryIO:
     try:
-        return cast("BinaryIO", urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_SECONDS))
+        return cast("BinaryIO", urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=SECONDS))
     except urllib.error.HTTPError as error:
-        raise FetchError(
-            f"the server answered {error.code} {error.reason}; check the name and the credentials"
-        ) from None
+        raise refused(error) from None
     except urllib.error.URLError as error:
         raise FetchError(f"the server cannot be reached: {error.reason}") from None
 
 
-def _put(target: Path, reading: BinaryIO) -> None:
+def refused(error: urllib.error.HTTPError) -> FetchError:
+    """What a server's answer means for whoever waits."""
+    kind = Refused if error.code in _HOPELESS else FetchError
+    return kind(f"the server answered {error.code} {error.reason}; check the name and the credentials")
+
+
+def _put(target: Path, reading: BinaryIO, length: str | None = None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     with partial.open("wb") as writing:
         shutil.copyfileobj(reading, writing, 1 << 20)
+        came = writing.tell()
+    if length is not None and length.isdigit() and came != int(length):
+        partial.unlink()
+        raise FetchError(f"the server sent {came} of {length} bytes of {target.name}")
     partial.replace(target)
 
 

@@ -44,13 +44,17 @@ class Bucket:
 
     def keys(self, prefix: str, read: Read) -> Iterator[str]:
         """Every key below a prefix."""
+        return (key for key, _ in self.listing(prefix, read))
+
+    def listing(self, prefix: str, read: Read) -> Iterator[tuple[str, str]]:
+        """Every key below a prefix, with the ETag of what it holds."""
         token = ""
         while True:
             query = {"list-type": "2", "prefix": prefix} | ({"continuation-token": token} if token else {})
             page = ElementTree.fromstring(read(*self.request("", query)))
             space = page.tag[: page.tag.index("}") + 1] if page.tag.startswith("{") else ""
             for entry in page.findall(f"{space}Contents"):
-                yield entry.findtext(f"{space}Key") or ""
+                yield entry.findtext(f"{space}Key") or "", entry.findtext(f"{space}ETag") or ""
             token = page.findtext(f"{space}NextContinuationToken") or ""
             if not token:
                 return
