@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from argosy import kinds
-from argosy.intent import Observed, Patch, Plan, Reason
+from argosy.intent import Delete, Observed, Patch, Plan, Reason
 from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
@@ -103,7 +103,8 @@ def _converge(draft: Draft, settings: OperatorSettings) -> None:
     for stray in counted.strays:
         draft.delete(kinds.POD, stray, grace_seconds=_resize_grace(stray) if counted.outgrown else None)
     if not counted.missing:
-        if job.whole_gang and not counted.strays:
+        replacing = any(isinstance(action, Delete) and action.kind == kinds.POD for action in draft.actions)
+        if job.whole_gang and not counted.strays and not replacing:
             draft.remember(restart.forming(draft.memory, job))
         return
     if not ready:
