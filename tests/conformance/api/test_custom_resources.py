@@ -97,7 +97,7 @@ def gadget(loop, wire):
         def established(each):
             return any(
                 c["type"] == "Established" and c["status"] == "True"
-                for c in (each.get("status") or {}).get("conditions", ())
+                for c in (each.get("status") or {}).get("conditions") or ()
             )
 
         await wire.namespace.until(kinds.CUSTOM_RESOURCE_DEFINITION, f"gadgets.{kind.group}", established)
