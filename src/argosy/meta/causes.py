@@ -18,10 +18,13 @@ def shown(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False)
-    if isinstance(value, dict | list):
-        # Go's JSON is safe to stand in a page.
-        for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-            text = text.replace(sign, code)
+    return page_safe(text) if isinstance(value, dict | list) else text
+
+
+def page_safe(text: str) -> str:
+    """JSON as Go writes it: safe to stand in a page."""
+    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(sign, code)
     return text
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from argosy.errors import Cause
-from argosy.meta import causes, names
+from argosy.meta import causes, internal_form, names
 from argosy.meta.json import Obj
 from argosy.meta.rules.fields import (
     IMMUTABLE,
@@ -234,13 +234,7 @@ def _success_policy(found: Found, path: str, spec: Obj, *, indexed: bool) -> Non
         return
     rules = policy.get("rules") or []
     if not indexed:
-        shown = {
-            "Rules": [
-                {"SucceededIndexes": r.get("succeededIndexes"), "SucceededCount": r.get("succeededCount")}
-                for r in rules
-            ]
-        }
-        found.append(causes.invalid(path, shown, _INDEXED))
+        found.append(causes.invalid(path, internal_form.form("batch.SuccessPolicy", policy), _INDEXED))
         return
     if not rules:
         found.append(
@@ -301,6 +295,7 @@ def _count(text: str, completions: int) -> int:
     return total
 
 
+_FORMS = {"podFailurePolicy": "batch.PodFailurePolicy", "successPolicy": "batch.SuccessPolicy"}
 _PODS_MAY = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
 
 
@@ -318,11 +313,16 @@ def _update(found: Found, spec: Obj, old: Obj) -> None:
     new_pod, old_pod = (_pod(each["template"], placed=not held) for each in (spec, before))
     if before.get("suspend") and not held:
         if new_pod["spec"] != old_pod["spec"]:
-            found.append(causes.invalid("spec.template.spec", spec["template"]["spec"], IMMUTABLE))
+            found.append(
+                causes.invalid("spec.template.spec", internal_form.form("core.PodSpec", new_pod["spec"]), IMMUTABLE)
+            )
     elif new_pod != old_pod:
-        found.append(causes.invalid("spec.template", spec["template"], IMMUTABLE))
+        found.append(causes.invalid("spec.template", internal_form.form("core.PodTemplateSpec", new_pod), IMMUTABLE))
     for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
-        unchanged(found, f"spec.{name}", spec.get(name), before.get(name))
+        if spec.get(name) != before.get(name):
+            kind = _FORMS.get(name)
+            shown = internal_form.form(kind, spec.get(name)) if kind else spec.get(name)
+            found.append(causes.invalid(f"spec.{name}", shown, IMMUTABLE))
 
 
 def _pod(value: Obj, *, placed: bool) -> Obj:

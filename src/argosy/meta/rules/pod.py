@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from argosy.meta import causes, names
+from argosy.meta import causes, internal_form, names
 from argosy.meta.json import Obj, thaw
 from argosy.meta.rules import addresses, scheduling
 from argosy.meta.rules.container import Around, containers, ephemeral_containers, init_containers, trimmed
@@ -226,25 +226,76 @@ def _update(found: Found, new: Obj, old: Obj) -> None:
     if not all(any(_same_toleration(each, one) for one in grown) for each in kept):
         message = "existing toleration can not be modified except its tolerationSeconds"
         found.append(causes.forbidden("spec.tolerations", message))
-    if _fixed(new, old) != _fixed(old, old):
-        found.append(causes.forbidden("spec", _ONLY))
+    had = old.get("schedulingGates") or ()
+    for index, gate in enumerate(new.get("schedulingGates") or ()):
+        if gate not in had:
+            message = f"only deletion is allowed, but found new scheduling gate '{gate.get('name')}'"
+            found.append(causes.forbidden(f"spec.schedulingGates[{index}].name", message))
+    if had:
+        _gated(found, new, old)
+    held = _held(new, old)
+    if _compact(held) != _compact(old):
+        found.append(causes.forbidden("spec", f"{_ONLY}\n{internal_form.diff('core.PodSpec', old, held)}"))
 
 
 def _same_toleration(left: Obj, right: Obj) -> bool:
     return {**left, "tolerationSeconds": 0} == {**right, "tolerationSeconds": 0}
 
 
-def _fixed(spec: Obj, old: Obj) -> Any:
-    """The spec without what may change."""
-    result = thaw(spec)
+def _gated(found: Found, new: Obj, old: Obj) -> None:
+    """A pod behind a scheduling gate may be narrowed to fewer nodes."""
+    wanted, had = new.get("nodeSelector"), old.get("nodeSelector") or {}
+    if any((wanted or {}).get(key) != value for key, value in had.items()):
+        message = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+        found.append(causes.invalid("spec.nodeSelector", wanted, message))
+    path = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+    terms, before = _terms(new), _terms(old)
+    shown = [internal_form.form("core.NodeSelectorTerm", each) for each in terms]
+    if before and len(before) != len(terms):
+        message = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        found.append(causes.invalid(path, shown or None, message))
+        return
+    for index, (term, was) in enumerate(zip(terms, before, strict=False)):
+        if (term and not was) or not all(
+            _only_grown(term.get(part), was.get(part)) for part in ("matchExpressions", "matchFields")
+        ):
+            message = "only additions are allowed (no mutations or deletions)"
+            found.append(causes.invalid(f"{path}[{index}]", shown[index], message))
+
+
+def _terms(spec: Obj) -> list[Obj]:
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    wanted = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    return list(wanted.get("nodeSelectorTerms") or ())
+
+
+def _only_grown(new: list[Obj] | None, old: list[Obj] | None) -> bool:
+    """Whether what was there still stands first."""
+    return list(old or ()) == list(new or ())[: len(old or ())]
+
+
+def _held(new: Obj, old: Obj) -> Obj:
+    """The new spec with all that may change as it was."""
+    result: Obj = thaw(new)
     for name in ("containers", "initContainers"):
-        for container in result.get(name) or ():
-            container.pop("image", None)
-    for name in ("activeDeadlineSeconds", "tolerations"):
-        result.pop(name, None)
-    if old.get("terminationGracePeriodSeconds", 0) < 0:
-        result.pop("terminationGracePeriodSeconds", None)
+        for container, was in zip(result.get(name) or (), old.get(name) or (), strict=True):
+            container["image"] = was.get("image")
+    fields = ["activeDeadlineSeconds", "tolerations", "schedulingGates"]
+    if old.get("terminationGracePeriodSeconds", 0) < 0 and new.get("terminationGracePeriodSeconds") == 1:
+        fields.append("terminationGracePeriodSeconds")
     if old.get("schedulingGates"):
-        for name in ("schedulingGates", "nodeSelector", "affinity"):
-            result.pop(name, None)
+        fields.append("nodeSelector")
+        around, was = ((each.get("affinity") or {}) for each in (new, old))
+        result["affinity"] = {**around, "nodeAffinity": was.get("nodeAffinity")} if around or was else None
+        if old.get("affinity") is None and not _compact(result["affinity"]):
+            result["affinity"] = None
+    for name in fields:
+        result[name] = old.get(name)
     return result
+
+
+def _compact(value: Any) -> Any:
+    """Without what is empty, which is the same as what is not there."""
+    if isinstance(value, dict):
+        return {key: inner for key, each in value.items() if (inner := _compact(each)) not in (None, [], "")}
+    return [_compact(each) for each in value] if isinstance(value, list) else value

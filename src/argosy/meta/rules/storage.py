@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from argosy.meta import causes, names, quantity
+from argosy.meta import causes, internal_form, names, quantity
 from argosy.meta.json import Obj
 from argosy.meta.rules.fields import (
     IMMUTABLE,
@@ -57,7 +57,9 @@ def _claim_update(found: Found, new: Obj, old: Obj) -> None:
         changed["storageClassName"] = before.get("storageClassName")
     free = () if before.get("volumeName") else ("volumeName",)
     if _without(changed, free) != _without(before, free):
-        found.append(causes.forbidden("spec", _CLAIM_UPDATE))
+        held = before if not free else {**before, "volumeName": spec.get("volumeName")}
+        shown = internal_form.diff("core.PersistentVolumeClaimSpec", held, changed)
+        found.append(causes.forbidden("spec", f"{_CLAIM_UPDATE}\n{shown}"))
     size, had = _size(spec), _size(before)
     if quantity.compare(size or "0", had or "0") < 0:
         least = (status.get("capacity") or {}).get("storage") or "0"
@@ -209,13 +211,18 @@ def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
     if "csi" in new and expand not in old.get("csi", {expand: 0}):
         new["csi"] = {key: value for key, value in new["csi"].items() if key != expand}
     if new != old:
-        message = "spec.persistentvolumesource is immutable after creation"
+        shown = internal_form.diff("core.PersistentVolumeSource", old, new)
+        message = f"spec.persistentvolumesource is immutable after creation\n{shown}"
         found.append(causes.forbidden("spec.persistentvolumesource", message))
     unchanged(found, "volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     affinity = before.get("nodeAffinity")
     if affinity is not None and spec.get("nodeAffinity") != affinity:
         message = "field is immutable, except for updating from beta label to GA"
-        found.append(causes.invalid("nodeAffinity", spec.get("nodeAffinity"), message))
+        found.append(
+            causes.invalid(
+                "nodeAffinity", internal_form.form("core.VolumeNodeAffinity", spec.get("nodeAffinity")), message
+            )
+        )
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         message = "update from non-nil value to nil is forbidden"
         found.append(causes.forbidden("spec.volumeAttributesClassName", message))

@@ -37,6 +37,8 @@ async def admit(call: Call, obj: Obj, old: Obj | None) -> None:
             pods.admit(call, obj)
             jobs.admit(call, obj)
             storage.admit(call, obj)
+        else:
+            pods.admit_update(call, obj, old)
         ingresses.admit(call, obj)
 
     complete()

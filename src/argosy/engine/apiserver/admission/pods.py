@@ -39,6 +39,17 @@ def admit(call: Call, obj: Obj) -> None:
     _tolerations(spec, call.api.settings.toleration_seconds)
 
 
+def admit_update(call: Call, obj: Obj, old: Obj) -> None:
+    """Give a changed pod what it was given when it was made, where the change leaves it out."""
+    if call.served.storage is not kinds.POD or call.target.subresource or _MIRROR in annotations_of(obj):
+        return
+    spec, before = obj.setdefault("spec", {}), old.get("spec") or {}
+    for name in ("priority", "preemptionPolicy"):
+        if spec.get(name) is None and before.get(name) is not None:
+            spec[name] = before[name]
+    _tolerations(spec, call.api.settings.toleration_seconds)
+
+
 def _service_account(call: Call, obj: Obj, spec: Obj) -> None:
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = name
