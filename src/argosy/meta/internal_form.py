@@ -24,7 +24,7 @@ _META = (
     "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
     "managedFields",
 )  # fmt: skip
-_ABSENT: dict[str, Any] = {"s": "", "n": 0, "b": False, "q": "0"}
+_ABSENT: Obj = {"s": "", "n": 0, "b": False, "q": "0"}
 _AROUND = 2
 
 
