@@ -26,7 +26,7 @@ async def changes(hub, count, every):
     await asyncio.sleep(1)
 
 
-@pytest.mark.parametrize(("watches", "at_most"), [(4, 100), (1000, 22)])
+@pytest.mark.parametrize(("watches", "at_most"), [(4, 100), (1000, 24)])
 def test_a_thousand_watches_hear_of_changes_together(watches, at_most):
     async def check():
         hub, readers = Hub(), [Reader() for _ in range(watches)]

@@ -16,9 +16,10 @@ _WOKEN_AT_ONCE = 8
 changes meanwhile reaches those that come later in one batch.
 """
 
+_FEW = 64
 _ROUND_SECONDS = 50e-6
-"""What a round takes at least for each watch, so that a thousand of them get what changes in 50 ms in one write each, and
-not every change in a write of its own. The first change after a pause waits for nothing.
+"""What a round takes at least for each watch beyond a few, so that a thousand of them get what changes in 50 ms in one write
+each, and not every change in a write of its own. The first change after a pause waits for nothing.
 """
 
 
@@ -52,7 +53,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         if not self._due:
             self._due, self._news = list(self.watches), False
-            self._next = loop.time() + len(self._due) * _ROUND_SECONDS
+            self._next = loop.time() + max(0, len(self._due) - _FEW) * _ROUND_SECONDS
         for watch in self._due[-_WOKEN_AT_ONCE:]:
             watch.wake()
         del self._due[-_WOKEN_AT_ONCE:]
