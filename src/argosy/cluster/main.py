@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy.cluster.ground import take
+from argosy.cluster.own_log import Bounded
 from argosy.cluster.process import hold_lock, write_state
 from argosy.cluster.services import running
 from argosy.cluster.settings import Layout, Settings, prepare
@@ -39,7 +40,10 @@ def main() -> None:
     """Run until told to end. Exit code 1 when the engine could not start."""
     gc.disable()  # importing makes hardly any garbage; the engine turns the collector on when all its parts are there
     options = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    own_log = Bounded(Layout(options.home).log)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", handlers=[own_log]
+    )
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line a request would be most of the log
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # what clients do wrong, they are told
     settings = Settings(

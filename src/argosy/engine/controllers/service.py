@@ -12,6 +12,7 @@ from argosy.control.pool import Informers
 from argosy.control.runner import run_operators
 from argosy.engine.controllers.claim import ephemeral as claim_ephemeral
 from argosy.engine.controllers.claim.plan import PROVISIONER
+from argosy.engine.controllers.garbage import events as garbage_events
 from argosy.engine.controllers.garbage import loop as garbage_loop
 from argosy.engine.controllers.garbage import pods as garbage_pods
 from argosy.engine.controllers.job import orphans as job_orphans
@@ -53,6 +54,7 @@ async def run(
         group.create_task(run_operators(client, chosen, clock=clock, workers=settings.workers, informers=informers))
         group.create_task(garbage_loop.run(client.named("generic-garbage-collector"), informers), name="garbage")
         group.create_task(garbage_pods.run(client.named("pod-garbage-collector"), informers), name="finished pods")
+        group.create_task(garbage_events.run(client.named("event-garbage-collector"), clock), name="old events")
         group.create_task(namespace_loop.run(client.named("namespace-controller"), informers, clock), name="namespaces")
         group.create_task(node_loop.run(client.named("taint-eviction-controller"), informers, clock), name="evictions")
         group.create_task(job_orphans.run(client.named("job-controller"), informers), name="job orphans")
