@@ -55,11 +55,11 @@ def _moment(text: object) -> datetime | None:
 async def run(client: Client, clock: Clock) -> NoReturn:
     """Look now and then, page by page so that nothing else waits, until cancelled."""
     while True:
+        await asyncio.sleep(_LOOK_SECONDS)  # first of all: nothing is so urgent that a start should wait for it
         try:
             await sweep(client, clock.now())
         except (ApiError, ConnectionError) as error:
             _log.debug("old events could not be removed, trying again: %s", error)
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def sweep(client: Client, now: datetime) -> None:

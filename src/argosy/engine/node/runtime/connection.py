@@ -80,7 +80,7 @@ class Connection:
         self.level = level
 
     def dial(self) -> socket.socket:
-        """A connected blocking socket. Raises HolderGone."""
+        """A connected blocking socket whose other end knows who this is. Raises HolderGone."""
         try:
             fd, path = wire.short_path(str(self.directory), server.SOCKET_NAME)
         except OSError as error:
@@ -88,6 +88,7 @@ class Connection:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             line.connect(path)
+            line.sendall((self.directory / server.KEY_NAME).read_bytes())
         except OSError as error:
             line.close()
             raise HolderGone(f"the holder does not answer: {error.strerror}") from None

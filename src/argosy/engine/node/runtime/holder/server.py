@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from argosy.engine.node.runtime.holder.order import Request, StartOrder
 
 SOCKET_NAME = "holder.sock"
+KEY_NAME = "holder.key"
+KEY_BYTES = 32
+_STRANGERS_MAX = 64
 CHECK_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
 _FIRST_FREE = 16
@@ -55,11 +58,13 @@ _POD_NAMESPACES = (("net", syscalls.CLONE_NEWNET), ("ipc", syscalls.CLONE_NEWIPC
 class Holder:
     """State: the pods' namespaces, the cluster network's routing socket, the open lines."""
 
-    def __init__(self, directory: str, level: str, listener: socket.socket) -> None:
+    def __init__(self, directory: str, level: str, listener: socket.socket, key: bytes) -> None:
         self.directory = directory
         self.level = level
         self.listener = listener
         self.inode = _inode(f"{directory}/{SOCKET_NAME}")
+        self.key = key
+        self.strangers: dict[int, socket.socket] = {}
         self.pods: dict[str, list[int]] = {}
         self.lines: dict[int, socket.socket] = {}
         self.place = launch.Place(
@@ -89,12 +94,12 @@ class Holder:
             for fd, _ in events:
                 if fd == self.listener.fileno():
                     line = self._accept()
-                    if line and self._answer(line):
-                        self.lines[line.fileno()] = line
-                        poll.register(line, select.POLLIN)
-                    elif line:
-                        line.close()
-                elif not self._answer(self.lines[fd]):
+                    if line:
+                        self._greet(line, poll)
+                elif fd in self.strangers:
+                    poll.unregister(fd)
+                    self._greet(self.strangers.pop(fd), poll)
+                elif fd in self.lines and not self._answer(self.lines[fd]):
                     poll.unregister(fd)
                     self.lines.pop(fd).close()
 
@@ -107,8 +112,34 @@ class Holder:
         if peer[1] != os.geteuid():
             line.close()
             return None
-        line.settimeout(_PATIENCE_SECONDS)
         return line
+
+    def _greet(self, line: socket.socket, poll: select.poll) -> None:
+        """Hear the key, then the request. Who says neither is waited for without stopping, and not for ever.
+
+        A pod without namespaces (L0) has this user and can reach the socket; what it cannot do is read the key's file.
+        """
+        try:
+            said = line.recv(KEY_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            if len(self.strangers) >= _STRANGERS_MAX:
+                oldest = next(iter(self.strangers))
+                poll.unregister(oldest)
+                self.strangers.pop(oldest).close()
+            self.strangers[line.fileno()] = line
+            poll.register(line, select.POLLIN)
+            return
+        except OSError:
+            said = b""
+        if said != self.key:
+            line.close()
+            return
+        line.settimeout(_PATIENCE_SECONDS)
+        if self._answer(line):
+            self.lines[line.fileno()] = line
+            poll.register(line, select.POLLIN)
+        else:
+            line.close()
 
     def _answer(self, line: socket.socket) -> bool:
         """Take one request. True to keep the connection open for more."""
@@ -339,6 +370,19 @@ def _identity(path: str) -> str:
     return "\n".join(f"{first} {first} {count}" for first, _, count in extents)
 
 
+def _new_key(directory: str) -> bytes:
+    """What the engine has to say before anything else, in a file of its own that nobody but this user opens."""
+    key = os.urandom(KEY_BYTES)
+    draft = f"{directory}/{KEY_NAME}.tmp"
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, key)
+    finally:
+        os.close(fd)
+    os.rename(draft, f"{directory}/{KEY_NAME}")
+    return key
+
+
 def _listen(directory: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     fd, path = wire.short_path(directory, SOCKET_NAME)
@@ -368,8 +412,8 @@ def main() -> NoReturn:
         for fd in range(3, _FIRST_FREE):  # leave the low numbers to what `keep` pins there
             os.dup2(0, fd, inheritable=False)
         enter_namespaces(level, namespaces)
-        listener = _listen(directory)
-        holder = Holder(directory, level, listener)
+        key = _new_key(directory)  # first: who finds the socket finds its key
+        holder = Holder(directory, level, _listen(directory), key)
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         syscalls.set_name("argosy-holder")
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

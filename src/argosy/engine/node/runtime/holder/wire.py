@@ -1,9 +1,9 @@
 """How the engine and the holder talk: frames of marshalled plain values over a Unix stream socket, with descriptors.
 
-Both ends are the same program under the same user, the socket is 0600 and peers are checked by SO_PEERCRED, so marshal
-(one C call, bytes stay bytes, no import) is safe here; format 2 reads alike in every Python 3. One connection carries one
-request, which lets the holder hand the connection to the child that does the work; only the line that delivers sockets
-stays open.
+Both ends are the same program under the same user, the socket is 0600, peers are checked by SO_PEERCRED and say a key that
+only the engine can read before they are heard, so marshal (one C call, bytes stay bytes, no import) is safe here; format 2
+reads alike in every Python 3. One connection carries one request, which lets the holder hand the connection to the child
+that does the work; only the line that delivers sockets stays open.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # typing is slow to import, and the holder needs it for n
 if TYPE_CHECKING:
     from typing import Any
 
-PROTOCOL = 6
+PROTOCOL = 7
 FRAME_MAX = 64 * 1024 * 1024
 DESCRIPTORS_MAX = 64
 
