@@ -46,7 +46,7 @@ def scan(path: Path) -> tuple[dict[str, list[Field]], dict[str, str]]:
 
 
 def _field(line: str) -> Field | None:
-    line = line.strip() if "`" in line else line.split("//")[0].strip()
+    line = line.strip() if "`" in line else line.split("//", maxsplit=1)[0].strip()
     found = None if line.startswith("//") else re.match(r"(?:(\w+)\s+)?([\*\[\]\w\.]+)(?:\s+`([^`]*)`)?", line)
     if not line or found is None:
         return None
