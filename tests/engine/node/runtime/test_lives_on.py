@@ -210,6 +210,20 @@ def test_an_engine_that_lets_go_leaves_its_pods(alone):
     assert alone.run(scenario) == run
 
 
+def test_the_order_of_an_engine_that_died_meanwhile_is_not_carried_out(alone):
+    """Nobody would know of the sandbox, since the next engine has compared its pods with the holder's already."""
+
+    async def scenario(runtime):
+        pid = await holder_pid(runtime)
+        os.kill(pid, signal.SIGSTOP)
+        order = {"op": "pod", "uid": "late", "hostname": "late", "address": "10.64.0.9", "tmpfs": [], "sysctls": []}
+        runtime._main.connection.open(order).close()
+        os.kill(pid, signal.SIGCONT)
+        return (await runtime._main.ask({"op": "hello"}))["pods"]
+
+    assert alone.run(scenario) == []
+
+
 def test_the_holder_stays_small_and_light():
     """What it imports, every shim carries: no asyncio, json, typing, pathlib, dataclasses, re."""
     program = "import sys; from argosy.engine.node.runtime.holder import server; print(*sys.modules)"

@@ -162,7 +162,9 @@ class LocalRuntime:
             list(spec.sysctls),
         )
         path = self._index / f"{spec.uid}.json"
-        path.write_bytes(msgspec.json.encode(record))  # first: whoever comes after a crash must know what to remove
+        part = path.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(record))  # first: whoever comes after a crash must know what to remove
+        part.replace(path)
         self._pods[spec.uid] = record
         keeper = self._keeper(record)
         await keeper.ask(record.order())

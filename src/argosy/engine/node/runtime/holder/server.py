@@ -168,6 +168,8 @@ class Holder:
             if not wire.hung_up(line):
                 self._fork(operation, request, descriptors, line)
             return False
+        if operation in {"pod", "rejoin"} and wire.hung_up(line):
+            return False  # of an engine that is dead: the next one has said hello, and knows nothing of this sandbox
         answer: Request = {}
         if operation == "hello":
             answer = {"protocol": wire.PROTOCOL, "level": self.level, "pid": os.getpid(), "pods": list(self.pods)}
