@@ -20,14 +20,21 @@ def _status(text):
 
 
 async def test_a_container_runs_as_the_user_and_groups_it_names(namespace):
-    pod_wide = {"runAsUser": 1000, "runAsGroup": 3000, "supplementalGroups": [4000]}
+    pod_wide = {"runAsUser": 1000, "runAsGroup": 3000}
     plain = sleeper("plain")
     own = sleeper("own", securityContext={"runAsUser": 2000})
     await namespace.pod("users", pod_spec(plain, own, securityContext=pod_wide))
     await namespace.ready("users")
     assert await namespace.says("users", "sh", "-c", "id -u; id -g", container="plain") == "1000\n3000\n"
-    assert "4000" in (await namespace.says("users", "id", "-G", container="plain")).split()
     assert await namespace.says("users", "id", "-u", container="own") == "2000\n", "the container's own goes first"
+
+
+@pytest.mark.needs("users")
+async def test_a_container_is_in_the_further_groups_too(namespace):
+    context = {"runAsUser": 1000, "runAsGroup": 3000, "supplementalGroups": [4000]}
+    await namespace.pod("groups", pod_spec(sleeper(), securityContext=context))
+    await namespace.ready("groups")
+    assert "4000" in (await namespace.says("groups", "id", "-G")).split()
 
 
 async def test_a_container_that_must_not_be_root_is_not_started_as_root(namespace):
