@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
@@ -224,17 +225,20 @@ class Namespace:
 
     # -- kubectl
 
-    async def kubectl(self, *arguments: str, input: bytes = b"") -> str:
-        """What kubectl prints, in this namespace; it must succeed."""
-        program = shutil.which("kubectl")
+    async def kubectl(
+        self, *arguments: str, input: bytes = b"", program: str | None = None, code: int = 0, **environ: str
+    ) -> str:
+        """What kubectl (another `program` than the usual) prints, in this namespace; it must end with that code."""
+        program = program or shutil.which("kubectl")
         assert program, "mark the test: needs kubectl"
         process = await asyncio.create_subprocess_exec(
             program, "--kubeconfig", str(self.cluster.kubeconfig), "--namespace", self.name, *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **environ},
         )  # fmt: skip
         async with asyncio.timeout(self.cluster.patience):
             stdout, stderr = await process.communicate(input)
-        assert process.returncode == 0, f"kubectl {arguments}: {stdout!r} {stderr.decode()}"
+        assert process.returncode == code, f"kubectl {arguments}: {stdout!r} {stderr.decode()}"
         return stdout.decode()
 
 
