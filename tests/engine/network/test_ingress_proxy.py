@@ -10,6 +10,7 @@ from network_world import HostNetwork, background, cluster, endpoint, service, s
 from argosy.clock import SystemClock
 from argosy.engine.network import NetworkSettings
 from argosy.engine.network import run as run_network
+from argosy.engine.network.ingress_classes import ensure_classes
 from argosy.engine.node.runtime.spec import Level
 from argosy.kinds import ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, SERVICE
 from argosy.meta.objects import Key
@@ -259,6 +260,36 @@ def test_ingresses_say_where_they_are_served_and_foreign_classes_are_left_alone(
             assert answer.status == 404
 
     with_ingress(check)
+
+
+def test_the_class_that_is_served_has_an_object_and_is_nobodys_default():
+    async def check(client, session, upstream):
+        async def made():
+            return [each["metadata"]["name"] for each in (await client.list(INGRESS_CLASS)).items] == ["argosy"]
+
+        await until(made)
+        found = await client.get(INGRESS_CLASS, "argosy")
+        assert found["spec"] == {"controller": "argosy.dev/ingress"}
+        assert "annotations" not in found["metadata"]
+        await client.create(INGRESS, ingress("plain", "plain.test"))
+        assert "ingressClassName" not in (await client.get(INGRESS, "plain", "default"))["spec"]
+
+    with_ingress(check)
+
+
+def test_a_class_that_is_there_already_is_the_users_own():
+    async def main():
+        async with cluster() as (client, _):
+            mine = {"metadata": {"name": "argosy"}, "spec": {"controller": "example.org/mine"}}
+            await client.create(INGRESS_CLASS, mine)
+            await ensure_classes(client, frozenset({"argosy", "second"}))
+            found = {each["metadata"]["name"]: each["spec"] for each in (await client.list(INGRESS_CLASS)).items}
+            assert found == {
+                "argosy": {"controller": "example.org/mine"},
+                "second": {"controller": "argosy.dev/ingress"},
+            }
+
+    asyncio.run(main())
 
 
 def test_annotations_and_classes_that_ordinary_manifests_carry():

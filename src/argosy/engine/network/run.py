@@ -19,6 +19,7 @@ from argosy.engine.network.egress_proxy import EgressProxy
 from argosy.engine.network.egress_rules import TABLE as EGRESS
 from argosy.engine.network.egress_rules import egress_rules, inside
 from argosy.engine.network.enforcement import Enforcement, PodGate, everybody, label_nodes, say_not_enforced
+from argosy.engine.network.ingress_classes import ensure_classes
 from argosy.engine.network.ingress_proxy import IngressProxy
 from argosy.engine.network.kernel import Kernel
 from argosy.engine.network.names import Names
@@ -86,6 +87,7 @@ async def run(
             if settings.ingress_socket is not None:
                 ingress = IngressProxy(network, informers, client=client, recorder=recorder, settings=settings)
                 group.create_task(ingress.run(settings.ingress_socket), name="Ingress")
+                group.create_task(ensure_classes(client, settings.ingress_classes), name="Ingress classes")
     finally:
         await recorder.close(timeout=0.5)
     raise AssertionError("the network ends only when cancelled")
