@@ -21,12 +21,16 @@ ROOTS = {
         "EphemeralContainer", "Toleration",
     ),
     "batch": ("PodFailurePolicy", "SuccessPolicy"),
+    "resource": (
+        "ResourceClaimSpec", "ResourceClaimTemplateSpec", "AllocationResult", "DeviceAttribute",
+    ),
+    "flowcontrol": ("FlowSchemaSpec", "PriorityLevelConfigurationSpec"),
 }  # fmt: skip
 HOISTED = {"HostNetwork", "HostPID", "HostIPC", "ShareProcessNamespace", "HostUsers"}
 """Fields of the internal PodSecurityContext that clients write a level higher."""
 SIMPLE = {
     "string": "s", "metav1.Duration": "s", "types.UID": "s", "types.NodeName": "s", "bool": "b", "float64": "n",
-    "resource.Quantity": "q", "intstr.IntOrString": "n", "metav1.Time": "p", "[]byte": "l",
+    "resource.Quantity": "q", "runtime.RawExtension": "p", "intstr.IntOrString": "n", "metav1.Time": "p", "[]byte": "l",
 }  # fmt: skip
 
 Field = tuple[str | None, str, str | None]

@@ -93,10 +93,13 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
     short_names=("csr",), subresources=frozenset({"approval", "status"}),
     columns=(
         AGE,
-        column("SignerName", "spec", "signerName", default="<none>"),
-        column("Requestor", "spec", "username"),
+        column(
+            "SignerName", "spec", "signerName", default="<none>",
+            about="Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`.",
+        ),
+        column("Requestor", "spec", "username", about="Who asked for the certificate"),
         column("RequestedDuration", "spec", "expirationSeconds", default="<none>"),
-        Column("Condition", cell=_csr_condition),
+        Column("Condition", cell=_csr_condition, description="What was said of the request, such as approval or denial."),
     ),
 )  # fmt: skip
 

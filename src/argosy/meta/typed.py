@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from argosy.meta import fieldset, pack
 from argosy.meta.causes import go_value
+from argosy.meta.decode import blank
 from argosy.meta.fieldset import LEAF, SELF
 from argosy.meta.json import Obj, encode
 from argosy.meta.schema import ANY, BOOLEAN, INTEGER, LIST, MAP, NUMBER, STRING, STRUCT, Schema
@@ -21,7 +22,7 @@ _LEAF, _MAP, _LIST, _AS_IT_COMES = 0, 1, 2, 3
 """How a schema takes values: as one leaf, field by field, item by item, or as each value is."""
 _DEDUCED = Schema({"x-kubernetes-preserve-unknown-fields": True})
 _FREE = Schema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-_KEY_DEFAULTS = {"protocol": "TCP", "name": ""}
+_KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 class Untyped(ValueError):
@@ -102,20 +103,28 @@ def element_of(item: Any, schema: Schema) -> str:
     keys = {}
     for key in sorted(schema.map_keys):
         value = item.get(key)
-        keys[key] = _key_default(schema, key) if value is None else value
+        if value is None:
+            value = _key_default(schema, key)
+        if value is not None:
+            keys[key] = value
+    if not keys:
+        listed = " ".join(f'"{key}"' for key in schema.map_keys)
+        raise Untyped(
+            f"associative list with keys has an element that omits all key fields [{listed}] (and doesn't have default"
+            " values for any key fields)"
+        )
     return f"k:{encode(keys).decode()}"
 
 
 def _key_default(schema: Schema, key: str) -> Any:
+    """What a key is that an item leaves out; None where such an item is another one than any that has it."""
     declared = schema.items.fields.get(key)
-    default = declared.default if declared is not None else None
-    if default is None and not schema.structural:
-        default = _KEY_DEFAULTS.get(key)
-    if default is None:
-        raise Untyped(
-            f'associative list with keys has an element that omits key field "{key}" (and doesn\'t have default value)'
-        )
-    return default
+    if declared is None or declared.default is not None:
+        return declared and declared.default
+    if schema.structural:
+        return None
+    # Objects of built-in kinds come as their types write them: with what they write even where it is nothing.
+    return _KEY_DEFAULTS.get(key) or (blank(declared) if declared.zero == "fill" else None)
 
 
 def fields_of(value: Any, schema: Schema) -> Obj:

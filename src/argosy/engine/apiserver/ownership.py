@@ -22,6 +22,12 @@ _TIMELESS = frozenset({"scale"})
 """Subresources whose entries Kubernetes writes without a time."""
 
 
+_SIGNED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "status": (("status", "conditions"),), "approval": (("status", "certificate"),),
+}  # fmt: skip
+"""What each door of a CertificateSigningRequest leaves alone, beside its spec."""
+
+
 @lru_cache(maxsize=512)
 def _unwritten(kind: Kind, subresource: str, custom: bool, status: bool) -> Obj:
     """The fields that a door does not write, as a field set."""
@@ -30,10 +36,14 @@ def _unwritten(kind: Kind, subresource: str, custom: bool, status: bool) -> Obj:
         paths += [("metadata",), ("spec",)] if custom else [("spec",)]
         if kind is kinds.POD:
             paths += [("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")]
+        elif kind is kinds.RESOURCE_CLAIM:
+            paths.append(("metadata",))
         elif kind is kinds.DEPLOYMENT:
             paths.append(("metadata", "labels"))
-    elif status:
+    elif status and subresource != "approval":
         paths.append(("status",))
+    if kind is kinds.CERTIFICATE_SIGNING_REQUEST:
+        paths += [("spec",), *_SIGNED.get(subresource, ())]
     found: Obj = fieldset.of_paths(*paths)
     return found
 

@@ -14,6 +14,7 @@ from argosy.clock import rfc3339
 from argosy.engine.apiserver.served import Served
 from argosy.meta.json import Obj, thaw
 from argosy.meta.kind import Kind
+from argosy.meta.rules import claim_status
 
 _FIRST_PHASE: dict[Kind, str] = {
     kinds.POD: "Pending",
@@ -28,7 +29,7 @@ _GENERATION = frozenset({
     kinds.NETWORK_POLICY, kinds.POD_DISRUPTION_BUDGET, kinds.CUSTOM_RESOURCE_DEFINITION, kinds.ENDPOINT_SLICE,
     kinds.PRIORITY_CLASS, kinds.VALIDATING_ADMISSION_POLICY, kinds.VALIDATING_ADMISSION_POLICY_BINDING,
     kinds.VALIDATING_WEBHOOK_CONFIGURATION, kinds.MUTATING_WEBHOOK_CONFIGURATION, kinds.FLOW_SCHEMA,
-    kinds.PRIORITY_LEVEL_CONFIGURATION, kinds.RESOURCE_SLICE,
+    kinds.PRIORITY_LEVEL_CONFIGURATION, kinds.RESOURCE_SLICE, kinds.DEVICE_CLASS,
 })  # fmt: skip
 """Built-in kinds whose generation is counted."""
 
@@ -97,6 +98,12 @@ def _as_written(served: Served, obj: Obj) -> None:
     if served.storage is kinds.LEASE:
         for field in ("strategy", "preferredHolder"):
             (obj.get("spec") or {}).pop(field, None)
+    elif served.storage is kinds.RESOURCE_SLICE:
+        for device in obj["spec"].get("devices") or ():
+            device.pop("nodeAllocatableResourceMappings", None)
+            for attribute in (device.get("attributes") or {}).values():
+                for field in ("bools", "ints", "strings", "versions"):
+                    attribute.pop(field, None)
     elif served.storage is kinds.STATEFUL_SET:
         (obj["spec"].get("updateStrategy") or {}).get("rollingUpdate", {}).pop("maxUnavailable", None)
     spec = _POD_SPECS[served.storage](obj) if served.storage in _POD_SPECS else None
@@ -143,12 +150,16 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None
     """Let an update change only what its door is for."""
     if subresource == "status":
         _status_only(served, obj, old)
+    elif subresource == "approval":
+        _approved(obj, old)
     elif subresource in _DOORS:
         _restore(obj, old, "status")
         obj["spec"] = _DOORS[subresource](obj.get("spec") or {}, old.get("spec") or {})
     elif has_status(served) and subresource != "binding":
         _restore(obj, old, "status")
-    if not subresource and served.storage is kinds.PERSISTENT_VOLUME_CLAIM:
+    if not subresource and served.storage is kinds.CERTIFICATE_SIGNING_REQUEST:
+        _restore(obj, old, "spec")  # what was asked for stays as it is
+    elif not subresource and served.storage is kinds.PERSISTENT_VOLUME_CLAIM:
         _sources(obj["spec"], old["spec"])
     elif not subresource and served.storage is kinds.NAMESPACE:
         obj.setdefault("spec", {})
@@ -226,17 +237,46 @@ def _status_only(served: Served, obj: Obj, old: Obj) -> None:
     for field in [*old, *obj]:
         if field not in ("status", "metadata", "apiVersion", "kind"):
             _restore(obj, old, field)
-    if served.custom:
+    if served.custom or served.storage is kinds.RESOURCE_CLAIM:
         kept = thaw(old["metadata"])
         for field in ("managedFields", "resourceVersion"):
             if field in obj["metadata"]:
                 kept[field] = obj["metadata"][field]
         obj["metadata"] = kept
-        return
+    if served.storage is kinds.RESOURCE_CLAIM:
+        status = obj.get("status") or {}
+        devices = claim_status.live(status, old.get("status") or {})
+        if devices:
+            status["devices"] = devices
+        else:
+            status.pop("devices", None)
+    elif served.storage is kinds.CERTIFICATE_SIGNING_REQUEST:
+        _keep_decisions(obj, old)
     if served.storage in _LABELS_STAY:
         _restore(obj["metadata"], old["metadata"], "labels")
     if served.storage is kinds.POD:
         _restore(obj["metadata"], old["metadata"], "ownerReferences")
+
+
+def _keep_decisions(obj: Obj, old: Obj) -> None:
+    """What approvers said of a request for a certificate stays as it is, unless some of it is added or taken away."""
+    now, before = ((each.get("status") or {}).get("conditions") or [] for each in (obj, old))
+    for type in ("Approved", "Denied"):
+        kept = [each for each in before if each.get("type") == type]
+        places = [index for index, each in enumerate(now) if each.get("type") == type]
+        for index, condition in zip(places, kept, strict=False) if len(places) == len(kept) else ():
+            now[index] = thaw(condition)
+
+
+def _approved(obj: Obj, old: Obj) -> None:
+    """Only what approvers say of a request for a certificate changes."""
+    conditions = (obj.get("status") or {}).get("conditions")
+    obj["spec"] = thaw(old["spec"])
+    obj["status"] = thaw(old.get("status") or {})
+    if conditions:
+        obj["status"]["conditions"] = conditions
+    else:
+        obj["status"].pop("conditions", None)
 
 
 def _restore(obj: Obj, old: Obj, field: str) -> None:

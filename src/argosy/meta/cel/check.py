@@ -31,9 +31,9 @@ class Checked:
     """The variables that it mentions."""
 
 
-def compiled(source: str, variables: Mapping[str, Type]) -> Checked:
-    """Parse and check. Raises Issues."""
-    node = parse(source)
+def compiled(source: str, variables: Mapping[str, Type], *, bindings: bool = False) -> Checked:
+    """Parse and check; `bindings` allows `cel.bind`. Raises Issues."""
+    node = parse(source, bindings=bindings)
     checker = _Checker(variables)
     type = checker.of(node)
     if not checker.issues:
@@ -193,6 +193,8 @@ class _Checker:
 
     def _macro(self, node: Macro) -> Type:
         target = self.of(node.target)
+        if node.name == "bind":
+            return self._within(node, (target,))[0]
         if node.name in ("optMap", "optFlatMap"):
             inner = target.params[0] if target.name == "optional_type" else DYN
             found = self._within(node, (inner,))[0]

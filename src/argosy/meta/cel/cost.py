@@ -53,6 +53,8 @@ def size_of(node: Node) -> float:
     if isinstance(node, Const | ListOf | MapOf | Ident | Select):
         return type.size
     if isinstance(node, Macro):
+        if node.name == "bind":
+            return size_of(node.args[0])
         return size_of(node.target) if node.name in ("filter", "map", "transformList", "transformMap") else type.size
     assert isinstance(node, Call), "there is no other kind of node"
     if node.name == "_+_":
@@ -125,6 +127,8 @@ def _comparison(node: Call, sizes: list[float]) -> float:
 def _macro(node: Macro) -> float:
     target = _cost(node.target)
     args = [_cost(each) for each in node.args]
+    if node.name == "bind":
+        return target + sum(args) + _LIST
     if node.name in ("optMap", "optFlatMap"):
         return target + sum(args) + 1
     turns = size_of(node.target)

@@ -192,7 +192,7 @@ _SPECIAL: dict[str, Callable[[Call], _Run]] = {
 
 def _macro(node: Macro) -> _Run:
     target, args, names = _make(node.target), [_make(each) for each in node.args], node.variables
-    if node.name in ("optMap", "optFlatMap"):
+    if node.name in ("optMap", "optFlatMap", "bind"):
         return _bound(node.name, target, args[0], names[0])
     fold = _FOLDS[node.name]
     body = args[-1]
@@ -215,11 +215,13 @@ def _macro(node: Macro) -> _Run:
 def _bound(name: str, target: _Run, body: _Run, variable: str) -> _Run:
     def run(frame: _Frame) -> Any:
         value = target(frame)
-        if not value.present:
-            return NOTHING
+        if name != "bind":
+            if not value.present:
+                return NOTHING
+            value = value.value
         missing = object()
         outer = frame.variables.get(variable, missing)
-        frame.variables[variable] = value.value
+        frame.variables[variable] = value
         try:
             found = body(frame)
         finally:

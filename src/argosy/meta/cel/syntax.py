@@ -58,7 +58,9 @@ def _shown(source: str, issue: Issue) -> str:
     before = source[: issue.at]
     line = before.count("\n") + 1
     column = issue.at - (before.rfind("\n") + 1)
-    text = source.split("\n")[line - 1] if source else ""
+    if not source:
+        return f"ERROR: <input>:1:0: {issue.message}"
+    text = source.split("\n")[line - 1]
     return f"ERROR: <input>:{line}:{column + 1}: {issue.message}\n | {text}\n | {'.' * column}^"
 
 
@@ -127,7 +129,7 @@ class MapOf(Node):
 
 @dataclass(slots=True)
 class Macro(Node):
-    """A comprehension: `target.all(x, …)`, `exists`, `filter`, `map`, `transformList` …, or `optMap`."""
+    """A comprehension: `target.all(x, …)`, `exists`, `filter`, `map`, `transformList` …, or `optMap`, or `cel.bind`."""
 
     name: str
     target: Node
@@ -183,12 +185,12 @@ def _unread(source: str, place: int) -> str:
     return source[place : place + 2] if first in "=&|" else first
 
 
-def parse(source: str) -> Node:
-    """The tree of an expression. Raises Issues."""
+def parse(source: str, *, bindings: bool = False) -> Node:
+    """The tree of an expression, which may use `cel.bind` where `bindings` says so. Raises Issues."""
     issues: list[Issue] = []
     if len(source) > _LONGEST:
         raise Issues(source[:80], [Issue(f"expression code point size exceeds limit: {_LONGEST}", 0)])
-    parser = _Parser(_tokens(source, issues))
+    parser = _Parser(_tokens(source, issues), bindings=bindings)
     try:
         node = parser.expression()
         parser.finish()
@@ -202,8 +204,9 @@ def parse(source: str) -> Node:
 class _Parser:
     """Recursive descent over the tokens."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_Token], *, bindings: bool) -> None:
         self._tokens = tokens
+        self._bindings = bindings
         self._next = 0
         self._depth = 0
 
@@ -308,6 +311,9 @@ class _Parser:
     def _method(self, target: Node, name: str) -> Node:
         at = self._expect("(").at
         args = self._arguments(")")
+        bound = self._bindings and name == "bind" and isinstance(target, Ident) and target.name == "cel"
+        if bound and len(args) == 3:
+            return Macro(at, name, args[1], (_variable(args[0]),), args[2:])
         for variables, others in _LOOPS.get(name, ()):
             if len(args) == variables + others and all(isinstance(each, Ident) for each in args[:variables]):
                 if name == "existsOne":

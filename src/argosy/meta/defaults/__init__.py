@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from argosy.meta.defaults import cluster, network, pods, storage, workloads
+from argosy.meta.defaults import allotment, cluster, network, pods, storage, workloads
 from argosy.meta.json import Obj
 
 _TABLE: Final[dict[str, Callable[[Obj], None]]] = {
@@ -48,10 +48,11 @@ _TABLE: Final[dict[str, Callable[[Obj], None]]] = {
     "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy": cluster.admission_policy,
     "admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding": cluster.admission_binding,
     "authentication.k8s.io/v1/TokenRequest": cluster.token_request,
-    "flowcontrol.apiserver.k8s.io/v1/FlowSchema": cluster.flow_schema,
-    "flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfiguration": cluster.priority_level,
-    "resource.k8s.io/v1/ResourceClaim": cluster.resource_claim,
-    "resource.k8s.io/v1/ResourceClaimTemplate": cluster.resource_claim_template,
+    "flowcontrol.apiserver.k8s.io/v1/FlowSchema": allotment.flow_schema,
+    "flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfiguration": allotment.priority_level,
+    "resource.k8s.io/v1/ResourceClaim": allotment.resource_claim,
+    "resource.k8s.io/v1/ResourceSlice": allotment.resource_slice,
+    "resource.k8s.io/v1/ResourceClaimTemplate": allotment.resource_claim_template,
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from argosy.errors import Cause
-from argosy.meta import causes, names, quantity, selectors
+from argosy.meta import causes, internal_form, names, quantity, selectors
 from argosy.meta.json import Obj
 
 IMMUTABLE = "field is immutable"
@@ -94,6 +94,12 @@ def unchanged(found: Found, path: str, new: Any, old: Any) -> None:
     """A field that an update may not change."""
     if (new or None) != (old or None):
         found.append(causes.invalid(path, new, IMMUTABLE))
+
+
+def unchanged_form(found: Found, path: str, kind: str, new: Obj | None, old: Obj | None) -> None:
+    """A part of an object that an update may not change, shown in Kubernetes' internal form of that type."""
+    if (new or None) != (old or None):
+        found.append(causes.invalid(path, internal_form.form(kind, new), IMMUTABLE))
 
 
 def labels(found: Found, path: str, values: Mapping[str, str] | None) -> None:

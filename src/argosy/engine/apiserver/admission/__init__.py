@@ -7,6 +7,8 @@ wait for webhooks where the cluster has some, and do not give up the turn of the
 from __future__ import annotations
 
 from argosy.engine.apiserver.admission import (
+    certificates,
+    devices,
     escalation,
     ingresses,
     jobs,
@@ -39,6 +41,8 @@ async def admit(call: Call, obj: Obj, old: Obj | None) -> None:
             storage.admit(call, obj)
         else:
             pods.admit_update(call, obj, old)
+        certificates.admit(call, obj, old)
+        devices.admit(call, obj)
         ingresses.admit(call, obj)
 
     complete()
@@ -49,6 +53,7 @@ async def review(call: Call, obj: Obj, old: Obj | None) -> None:
     """Say no to a write that is valid in itself. Raises ApiError."""
     await webhooks.validate(call, obj, old)
     escalation.review(call, obj, old)
+    certificates.review(call, obj, old)
     podsecurity.review(call, obj, old)
     limits.review(call, obj, old)
     policies.review(call, obj, old)

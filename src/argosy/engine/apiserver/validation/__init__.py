@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.validation import statuses
+from argosy.engine.apiserver.validation import admin_access, statuses
 from argosy.errors import Cause
 from argosy.meta import rules
 from argosy.meta.json import Obj
+from argosy.meta.rules import certificates
 
 _UNRULED = frozenset({"binding", "resize", "ephemeralcontainers", "finalize"})
 """Subresources that change what no rule is about."""
@@ -14,7 +15,7 @@ _UNRULED = frozenset({"binding", "resize", "ephemeralcontainers", "finalize"})
 
 def validate_create(call: Call, obj: Obj) -> list[Cause]:
     """What is wrong with a new object."""
-    return _validate(call, obj, None)
+    return admin_access.of_claim(call, obj) + _validate(call, obj, None)
 
 
 def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Cause]:
@@ -22,7 +23,9 @@ def validate_update(call: Call, obj: Obj, old: Obj, subresource: str) -> list[Ca
     if subresource in _UNRULED:
         return []
     if subresource == "status" and not call.served.custom:
-        return statuses.validate(call.served.storage, obj, old)  # nothing else has changed
+        return admin_access.of_status(call, obj, old) + statuses.validate(call.served.storage, obj, old)
+    if subresource == "approval":
+        return certificates.approval(obj, old)
     return _validate(call, obj, old)
 
 

@@ -25,7 +25,8 @@ _ORPHANS_BY_DEFAULT = frozenset({kinds.JOB, kinds.REPLICATION_CONTROLLER})
 _ANSWERS_WITH_OBJECT = frozenset({
     kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.POD_TEMPLATE, kinds.RESOURCE_QUOTA,
     kinds.PERSISTENT_VOLUME, kinds.PERSISTENT_VOLUME_CLAIM, kinds.STORAGE_CLASS, kinds.CSI_DRIVER, kinds.CSI_NODE,
-    kinds.VOLUME_ATTACHMENT,
+    kinds.VOLUME_ATTACHMENT, kinds.VOLUME_ATTRIBUTES_CLASS, kinds.DEVICE_CLASS, kinds.RESOURCE_CLAIM,
+    kinds.RESOURCE_CLAIM_TEMPLATE, kinds.RESOURCE_SLICE,
 })  # fmt: skip
 """Kinds whose removal is answered with the removed object rather than with a Status."""
 
