@@ -98,6 +98,8 @@ def _as_written(served: Served, obj: Obj) -> None:
     if served.storage is kinds.LEASE:
         for field in ("strategy", "preferredHolder"):
             (obj.get("spec") or {}).pop(field, None)
+    elif served.storage is kinds.CSI_DRIVER:
+        obj["spec"].pop("preventPodSchedulingIfMissing", None)
     elif served.storage is kinds.RESOURCE_SLICE:
         for device in obj["spec"].get("devices") or ():
             device.pop("nodeAllocatableResourceMappings", None)

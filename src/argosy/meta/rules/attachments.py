@@ -5,6 +5,7 @@ from __future__ import annotations
 from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
 from argosy.meta.rules.fields import Found, named, required, say, selector, unchanged
+from argosy.meta.rules.storage import inline_volume
 from argosy.meta.rules.volumes import driver_name
 
 _NODE_ID_MAX = 256
@@ -29,6 +30,7 @@ def csi_node(new: Obj, old: Obj | None) -> Found:
         seen.add(name)
         keys = driver.get("topologyKeys") or []
         for number, key in enumerate(keys):
+            required(found, place, key)
             if key in keys[:number]:
                 found.append(causes.duplicate(place, key))
             say(found, place, key, names.qualified(key))
@@ -48,8 +50,10 @@ def volume_attachment(new: Obj, old: Obj | None) -> Found:
         message = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
         found.append(causes.forbidden(path, message))
     elif volume is not None:
-        required(found, f"{path}.persistentVolumeName", volume)
+        required(found, f"{path}.persistentVolumeName", volume, "must specify non empty persistentVolumeName")
         say(found, f"{path}.persistentVolumeName", volume, names.subdomain(volume))
+    else:
+        inline_volume(found, f"{path}.inlineVolumeSpec", inline or {})
     node = spec.get("nodeName") or ""
     say(found, "spec.nodeName", node, names.subdomain(node))
     if old is not None:

@@ -148,61 +148,83 @@ def _data_source(found: Found, path: str, source: Obj) -> None:
 def volume(new: Obj, old: Obj | None) -> Found:
     """v1 PersistentVolume."""
     found: Found = []
-    _volume(found, new["spec"])
+    _volume(found, "spec", new["spec"])
     if old is not None:
-        _volume(found, new["spec"])  # as Kubernetes does, which then says twice what is wrong
+        _volume(found, "spec", new["spec"])  # as Kubernetes does, which then says twice what is wrong
         _volume_update(found, new["spec"], old["spec"])
     return found
 
 
-def _volume(found: Found, spec: Obj) -> None:
-    _volume_basics(found, spec)
-    affinity = spec.get("nodeAffinity")
+def _volume(found: Found, path: str, spec: Obj) -> None:
+    _volume_basics(found, path, spec)
+    affinity, place = spec.get("nodeAffinity"), f"{path}.nodeAffinity.required"
     if affinity is not None and required(
-        found, "spec.nodeAffinity.required", affinity.get("required") or None, "must specify required node constraints"
+        found, place, affinity.get("required") or None, "must specify required node constraints"
     ):
-        node_selector(found, "spec.nodeAffinity.required", affinity["required"])
+        node_selector(found, place, affinity["required"])
+    _one_source(found, path, spec)
+    where, policy = (spec.get("hostPath") or {}).get("path"), spec.get("persistentVolumeReclaimPolicy")
+    if where and posixpath.normpath(where) == "/" and policy == "Recycle":
+        message = "may not be 'recycle' for a hostPath mount of '/'"
+        found.append(causes.forbidden(f"{path}.persistentVolumeReclaimPolicy", message))
+    if spec.get("storageClassName"):
+        say(found, f"{path}.storageClassName", spec["storageClassName"], names.subdomain(spec["storageClassName"]))
+    one_of(found, f"{path}.volumeMode", spec.get("volumeMode"), ("Block", "Filesystem"))
+    attributes = spec.get("volumeAttributesClassName")
+    if attributes is not None:
+        place = f"{path}.volumeAttributesClassName"
+        if required(found, place, attributes, "an empty string is disallowed"):
+            say(found, place, attributes, names.subdomain(attributes))
+        if spec.get("csi") is None:
+            found.append(causes.required(f"{path}.csi", "has to be specified when using volumeAttributesClassName"))
+
+
+def inline_volume(found: Found, path: str, spec: Obj) -> None:
+    """A PersistentVolumeSpec that stands in a VolumeAttachment instead of a volume."""
+    what = "in the context of inline volumes"
+    for field in ("claimRef", "capacity", "nodeAffinity", "storageClassName", "volumeAttributesClassName"):
+        if spec.get(field) or (field in ("claimRef", "nodeAffinity") and spec.get(field) is not None):
+            found.append(causes.forbidden(f"{path}.{field}", f"may not be specified {what}"))
+    if spec.get("csi") is None:
+        found.append(causes.required(f"{path}.csi", f"has to be specified {what}"))
+    required(found, f"{path}.accessModes", spec.get("accessModes"))
+    _access_modes(found, f"{path}.accessModes", spec.get("accessModes") or [])
+    if spec.get("persistentVolumeReclaimPolicy") not in (None, "", "Retain"):
+        found.append(causes.forbidden(f"{path}.persistentVolumeReclaimPolicy", f"may only be Retain {what}"))
+    if spec.get("volumeMode") not in (None, "Filesystem"):
+        message = f"may not specify volumeMode other than Filesystem {what}"
+        found.append(causes.forbidden(f"{path}.volumeMode", message))
+    _one_source(found, path, spec)
+
+
+def _one_source(found: Found, path: str, spec: Obj) -> None:
     given = [name for name in _SOURCES if spec.get(name) is not None]
     found.extend(
-        causes.forbidden(f"spec.{_SPELT.get(name, name)}", "may not specify more than 1 volume type")
+        causes.forbidden(f"{path}.{_SPELT.get(name, name)}", "may not specify more than 1 volume type")
         for name in given[1:]
         if name != "flexVolume"
     )
     if given:
-        _source(found, given[0], spec)
+        _source(found, given[0], path, spec)
     else:
-        found.append(causes.required("spec", "must specify a volume type"))
-    path, policy = (spec.get("hostPath") or {}).get("path"), spec.get("persistentVolumeReclaimPolicy")
-    if path and posixpath.normpath(path) == "/" and policy == "Recycle":
-        message = "may not be 'recycle' for a hostPath mount of '/'"
-        found.append(causes.forbidden("spec.persistentVolumeReclaimPolicy", message))
-    if spec.get("storageClassName"):
-        say(found, "spec.storageClassName", spec["storageClassName"], names.subdomain(spec["storageClassName"]))
-    one_of(found, "spec.volumeMode", spec.get("volumeMode"), ("Block", "Filesystem"))
-    attributes = spec.get("volumeAttributesClassName")
-    if attributes is not None:
-        where = "spec.volumeAttributesClassName"
-        if required(found, where, attributes, "an empty string is disallowed"):
-            say(found, where, attributes, names.subdomain(attributes))
-        if spec.get("csi") is None:
-            found.append(causes.required("spec.csi", "has to be specified when using volumeAttributesClassName"))
+        found.append(causes.required(path, "must specify a volume type"))
 
 
-def _volume_basics(found: Found, spec: Obj) -> None:
+def _volume_basics(found: Found, path: str, spec: Obj) -> None:
     modes, capacity = spec.get("accessModes") or [], spec.get("capacity") or {}
-    required(found, "spec.accessModes", modes)
-    _access_modes(found, "spec.accessModes", modes)
-    required(found, "spec.capacity", capacity)
+    required(found, f"{path}.accessModes", modes)
+    _access_modes(found, f"{path}.accessModes", modes)
+    required(found, f"{path}.capacity", capacity)
     if set(capacity) != {"storage"}:
-        found.append(causes.unsupported("spec.capacity", spec.get("capacity"), ("storage",)))
+        found.append(causes.unsupported(f"{path}.capacity", spec.get("capacity"), ("storage",)))
     for name, size in capacity.items():
         if quantity.parse(size).nanos < 0:
-            found.append(causes.invalid(f"spec.capacity[{name}]", str(size), "must be a valid resource quantity"))
+            found.append(causes.invalid(f"{path}.capacity[{name}]", str(size), "must be a valid resource quantity"))
         if quantity.parse(size).nanos <= 0:
-            found.append(causes.invalid(f"spec.capacity[{name}]", str(size), "must be greater than zero"))
+            found.append(causes.invalid(f"{path}.capacity[{name}]", str(size), "must be greater than zero"))
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy:
-        one_of(found, "spec.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
+        one_of(found, f"{path}.persistentVolumeReclaimPolicy", policy, ("Delete", "Recycle", "Retain"))
 
 
 def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
@@ -228,8 +250,8 @@ def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
         found.append(causes.forbidden("spec.volumeAttributesClassName", message))
 
 
-def _source(found: Found, name: str, spec: Obj) -> None:
-    source, path = spec[name], f"spec.{name}"
+def _source(found: Found, name: str, outer: str, spec: Obj) -> None:
+    source, path = spec[name], f"{outer}.{name}"
     if name == "hostPath":
         host_path(found, path, source)
     elif name == "nfs":
@@ -238,7 +260,7 @@ def _source(found: Found, name: str, spec: Obj) -> None:
         if required(found, f"{path}.path", source.get("path")):
             no_backsteps(found, f"{path}.path", source["path"])
         if spec.get("nodeAffinity") is None:
-            found.append(causes.required("spec.nodeAffinity", "Local volume requires node affinity"))
+            found.append(causes.required(f"{outer}.nodeAffinity", "Local volume requires node affinity"))
     elif name == "csi":
         driver_name(found, f"{path}.driver", source.get("driver") or "")
         required(found, f"{path}.volumeHandle", source.get("volumeHandle"))
@@ -272,7 +294,8 @@ def storage_class(new: Obj, old: Obj | None) -> Found:
 
 
 def _topologies(found: Found, terms: list[Obj]) -> None:
-    seen: list[dict[str, list[str]]] = []
+    # The real server begins with one empty term for each that there is, so one that says nothing repeats all of these.
+    seen: list[dict[str, list[str]]] = [{} for _ in terms]
     for index, term in enumerate(terms):
         place = f"allowedTopologies[{index}].matchLabelExpressions"
         wanted: dict[str, list[str]] = {}
@@ -286,12 +309,11 @@ def _topologies(found: Found, terms: list[Obj]) -> None:
             if key in wanted:
                 found.append(causes.duplicate(f"{where}.key", key))
             wanted[key] = sorted(values)
-        if wanted in seen:
-            found.append(causes.duplicate(place, ""))
+        found.extend(causes.duplicate(place, "") for each in seen if each == wanted)
         seen.append(wanted)
 
 
-_MINUTES = 600
+_MINUTES, _SHORTEST_PERIOD = 600, 10
 
 
 def csi_driver(new: Obj, old: Obj | None) -> Found:
@@ -313,6 +335,13 @@ def csi_driver(new: Obj, old: Obj | None) -> Found:
         elif seconds is not None and seconds > 2**32:
             message = "may not specify a duration larger than 2^32 seconds"
             found.append(causes.invalid(f"{place}.expirationSeconds", seconds, message))
+    seconds, tokens = spec.get("nodeAllocatableUpdatePeriodSeconds"), spec.get("serviceAccountTokenInSecrets")
+    if seconds is not None and seconds < _SHORTEST_PERIOD:
+        message = f"must be greater than or equal to {_SHORTEST_PERIOD} seconds"
+        found.append(causes.invalid("spec.nodeAllocatableUpdatePeriodSeconds", seconds, message))
+    if tokens is not None and not spec.get("tokenRequests"):
+        message = "serviceAccountTokenInSecrets is set but no tokenRequests are specified"
+        found.append(causes.invalid("spec.serviceAccountTokenInSecrets", tokens, message))
     one_of(found, "spec.fsGroupPolicy", spec.get("fsGroupPolicy"), ("File", "None", "ReadWriteOnceWithFSType"))
     if old is not None:
         before = old["spec"]

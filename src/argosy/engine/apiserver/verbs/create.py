@@ -17,6 +17,8 @@ from argosy.meta.json import Obj
 from argosy.meta.objects import Key
 
 _ATTEMPTS = 8
+_META_LAST = frozenset({kinds.POD_DISRUPTION_BUDGET})
+"""Kinds whose metadata Kubernetes looks at once all else is right."""
 
 
 async def create(call: Call) -> Answer:
@@ -69,7 +71,9 @@ async def prepare(call: Call, obj: Obj) -> Key:
     elif served.storage is kinds.POD:
         obj["status"]["qosClass"] = admission.pods.quality(obj.get("spec") or {})
     try:
-        causes = objectmeta.validate_create(served.kind, obj) + validation.validate_create(call, obj)
+        causes = validation.validate_create(call, obj)
+        if not causes or served.storage not in _META_LAST:
+            causes = objectmeta.validate_create(served.kind, obj) + causes
         if causes:
             raise invalid(served.storage, meta.get("name", ""), causes)
         await admission.review(call, obj, None)
