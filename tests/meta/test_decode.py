@@ -105,7 +105,8 @@ def test_decoding_shares_no_container_and_is_stable() -> None:
 
 
 def test_schemas_inside_of_definitions_are_decoded_too() -> None:
-    inner = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "nope": 1}}}}
+    items = {"type": "string", "nope": 1}
+    inner = {"type": "object", "properties": {"a": {"type": "array", "items": items, "nope": 1}}}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": inner}}
     crd = {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -113,4 +114,8 @@ def test_schemas_inside_of_definitions_are_decoded_too() -> None:
         "metadata": {"name": "x"},
         "spec": {"group": "g.io", "scope": "Cluster", "names": {"plural": "x", "kind": "X"}, "versions": [version]},
     }
-    assert read(crd).unknown == ("spec.versions[0].schema.openAPIV3Schema.properties.a.items.nope",)
+    made = read(crd)
+    # As on a real server, what is unknown inside of `items` goes without a word.
+    assert made.unknown == ("spec.versions[0].schema.openAPIV3Schema.properties.a.nope",)
+    stored = made.obj["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["a"]
+    assert stored == {"type": "array", "items": {"type": "string"}}

@@ -287,9 +287,12 @@ class _Report:
                 for key, item in value.items():
                     self.visit(item, schema.values, place.value(key))
         elif code == SCHEMA_OR and schema.values is not None:
+            # The type that takes either decodes by itself, and so says nothing of fields that it does not know.
+            known = len(self.unknown)
             for item in value if isinstance(value, list) else [value]:
                 if type(item) is dict:
                     self.visit(item, schema.values, place)
+            del self.unknown[known:]
         elif code in (STRUCT, LIST, MAP):
             self._unfit("", value, schema, place)
         elif code not in (ANY, SCHEMA_OR):

@@ -73,6 +73,23 @@ _CHECKS: dict[str, Callable[[str], bool]] = {
 }
 
 
+_KNOWN = {
+    "integer": frozenset({"int32", "int64"}),
+    "number": frozenset({"float", "double"}),
+    "string": frozenset({
+        "bsonobjectid", "uri", "email", "hostname", "ipv4", "ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5",
+        "isbn", "isbn10", "isbn13", "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date", "duration",
+        "datetime", "k8sshortname", "k8slongname",
+    }),
+}  # fmt: skip
+
+
+def known(kind: str, name: str) -> bool:
+    """Whether kube-apiserver knows a format of values of that type; dashes in its name say nothing."""
+    plain = name.replace("-", "") if kind == "string" else name
+    return plain in _KNOWN.get(kind, ())
+
+
 def fits(name: str, text: str) -> bool:
     """Whether text is of the format; also when the format is not known."""
     pattern = _PATTERNS.get(name)

@@ -9,7 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from argosy.meta import names, quantity
+from argosy.meta import formats, names, quantity
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.pod_warnings import NODE_LABELS, claim_spec, node_term, odd_address
@@ -241,6 +241,32 @@ def _csi_driver(new: Obj, old: Obj | None) -> Iterator[str]:
         )
 
 
+def _definition(new: Obj, old: Obj | None) -> Iterator[str]:
+    had = _odd_formats(old) if old is not None else []
+    for name in _odd_formats(new):
+        if name not in had:
+            yield f'unrecognized format "{name}"'
+
+
+def _odd_formats(definition: Obj) -> list[str]:
+    """The formats of strings that are never checked."""
+    found: dict[str, None] = {}
+    waiting: list[Obj] = [
+        (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        for version in definition["spec"].get("versions") or ()
+    ]
+    while waiting:
+        raw = waiting.pop()
+        name = raw.get("format")
+        if name and not formats.known(raw.get("type") or "string", name):
+            found[name] = None
+        below = [raw.get(field) for field in ("items", "additionalProperties", "not")]
+        below += [*(raw.get("properties") or {}).values()]
+        below += [each for field in ("allOf", "anyOf", "oneOf") for each in raw.get(field) or ()]
+        waiting += [each for each in below if isinstance(each, dict)]
+    return sorted(found)
+
+
 def _service_account(new: Obj, old: Obj | None) -> Iterator[str]:
     key = "kubernetes.io/enforce-mountable-secrets"
     marks = new["metadata"].get("annotations") or {}
@@ -254,6 +280,7 @@ def _service_account(new: Obj, old: Obj | None) -> Iterator[str]:
 
 _TABLE: Final[dict[str, Callable[[Obj, Obj | None], Iterator[str]]]] = {
     "v1/Pod": _pod,
+    "apiextensions.k8s.io/v1/CustomResourceDefinition": _definition,
     "v1/PodTemplate": _pod_template,
     "v1/ReplicationController": _workload,
     "apps/v1/Deployment": _workload,

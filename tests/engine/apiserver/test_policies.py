@@ -1,6 +1,6 @@
 """Rules in CEL at the API's edge: those of CustomResourceDefinitions, and ValidatingAdmissionPolicies."""
 
-from api_world import config_map, definition, with_world
+from api_world import ALICE, config_map, definition, with_world
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -88,5 +88,23 @@ def test_a_definition_with_rules():
         bad = definition("gadgets", schema={**schema, "x-kubernetes-validations": [{"rule": "self.b == 1"}]})
         code, body, _ = await world.send("POST", CRDS, bad)
         assert (code, "undefined field 'b'" in body["message"]) == (422, True)
+
+    with_world(check)
+
+
+def test_a_policy_may_ask_what_the_user_may_do():
+    async def check(world):
+        secrets = "authorizer.group('').resource('secrets').namespace('default').check('get').allowed()"
+        own = "authorizer.requestResource.check('create').allowed() && !authorizer.path('/x').check('get').errored()"
+        await bind(world, policy({"expression": secrets}, {"expression": own}), binding("Deny"))
+        rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+        rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}]
+        await world.send("POST", f"{rbac}/roles", {"metadata": {"name": "r"}, "rules": rules})
+        who = {"kind": "User", "name": "alice", "apiGroup": "rbac.authorization.k8s.io"}
+        ref = {"kind": "Role", "name": "r", "apiGroup": "rbac.authorization.k8s.io"}
+        await world.send("POST", f"{rbac}/rolebindings", {"metadata": {"name": "r"}, "roleRef": ref, "subjects": [who]})
+        assert (await world.send("POST", MAPS, config_map("by-an-admin")))[0] == 201
+        code, body, _ = await world.send("POST", MAPS, config_map("by-alice"), user=ALICE)
+        assert (code, body["message"].endswith(f"denied request: failed expression: {secrets}")) == (422, True)
 
     with_world(check)

@@ -83,7 +83,7 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
         obj["status"]["lastPhaseTransitionTime"] = rfc3339(now)
     elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         versions = obj.get("spec", {}).get("versions") or ()
-        obj["status"]["storedVersions"] = [v["name"] for v in versions if v.get("storage")]
+        obj["status"]["storedVersions"] = [v["name"] for v in versions if v.get("storage")][:1]
 
 
 def _gated(now: datetime) -> Obj:

@@ -92,8 +92,8 @@ class _Checker:
         node.key = node.name
         maybe = operand.name == "optional_type"
         inner = operand.params[0] if maybe else operand
-        if inner.name == "object":
-            known = (inner.fields or {}).get(node.name)
+        if inner.fields is not None:
+            known = inner.fields.get(node.name)
             if known is None:
                 return self._wrong(node.at, f"undefined field '{node.name}'")
             node.key, found = known

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from argosy.errors import Cause
 from argosy.meta import causes
@@ -19,36 +18,36 @@ from argosy.meta.json import Obj
 
 KEYWORD = "x-kubernetes-validations"
 _MOST_PER_RULE, _MOST_IN_ALL = 10_000_000, 100_000_000
-_REASONS = ("FieldValueRequired", "FieldValueForbidden", "FieldValueInvalid", "FieldValueDuplicate")
 _SIMPLIFY = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
 _REQUEST_BYTES = 3 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class _Spent:
-    """The cost of all rules of one schema."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One node of a schema."""
 
-    total: float = 0
-    each: list[tuple[float, str]] = field(default_factory=list)
+    path: str
+    times: float | None
+    """How often it may be there in one object; None where nothing bounds it."""
+    loose: str = ""
+    """The path above which a value of before cannot be told from one of now; empty where it can."""
 
-    def add(self, path: str, amount: float) -> None:
-        self.total += amount
-        self.each.append((amount, path))
 
-
-def complaints(raw: Obj, path: str) -> list[Cause]:
-    """What is wrong with the rules of a whole schema, in the words of kube-apiserver."""
-    found: list[Cause] = []
-    spent = _Spent()
-    _visit(raw, path, 1, found, spent, root=True)
-    if spent.total > _MOST_IN_ALL:
-        dearest = sorted(spent.each, key=lambda each: -each[0])[:4]
+def complaints(raw: Obj, path: str, odd: Sequence[str] = ()) -> list[Cause]:
+    """What is wrong with the rules of a whole schema, in the words of kube-apiserver. Nodes in which some field is `odd`
+    already are passed over.
+    """
+    walk = _Walk(odd)
+    walk.visit(raw, _Place(path, 1), root=True)
+    found = walk.found
+    if walk.total > _MOST_IN_ALL:
+        dearest = sorted(walk.spent, key=lambda each: -each[0])[:4]
         for amount, place in dearest:
-            if amount > 0 and spent.total > _MOST_IN_ALL and amount > _MOST_IN_ALL / 100:
+            if amount > _MOST_IN_ALL / 100:
                 what = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
                 found.append(causes.forbidden(place, what))
         what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
-        found.append(causes.forbidden(path, _too_dear(what, spent.total / _MOST_IN_ALL)))
+        found.append(causes.forbidden(path, _too_dear(what, walk.total / _MOST_IN_ALL)))
     return found
 
 
@@ -57,84 +56,88 @@ def _too_dear(what: str, factor: float) -> str:
     return f"{what} exceeds budget by factor of {times} {_SIMPLIFY}"
 
 
-def _visit(raw: Obj, path: str, times: float | None, found: list[Cause], spent: _Spent, *, root: bool = False) -> None:
-    """`times` is how often the node may be there in one object; None where nothing bounds it."""
-    if raw.get(KEYWORD):
-        _rules(raw, path, times, found, spent, root=root)
-    for name, inner in (raw.get("properties") or {}).items():
-        _visit(inner, f"{path}.properties[{name}]", times, found, spent)
-    extra, items = raw.get("additionalProperties"), raw.get("items")
-    if isinstance(extra, dict):
-        _visit(extra, f"{path}.additionalProperties", _more(times, raw.get("maxProperties")), found, spent)
-    if isinstance(items, dict):
-        _visit(items, f"{path}.items", _more(times, raw.get("maxItems")), found, spent)
-
-
 def _more(times: float | None, most: int | None) -> float | None:
     return None if times is None or most is None else times * max(most, 0)
 
 
-def _rules(raw: Obj, path: str, times: float | None, found: list[Cause], spent: _Spent, *, root: bool) -> None:
-    type = types.of_schema(raw, resource=root)
-    if type is None:
-        return
-    often = times if times is not None else (_REQUEST_BYTES - 2) // (type.least + 1)
-    for index, rule in enumerate(raw[KEYWORD]):
-        place = f"{path}.{KEYWORD}[{index}]"
+class _Walk:
+    """One walk over a schema."""
+
+    def __init__(self, odd: Sequence[str]) -> None:
+        self.found: list[Cause] = []
+        self.spent: list[tuple[float, str]] = []
+        self.total = 0.0
+        self._odd = odd
+
+    def visit(self, raw: Obj, at: _Place, *, root: bool = False) -> None:
+        """A node and what is below it."""
+        if raw.get(KEYWORD) and not any(path.startswith(at.path) for path in self._odd):
+            self._rules(raw, at, root=root)
+        fixed = raw.get("x-kubernetes-map-type") == "atomic"
+        for name, inner in (raw.get("properties") or {}).items():
+            loose = at.loose or (at.path if fixed else "")
+            self.visit(inner, _Place(f"{at.path}.properties[{name}]", at.times, loose))
+        extra, items = raw.get("additionalProperties"), raw.get("items")
+        if isinstance(extra, dict):
+            times = _more(at.times, raw.get("maxProperties"))
+            self.visit(extra, _Place(f"{at.path}.additionalProperties", times, at.loose))
+        if isinstance(items, dict):
+            loose = at.loose or (at.path if raw.get("x-kubernetes-list-type") != "map" else "")
+            self.visit(items, _Place(f"{at.path}.items", _more(at.times, raw.get("maxItems")), loose))
+
+    def _rules(self, raw: Obj, at: _Place, *, root: bool) -> None:
+        type = types.of_schema(raw, resource=root)
+        if type is None:
+            return
+        often = at.times if at.times is not None else (_REQUEST_BYTES - 2) // (type.least + 1)
+        for index, rule in enumerate(raw[KEYWORD]):
+            self._rule(rule, f"{at.path}.{KEYWORD}[{index}]", type, often, at.loose)
+
+    def _rule(self, rule: Obj, place: str, type: Type, often: float, loose: str) -> None:
         text = str(rule.get("rule") or "")
         if not text.strip():
-            found.append(causes.required(f"{place}.rule", "rule is not specified"))
-            continue
-        _own_fields(rule, place, type, found)
+            return
         try:
             checked = compiled(text, variables(type, rule))
         except Issues as issues:
-            found.append(causes.invalid(f"{place}.rule", _shown(rule), f"compilation failed: {issues}"))
-            continue
+            self.found.append(causes.invalid(f"{place}.rule", _shown(rule), f"compilation failed: {issues}"))
+            self._needless(rule, place)
+            return
         if checked.type.name not in ("bool", "dyn"):
-            found.append(causes.invalid(f"{place}.rule", _shown(rule), "cel expression must evaluate to a bool"))
-            continue
-        _priced(checked, f"{place}.rule", "rule", often, found, spent)
-        expression = rule.get("messageExpression")
-        if expression:
-            _message(expression, f"{place}.messageExpression", variables(type, rule), often, found, spent)
+            self.found.append(causes.invalid(f"{place}.rule", _shown(rule), "cel expression must evaluate to a bool"))
+            return
+        self._priced(checked, f"{place}.rule", "rule", often)
+        if rule.get("messageExpression"):
+            self._message(rule, f"{place}.messageExpression", variables(type, rule), often)
+        if "oldSelf" not in checked.names:
+            self._needless(rule, place)
+        elif loose:
+            message = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {loose}"
+            self.found.append(causes.invalid(f"{place}.rule", text, message))
 
+    def _needless(self, rule: Obj, place: str) -> None:
+        if rule.get("optionalOldSelf") is not None:
+            message = "may not be set if oldSelf is not used in rule"
+            self.found.append(causes.invalid(f"{place}.optionalOldSelf", rule["optionalOldSelf"], message))
 
-def _own_fields(rule: Obj, place: str, type: Type, found: list[Cause]) -> None:
-    message, reason, path = rule.get("message"), rule.get("reason"), rule.get("fieldPath")
-    if message is not None and not message.strip() and message:
-        found.append(causes.invalid(f"{place}.message", message, "message must be non-empty if specified"))
-    elif "\n" in (message or ""):
-        found.append(causes.invalid(f"{place}.message", message, "message must not contain line breaks"))
-    elif "\n" in str(rule.get("rule")) and not message:
-        found.append(causes.required(f"{place}.message", "message must be specified if rule contains line breaks"))
-    if reason and reason not in _REASONS:
-        found.append(causes.unsupported(f"{place}.reason", reason, _REASONS))
-    if path and _field_path(path, type) is None:
-        found.append(causes.invalid(f"{place}.fieldPath", path, "fieldPath must be a valid path: does not refer to a valid field"))  # fmt: skip
+    def _message(self, rule: Obj, place: str, known: Mapping[str, Type], often: float) -> None:
+        try:
+            checked = compiled(rule["messageExpression"], known)
+        except Issues as issues:
+            what = f"messageExpression compilation failed: {issues}"
+            self.found.append(causes.invalid(place, _shown(rule), what))
+            return
+        if checked.type.name not in ("string", "dyn"):
+            self.found.append(causes.invalid(place, _shown(rule), "messageExpression must evaluate to a string"))
+            return
+        self._priced(checked, place, "messageExpression", often)
 
-
-def _message(
-    text: str, place: str, variables: Mapping[str, Type], often: float, found: list[Cause], spent: _Spent
-) -> None:
-    try:
-        checked = compiled(text, variables)
-    except Issues as issues:
-        found.append(
-            causes.invalid(place, {"MessageExpression": text}, f"messageExpression compilation failed: {issues}")
-        )
-        return
-    if checked.type.name not in ("string", "dyn"):
-        found.append(causes.invalid(place, {"MessageExpression": text}, "messageExpression must evaluate to a string"))
-        return
-    _priced(checked, place, "messageExpression", often, found, spent)
-
-
-def _priced(checked: Checked, place: str, what: str, often: float, found: list[Cause], spent: _Spent) -> None:
-    amount = cost.upper_bound(checked) * often
-    if amount > _MOST_PER_RULE:
-        found.append(causes.forbidden(place, _too_dear(f"estimated {what} cost", amount / _MOST_PER_RULE)))
-    spent.add(place, amount)
+    def _priced(self, checked: Checked, place: str, what: str, often: float) -> None:
+        amount = cost.upper_bound(checked) * often
+        if amount > _MOST_PER_RULE:
+            self.found.append(causes.forbidden(place, _too_dear(f"estimated {what} cost", amount / _MOST_PER_RULE)))
+        self.spent.append((amount, place))
+        self.total += amount
 
 
 def variables(type: Type, rule: Obj) -> dict[str, Type]:
@@ -152,19 +155,3 @@ def _shown(rule: Obj) -> Obj:
         "FieldPath": rule.get("fieldPath", ""),
         "OptionalOldSelf": rule.get("optionalOldSelf"),
     }
-
-
-def _field_path(path: str, type: Type) -> str | None:
-    """The path where it leads to a field of the type; None else."""
-    for step in _steps(path):
-        if type.name == "object" and step in {name for name, _ in (type.fields or {}).values()}:
-            type = next(inner for name, inner in (type.fields or {}).values() if name == step)
-        elif type.name == "map":
-            type = type.params[1]
-        else:
-            return None
-    return path
-
-
-def _steps(path: str) -> list[str]:
-    return [first or second for first, second in re.findall(r"\.([^.\[\]]+)|\['([^']*)'\]", path)] or [path]

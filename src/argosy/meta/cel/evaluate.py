@@ -11,7 +11,7 @@ from typing import Any
 from argosy.meta.cel import library
 from argosy.meta.cel.check import Checked
 from argosy.meta.cel.syntax import Call, Const, Ident, ListOf, Macro, MapOf, Node, Select
-from argosy.meta.cel.values import NOTHING, EvalError, Optional, TooCostly, TypeValue, UInt
+from argosy.meta.cel.values import NOTHING, EvalError, Opaque, Optional, TooCostly, TypeValue, UInt
 
 MOST_STEPS = 200_000
 """Turns of loops that one evaluation may take."""
@@ -82,6 +82,8 @@ def _select(node: Select) -> _Run:
                 return False if test else NOTHING
             present = isinstance(holder.value, dict) and key in holder.value
             return present if test else Optional(True, holder.value[key]) if present else NOTHING
+        if isinstance(holder, Opaque):
+            holder = holder.value
         if not isinstance(holder, dict):
             raise EvalError(f"no such key: {key}")
         if test:

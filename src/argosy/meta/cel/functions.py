@@ -41,10 +41,10 @@ _WORD = re.compile(r"[A-Za-z_.0-9]+|[(),]")
 @cache
 def all_functions() -> dict[str, Function]:
     """Every function; the tables are read when the first expression is compiled."""
-    from argosy.meta.cel import extensions, kubernetes, library  # noqa: PLC0415 (few processes evaluate rules)
+    from argosy.meta.cel import authorizer, extensions, kubernetes, library  # noqa: PLC0415 (few processes evaluate rules)
 
     found: dict[str, Function] = {}
-    for table in (library.TABLE, extensions.TABLE, kubernetes.TABLE):
+    for table in (library.TABLE, extensions.TABLE, kubernetes.TABLE, authorizer.TABLE):
         for name, (signatures, run) in table.items():
             made = Function(tuple(_overload(text) for text in signatures), run)
             known = found.get(name)

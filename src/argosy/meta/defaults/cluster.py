@@ -80,8 +80,6 @@ def custom_resource_definition(obj: Obj) -> None:
     if kind and not names.get("listKind"):
         names["listKind"] = f"{kind}List"
     conversion = spec.setdefault("conversion", {"strategy": "None"})
-    if not conversion.get("strategy"):
-        conversion["strategy"] = "None"
     service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
     if service:
         service.setdefault("port", 443)

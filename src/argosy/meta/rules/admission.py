@@ -23,7 +23,7 @@ def webhooks(new: Obj, old: Obj | None) -> Found:
     for index, webhook in enumerate(new.get("webhooks") or ()):
         path = f"webhooks[{index}]"
         _webhook(found, path, webhook)
-        _review_versions(found, f"{path}.admissionReviewVersions", webhook.get("admissionReviewVersions") or [])
+        _reviews(found, f"{path}.admissionReviewVersions", webhook.get("admissionReviewVersions") or [])
         name = webhook.get("name") or ""
         if name and name in seen:
             found.append(causes.duplicate(f"{path}.name", name))
@@ -55,20 +55,23 @@ def _webhook(found: Found, path: str, webhook: Obj) -> None:
         found.append(causes.invalid(f"{path}.timeoutSeconds", seconds, message))
     for key in ("namespaceSelector", "objectSelector"):
         selector(found, f"{path}.{key}", webhook.get(key))
-    config = webhook.get("clientConfig") or {}
-    url: str | None = config.get("url")
-    service: Obj | None = config.get("service")
-    if (url is None) == (service is None):
-        message = "exactly one of url or service is required"
-        found.append(causes.required(f"{path}.clientConfig", message))
-    if url is not None and service is None:
-        _url(found, f"{path}.clientConfig.url", url)
-    if service is not None and url is None:
-        _service(found, f"{path}.clientConfig.service", service)
+    client_config(found, f"{path}.clientConfig", webhook.get("clientConfig") or {})
     if webhook.get("matchConditions"):
         from argosy.meta.cel.policies import conditions  # noqa: PLC0415 (many clusters never see one)
 
         found += conditions(f"{path}.matchConditions", webhook["matchConditions"], params=False)
+
+
+def client_config(found: Found, path: str, config: Obj) -> None:
+    """Where a webhook is: at a URL, or behind a Service."""
+    url: str | None = config.get("url")
+    service: Obj | None = config.get("service")
+    if (url is None) == (service is None):
+        found.append(causes.required(path, "exactly one of url or service is required"))
+    elif url is not None:
+        _url(found, f"{path}.url", url)
+    elif service is not None:
+        _service(found, f"{path}.service", service)
 
 
 def _choice(found: Found, path: str, value: str | None, supported: Sequence[str]) -> None:
@@ -115,10 +118,15 @@ def _service(found: Found, path: str, service: Obj) -> None:
             say(found, place, url, [f"segment[{index}]: {why}" for why in names.subdomain(step)])
 
 
-def _review_versions(found: Found, path: str, versions: Sequence[str]) -> None:
+def _reviews(found: Found, path: str, versions: Sequence[str]) -> None:
     if not versions:
         found.append(causes.required(path, "must specify one of v1, v1beta1"))
-        return
+    else:
+        review_versions(found, path, versions)
+
+
+def review_versions(found: Found, path: str, versions: Sequence[str]) -> None:
+    """The versions in which a webhook takes its questions; some are given."""
     for index, version in enumerate(versions):
         if version in versions[:index]:
             found.append(causes.invalid(f"{path}[{index}]", version, "duplicate version"))

@@ -5,13 +5,18 @@ at the namespace. `policies` and `webhooks` ask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from argosy import kinds
+from argosy.client.requests import User
+from argosy.engine.apiserver.authz import Attributes
 from argosy.engine.apiserver.calls import Call
 from argosy.meta import selectors
 from argosy.meta.json import Obj
 from argosy.meta.objects import Key, labels_of
+
+if TYPE_CHECKING:
+    from argosy.meta.cel.authorizer import Decide, Question
 
 States: TypeAlias = tuple[Obj | None, Obj | None]
 """The object as it shall be and as it was; None where there is no such state."""
@@ -70,4 +75,31 @@ def facts(call: Call, obj: Obj | None, old: Obj | None, operation: str, namespac
         "operation": operation, "dryRun": call.dry_run,
         "userInfo": {"username": user.name, "uid": user.uid, "groups": sorted(user.groups)},
     }  # fmt: skip
-    return {"object": obj, "oldObject": old, "request": request, "namespaceObject": namespace, "params": None}
+    from argosy.meta.cel.authorizer import Question, authorizer  # noqa: PLC0415 (many clusters never see a policy)
+
+    target = call.target
+    asked = Question(_decider(call), group=kind.group, resource=kind.plural, subresource=target.subresource,
+                     namespace=target.namespace, name=name)  # fmt: skip
+    return {
+        "object": obj, "oldObject": old, "request": request, "namespaceObject": namespace, "params": None,
+        "authorizer": authorizer(asked.decide, asked),
+    }  # fmt: skip
+
+
+def _decider(call: Call) -> Decide:
+    """Whether the user of a request, or a service account, may do something."""
+
+    def decide(asked: Question) -> tuple[bool, str]:
+        user = call.user
+        if asked.user is not None:
+            namespace, name = asked.user
+            groups = {"system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"}
+            user = User(f"system:serviceaccount:{namespace}:{name}", frozenset(groups))
+        inner = f"/{asked.subresource}" if asked.subresource else ""
+        wanted = Attributes(
+            asked.verb, asked.group, f"{asked.resource}{inner}", asked.name, asked.namespace, asked.path
+        )
+        decision = call.api.authorizer.decide(user, wanted)
+        return decision.allowed, decision.reason
+
+    return decide
