@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from argosy.meta.cel.functions import Table
 from argosy.meta.cel.types import Type
 from argosy.meta.cel.values import Opaque
+from argosy.meta.json import Obj
 
 _AT = "kubernetes.authorization"
 _ALL, _PATH, _GROUP, _RESOURCE, _DECISION = (
@@ -54,7 +54,7 @@ def _of(holder: Opaque) -> Question:
 
 def _step(kind: str, name: str) -> Callable[[Opaque, str], Opaque]:
     def run(holder: Opaque, text: str) -> Opaque:
-        changed: dict[str, Any] = {name: text}
+        changed: Obj = {name: text}
         return Opaque(kind, replace(_of(holder), **changed))
 
     return run
