@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import ast
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from argosy.meta import conditions, names
+from argosy.meta import causes, conditions, names
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -86,3 +89,10 @@ def test_nothing_is_left_of_an_older_reason():
     (turned,) = conditions.with_condition(told, {"type": "PodScheduled", "status": "True"}, NOW)
     assert {"reason", "message"}.isdisjoint(turned)
     assert (turned["status"], turned["lastProbeTime"]) == ("True", "x")
+
+
+@given(st.text())
+def test_quoted_texts_can_be_read_back_and_printed(text: str) -> None:
+    quoted = causes.go_quoted(text)
+    assert quoted.isprintable()
+    assert ast.literal_eval(quoted) == text

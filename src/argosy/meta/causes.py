@@ -15,10 +15,31 @@ from argosy.errors import Cause
 
 def shown(value: Any) -> str:
     """A value as it stands in a message: quoted text, or compact JSON."""
+    if isinstance(value, str):
+        return go_quoted(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False)
     return page_safe(text) if isinstance(value, dict | list) else text
+
+
+_ESCAPED = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
+            '"': '\\"', "\\": "\\\\"}  # fmt: skip
+
+
+def go_quoted(text: str) -> str:
+    """A text in quotes as Go's %q writes it: what cannot be printed stands as an escape."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return (
+        '"' + "".join(_ESCAPED.get(sign) or (sign if sign.isprintable() else _escape(ord(sign))) for sign in text) + '"'
+    )
+
+
+def _escape(code: int) -> str:
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def page_safe(text: str) -> str:

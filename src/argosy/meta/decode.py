@@ -92,7 +92,7 @@ def _struct(value: Obj, schema: Schema, odd: list[Schema]) -> Obj:
                 odd.append(child)
         else:
             settled = _other(item, child, odd)
-            if settled or (settled is not None and child.code not in (LIST, MAP)):
+            if settled or (settled is not None and child.code not in (LIST, MAP, BYTES)):
                 out[key] = settled
     for key, child in schema.fills:
         if key not in out:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from argosy.meta import pack
+from argosy.meta import pack, prose
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.raw_schema import text, whole
@@ -67,6 +67,7 @@ def digest(kinds: Iterable[Kind]) -> str:
     for kind in kinds:
         sha.update(f"{kind.api_version}/{kind.kind}/{kind.plural}".encode())
         if kind.schema is not None:
+            sha.update(prose.digest())
             sha.update(text(kind.schema))
     return sha.hexdigest().upper()
 
@@ -82,14 +83,14 @@ def _references(raw: Any) -> Iterator[str]:
 
 
 def _definition(name: str, raw: Obj) -> Obj:
-    prose = pack.descriptions(name)
+    about = pack.descriptions(name)
     result = _node(raw)
-    if "" in prose:
-        result = {"description": prose[""], **result}
+    if "" in about:
+        result = {"description": about[""], **result}
     if "properties" in raw:
         result["type"] = "object"
         result["properties"] = {
-            key: {"description": prose[key], **_node(inner)} if key in prose else _node(inner)
+            key: {"description": about[key], **_node(inner)} if key in about else _node(inner)
             for key, inner in raw["properties"].items()
         }
     return result
@@ -116,16 +117,17 @@ def _gvk(kind: Kind, name: str) -> list[Obj]:
 
 def _head(meta: str) -> Obj:
     """apiVersion, kind and metadata as every object has them."""
-    prose = pack.descriptions("io.k8s.api.core.v1.Pod")
+    about = pack.descriptions("io.k8s.api.core.v1.Pod")
     return {
-        "apiVersion": {"description": prose.get("apiVersion", ""), "type": "string"},
-        "kind": {"description": prose.get("kind", ""), "type": "string"},
-        "metadata": {"description": prose.get("metadata", ""), "allOf": [{"$ref": _PLACE + meta}]},
+        "apiVersion": {"description": about.get("apiVersion", ""), "type": "string"},
+        "kind": {"description": about.get("kind", ""), "type": "string"},
+        "metadata": {"description": about.get("metadata", ""), "allOf": [{"$ref": _PLACE + meta}]},
     }
 
 
 def _custom(kind: Kind) -> Obj:
     raw: Obj = whole(kind.schema) or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    raw = prose.described(kind.group, kind.kind, raw)
     properties = {**(raw.get("properties") or {}), **_head(pack.OBJECT_META)}
     return {**raw, "type": "object", "properties": properties, "x-kubernetes-group-version-kind": _gvk(kind, kind.kind)}
 

@@ -43,7 +43,7 @@ def diff(old: Obj, new: Obj) -> Obj:
     patch: Obj = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)
-        if key in old and before == value and type(before) is type(value):
+        if key in old and before == value and encode(before) == encode(value):  # True equals 1 only in Python
             continue
         if isinstance(before, dict) and isinstance(value, dict):
             inner = diff(before, value)

@@ -1,14 +1,19 @@
 """Whatever comes in, the answer is a client's error and soon there: never a failure of the server, never a stuck loop."""
 
 import time
+from random import Random
 
 import pytest
 from api_world import ADMIN, config_map, definition, deployment, pod, with_world
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from argosy import kinds
 from argosy.client.requests import Request
+from argosy.engine.apiserver.certificates import private_key
+from argosy.meta import pack
 from argosy.meta.json import decode, encode
+from argosy.meta.schema import BOOLEAN, INTEGER, LIST, MAP, NUMBER, STRUCT
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
@@ -20,7 +25,7 @@ SECONDS = 2.0
 
 words = st.sampled_from([
     "metadata", "spec", "name", "kind", "apiVersion", "$patch", "$retainKeys", "items", "labels", "finalizers", "data",
-    "ownerReferences", "managedFields", "template", "selector", "resourceVersion", "status", "containers", "", "f:", "a",
+    "ownerReferences", "managedFields", "template", "selector", "resourceVersion", "status", "containers", "", "f:", "a", "\x1f", "\n", "\u2028", '"', "\\",
 ])  # fmt: skip
 scalars = st.one_of(
     st.none(), st.booleans(), st.sampled_from([0, -1, 1.5, 2**63 - 1, -(2**63), 1e300]), st.text(max_size=6), words
@@ -88,6 +93,8 @@ async def answer(world, method, path, type, query, body):
     if response.chunks is not None:
         await response.chunks.aclose()
     assert time.monotonic() - began < SECONDS
+    for value in response.headers.values():  # several of one name stand in lines
+        assert not any(ord(sign) < 32 or ord(sign) == 127 for sign in value.replace("\n", "")), response.headers
     return response
 
 
@@ -103,6 +110,47 @@ def test_no_request_fails_the_server(many):
                 assert "reason" not in decode(response.body), (request, response.body)
 
     with_world(check)
+
+
+TEXTS = ["", "a", "A_b!", "x" * 300, "a/b/c", "-1", "1Gi", "10%", "2026-01-01T00:00:00Z", "*", "\x00\n", "{", "self.a"]
+NUMBERS = [0, 1, -1, 2**31 - 1, 2**40, 1.5]
+
+
+def made(schema, dice, depth=0):
+    """A value of a schema's type as often as not, with whatever its fields may be."""
+    if dice.random() < 0.04:
+        return dice.choice([None, [], {}, 0, "", True, [None], {"": {}}])
+    if schema.code == STRUCT:
+        names = [name for name in schema.fields if dice.random() < (0.8 if depth < 2 else 0.35)]
+        return {name: made(schema.fields[name], dice, depth + 1) for name in names if depth < 9}
+    if schema.code == LIST:
+        return [made(schema.items, dice, depth + 1) for _ in range(dice.choice([0, 1, 1, 2]))]
+    if schema.code == MAP:
+        return {dice.choice(TEXTS): made(schema.values, dice, depth + 1) for _ in range(dice.choice([0, 1, 2]))}
+    if schema.code == BOOLEAN:
+        return dice.random() < 0.5
+    return dice.choice(NUMBERS if schema.code in (INTEGER, NUMBER) else TEXTS)
+
+
+KEY = private_key()
+EVERY = [kind for kind in kinds.ALL if "create" in kind.verbs and pack.definition_for(kind.api_version, kind.kind)]
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=lambda kind: f"{kind.group}/{kind.version}/{kind.kind}")
+def test_every_kind_answers_whatever_its_schema_lets_in(kind):
+    async def check(world):
+        dice = Random(kind.kind)
+        schema = pack.definition_for(kind.api_version, kind.kind)
+        path = kind.path("default" if kind.namespaced else "")
+        for _ in range(25):
+            obj = made(schema, dice)
+            obj = obj if isinstance(obj, dict) else {}
+            obj |= {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "a"}}
+            for method, where in (("POST", path), ("PUT", f"{path}/a"), ("PUT", f"{path}/a/status")):
+                response = await answer(world, method, where, JSON, {}, encode(obj))
+                assert response.status < 500 or "reason" not in decode(response.body), (obj, response.body)
+
+    with_world(check, signing_key_pem=KEY)
 
 
 def nested(levels, opening=b'{"a":', closing=b"}"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import unicodedata
 from dataclasses import replace
 
 from argosy import kinds
@@ -178,7 +179,8 @@ class App:
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(InternalError(f"Internal error occurred: {error}"), wire=wire)
         if warnings:
-            response.headers = {**response.headers, "warning": "\n".join(_warning(text) for text in warnings)}
+            said = [_warning(text) for text in warnings if not any(unicodedata.category(s) == "Cc" for s in text)]
+            response.headers = {**response.headers, "warning": "\n".join(said)} if said else response.headers
         return self._counted(verb, served.kind.resource if served else "", response)
 
     def _counted(self, verb: str, resource: str, response: Response) -> Response:
@@ -295,7 +297,7 @@ def _path_verb(method: str) -> str:
 
 
 def _warning(text: str) -> str:
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{quoted}"'
 
 

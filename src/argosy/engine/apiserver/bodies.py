@@ -12,6 +12,7 @@ from typing import Any
 from argosy.client.requests import Request
 from argosy.engine.apiserver import protobuf
 from argosy.errors import BadRequest, UnsupportedMediaType
+from argosy.meta.causes import go_quoted
 from argosy.meta.json import Obj, decode, encode, thaw
 
 YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
@@ -170,7 +171,7 @@ def _duplicates(raw: bytes) -> list[str]:
             seen.add(key)
         return kept
 
-    return [f'duplicate field "{path}"' for path in _repeated(json.loads(raw, object_pairs_hook=pairs), "")]
+    return [f"duplicate field {go_quoted(path)}" for path in _repeated(json.loads(raw, object_pairs_hook=pairs), "")]
 
 
 def _repeated(value: Any, path: str) -> list[str]:

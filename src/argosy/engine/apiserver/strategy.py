@@ -79,11 +79,20 @@ def prepare_create(served: Served, obj: Obj, now: datetime, status: Obj | None) 
             endpoint.pop("deprecatedTopology", None)
     elif served.storage is kinds.POD and obj["spec"].get("schedulingGates"):
         obj["status"]["conditions"] = [_gated(now)]
+    elif served.storage is kinds.API_SERVICE and obj["spec"].get("service") is None:
+        obj["status"]["conditions"] = [_local(now)]
     elif served.storage is kinds.PERSISTENT_VOLUME:
         obj["status"]["lastPhaseTransitionTime"] = rfc3339(now)
     elif served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         versions = obj.get("spec", {}).get("versions") or ()
         obj["status"]["storedVersions"] = [v["name"] for v in versions if v.get("storage")][:1]
+
+
+def _local(now: datetime) -> Obj:
+    return {
+        "type": "Available", "status": "True", "lastTransitionTime": rfc3339(now), "reason": "Local",
+        "message": "Local APIServices are always available",
+    }  # fmt: skip
 
 
 def _gated(now: datetime) -> Obj:

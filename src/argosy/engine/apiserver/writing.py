@@ -17,6 +17,7 @@ from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict,
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op, Put, Record, Remove, StoreFailed
 from argosy.errors import BadRequest, InternalError
+from argosy.meta.causes import go_quoted
 from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.objects import Key
 
@@ -57,7 +58,7 @@ def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = Fal
     level = call.field_validation
     sent = dict(obj) if patched else obj
     read = call.api.schemas.read(call.served, obj)
-    problems = [*problems, *(f'unknown field "{path}"' for path in read.unknown)]
+    problems = [*problems, *(f"unknown field {go_quoted(path)}" for path in read.unknown)]
     fault = read.error
     if not fault and problems and level == "Strict":
         fault = f"strict decoding error: {', '.join(_yaml_first(problems))}"

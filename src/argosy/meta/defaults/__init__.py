@@ -39,6 +39,7 @@ _TABLE: Final[dict[str, Callable[[Obj], None]]] = {
     "v1/LimitRange": cluster.limit_range,
     "rbac.authorization.k8s.io/v1/RoleBinding": cluster.binding,
     "rbac.authorization.k8s.io/v1/ClusterRoleBinding": cluster.binding,
+    "apiregistration.k8s.io/v1/APIService": cluster.api_service,
     "scheduling.k8s.io/v1/PriorityClass": cluster.priority_class,
     "apiextensions.k8s.io/v1/CustomResourceDefinition": cluster.custom_resource_definition,
     "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": cluster.webhooks,

@@ -135,3 +135,10 @@ def admission_binding(obj: Obj) -> None:
 def token_request(obj: Obj) -> None:
     """authentication.k8s.io/v1 TokenRequest."""
     obj["spec"].setdefault("expirationSeconds", 3600)
+
+
+def api_service(obj: Obj) -> None:
+    """apiregistration.k8s.io/v1 APIService."""
+    service = obj["spec"].get("service")
+    if service is not None:
+        service.setdefault("port", 443)

@@ -77,6 +77,7 @@ _TABLE: Final[dict[str, Rule]] = {
     "rbac.authorization.k8s.io/v1/ClusterRoleBinding": cluster.cluster_role_binding,
     "node.k8s.io/v1/RuntimeClass": cluster.runtime_class,
     "coordination.k8s.io/v1/Lease": cluster.lease,
+    "apiregistration.k8s.io/v1/APIService": cluster.api_service,
     "certificates.k8s.io/v1/CertificateSigningRequest": certificates.request,
     "flowcontrol.apiserver.k8s.io/v1/FlowSchema": flow.flow_schema,
     "flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfiguration": flow.priority_level,

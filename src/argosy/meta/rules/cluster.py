@@ -1,6 +1,8 @@
-"""Rules of the kinds that configure the cluster: roles, runtime classes, leases, admission."""
+"""Rules of the kinds that configure the cluster: roles, runtime classes, leases, reviews, API services."""
 
 from __future__ import annotations
+
+from base64 import b64decode
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj
@@ -172,3 +174,50 @@ def self_access_review(new: Obj, old: Obj | None) -> Found:
         message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         return [causes.invalid("spec.resourceAttributes", None, message)]
     return []
+
+
+def api_service(new: Obj, old: Obj | None) -> Found:
+    """apiregistration.k8s.io/v1 APIService."""
+    found: Found = []
+    spec, name = new["spec"], new["metadata"].get("name") or ""
+    group, version = spec.get("group") or "", spec.get("version") or ""
+    wanted = f"{version}.{group}"
+    if name and name != wanted and not names.path_segment(name):
+        message = f'must be `spec.version+"."+spec.group`: {causes.go_quoted(wanted)}'
+        found.append(causes.invalid("metadata.name", name, message))
+    if not group and version != "v1":
+        message = "only v1 may have an empty group and it better be legacy kube"
+        found.append(causes.required("spec.group", message))
+    elif group:
+        say(found, "spec.group", group, names.subdomain(group))
+    say(found, "spec.version", version, names.label_1035(version))
+    for field, most in (("groupPriorityMinimum", 20_000), ("versionPriority", 1000)):
+        value = spec.get(field) or 0
+        if not 0 < value <= most:
+            found.append(causes.invalid(f"spec.{field}", value, f"must be positive and less than {most}"))
+    service, bundle, trusting = spec.get("service"), spec.get("caBundle"), spec.get("insecureSkipTLSVerify")
+    if service is None:
+        if bundle:
+            shown = f"{len(b64decode(bundle))} bytes"
+            found.append(causes.invalid("spec.caBundle", shown, "local APIServices may not have a caBundle"))
+        if trusting:
+            message = "local APIServices may not have insecureSkipTLSVerify"
+            found.append(causes.invalid("spec.insecureSkipTLSVerify", True, message))
+        return found
+    for field in ("namespace", "name"):
+        required(found, f"spec.service.{field}", service.get(field))
+    number = service.get("port") or 0
+    if names.port_number(number):
+        why = "port is not valid: " + ", ".join(names.port_number(number))
+        found.append(causes.invalid("spec.service.port", number, why))
+    if trusting and bundle:
+        found.append(causes.invalid("spec.insecureSkipTLSVerify", True, "may not be true if caBundle is present"))
+    return found
+
+
+def api_service_status(new: Obj, old: Obj) -> Found:
+    """What the overseer of extension API servers reports."""
+    found: Found = []
+    for index, each in enumerate((new.get("status") or {}).get("conditions") or ()):
+        one_of(found, f"status.conditions[{index}].status", each.get("status") or "", ("True", "False", "Unknown"))
+    return found

@@ -9,7 +9,7 @@ from argosy.errors import Cause
 from argosy.meta import causes
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
-from argosy.meta.rules import certificates, claim_status, flow, network, services
+from argosy.meta.rules import certificates, claim_status, cluster, flow, network, services
 
 _PARTS: dict[Kind, tuple[str, ...]] = {
     kinds.DEPLOYMENT: ("updatedReplicas", "readyReplicas", "availableReplicas"),
@@ -24,6 +24,7 @@ _RULES: dict[Kind, Callable[[Obj, Obj], list[Cause]]] = {
     kinds.SERVICE: services.status,
     kinds.INGRESS: network.ingress_status,
     kinds.CERTIFICATE_SIGNING_REQUEST: certificates.status,
+    kinds.API_SERVICE: cluster.api_service_status,
     kinds.FLOW_SCHEMA: flow.status,
     kinds.PRIORITY_LEVEL_CONFIGURATION: flow.status,
     kinds.RESOURCE_CLAIM: claim_status.status,
