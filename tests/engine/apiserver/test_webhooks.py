@@ -1,84 +1,22 @@
 """Admission webhooks, asked over HTTPS as on any cluster: here a server of the test's own on this machine."""
 
 import base64
-import inspect
 import json
-import ssl
-from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from aiohttp import web
-from api_world import START, config_map, definition, pod, with_world
+from api_world import config_map, definition, deployment, pod
+from hook_world import EVERY_MAP, with_hooks
 
 from argosy.client.requests import MERGE_PATCH
-from argosy.engine.apiserver import certificates
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
-EVERY_MAP = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}
-
-
-class Hooks:
-    """What the webhooks were asked, and what they answer by their path."""
-
-    def __init__(self, url, bundle):
-        self.url, self.bundle = url, bundle
-        self.asked = []
-        self.answers = {}
-
-    def hook(self, path, name="a.example.com", **more):
-        return {
-            "name": name, "clientConfig": {"url": f"{self.url}/{path}", "caBundle": self.bundle},
-            "rules": [EVERY_MAP], "sideEffects": "None", "admissionReviewVersions": ["v1"], **more,
-        }  # fmt: skip
-
-    async def answer(self, request):
-        review = await request.json()
-        self.asked.append((request.path.strip("/"), review["request"]))
-        given = self.answers[request.path.strip("/")]
-        response = given(review["request"]) if callable(given) else given
-        if inspect.isawaitable(response):
-            response = await response
-        if isinstance(response, web.StreamResponse):
-            return response
-        body = {"apiVersion": review["apiVersion"], "kind": "AdmissionReview"}
-        return web.json_response({**body, "response": {"uid": review["request"]["uid"], "allowed": True, **response}})
 
 
 def patched(*operations):
     encoded = base64.b64encode(json.dumps(list(operations)).encode()).decode()
     return {"patchType": "JSONPatch", "patch": encoded}
-
-
-@asynccontextmanager
-async def webhooks(tmp_path):
-    until = START + timedelta(days=36500)
-    authority = certificates.authority(START - timedelta(days=3650), until)
-    leaf = certificates.Leaf("hook", (), ("localhost",), START - timedelta(days=3650), until)
-    certificate, key = certificates.signed(leaf, *authority)
-    (tmp_path / "pem").write_bytes(certificate + key)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(tmp_path / "pem")
-    app, hooks = web.Application(), Hooks("", base64.b64encode(authority[0]).decode())
-    app.router.add_post("/{path:.*}", hooks.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        hooks.url = f"https://localhost:{runner.addresses[0][1]}"
-        yield hooks
-    finally:
-        await runner.cleanup()
-
-
-def with_hooks(tmp_path, check):
-    async def inner(world):
-        async with webhooks(tmp_path) as hooks:
-            await check(world, hooks)
-
-    with_world(inner)
 
 
 async def configure(world, sort, *hooks, name="c"):
@@ -252,5 +190,33 @@ def test_custom_kinds_are_asked_about_in_the_version_that_a_rule_names(tmp_path)
         ((_, request),) = hooks.asked
         assert (request["kind"]["version"], request["requestKind"]["version"]) == ("v2", "v1")
         assert request["object"]["apiVersion"] == "example.com/v2"
+
+    with_hooks(tmp_path, check)
+
+
+def test_scale_bindings_and_evictions_are_asked_about_as_what_they_are(tmp_path):
+    async def check(world, hooks):
+        hooks.answers["m"] = lambda r: patched({"op": "replace", "path": "/spec/replicas", "value": 2})
+        hooks.answers["v"] = lambda r: {"allowed": False, "status": {"message": f"no {r['kind']['kind']}"}}
+        inner = {"apiGroups": ["", "apps"], "apiVersions": ["v1"], "operations": ["*"]}
+        await world.send("POST", "/apis/apps/v1/namespaces/default/deployments", deployment("d"))
+        await world.send("POST", PODS, pod("p"))
+        await configure(world, "Mutating", hooks.hook("m", rules=[{**inner, "resources": ["deployments/scale"]}]))
+        where = "/apis/apps/v1/namespaces/default/deployments/d/scale"
+        code, scale, _ = await world.send("PATCH", where, {"spec": {"replicas": 5}}, type=MERGE_PATCH)
+        assert (code, scale["spec"]["replicas"]) == (200, 2)
+        _, request = hooks.asked[-1]
+        assert request["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        assert (request["subResource"], request["object"]["spec"]["replicas"]) == ("scale", 5)
+        assert request["resource"]["resource"] == "deployments"
+        rule = {**inner, "resources": ["pods/binding", "pods/eviction"]}
+        await configure(world, "Validating", hooks.hook("v", rules=[rule]))
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"name": "n"}}
+        code, body, _ = await world.send("POST", f"{PODS}/p/binding", binding)
+        assert (code, body["message"].endswith("denied the request: no Binding")) == (400, True)
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+        code, body, _ = await world.send("POST", f"{PODS}/p/eviction", eviction)
+        assert (code, body["message"].endswith("denied the request: no Eviction")) == (400, True)
+        assert (await world.send("GET", f"{PODS}/p"))[0] == 200
 
     with_hooks(tmp_path, check)

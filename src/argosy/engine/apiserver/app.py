@@ -21,6 +21,7 @@ from argosy.engine.apiserver.authz import Attributes, Authorizer, attributes_of
 from argosy.engine.apiserver.backends import NodeAccess
 from argosy.engine.apiserver.background import Background
 from argosy.engine.apiserver.calls import ANONYMOUS, Call
+from argosy.engine.apiserver.converting import answered
 from argosy.engine.apiserver.discovery import Discovery
 from argosy.engine.apiserver.extensions import Remote, Remotes, forward
 from argosy.engine.apiserver.failures import conflict, no_such_method, no_such_path
@@ -158,6 +159,8 @@ class App:
                 answer = await self._resource(call)
                 if answer.session is not None:
                     return self._counted(verb, "pods", Response(101, session=answer.session))
+                if not target.subresource or target.subresource == "status":
+                    answer = await answered(self.api, served, answer)
                 if target.subresource in ("scale", "token", "binding", "eviction", "log", "proxy"):
                     served = None
             if not wire:

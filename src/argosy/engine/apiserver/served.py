@@ -53,6 +53,10 @@ class Served:
     list_kind: str = ""
     scale: Mapping[str, str] = field(default_factory=dict)
     """For custom kinds: the paths of the scale subresource."""
+    webhook: Mapping[str, Any] | None = None
+    """For custom kinds: who converts their objects between versions (`conversion.webhook`); None where versions differ in
+    name only.
+    """
     selectable: tuple[str, ...] = ()
     """For custom kinds: the JSONPaths that field selectors may name, without the leading dot."""
 
@@ -182,6 +186,14 @@ def served_by(crd: Obj) -> list[Served]:
     return [Served(**{**made[v["name"]].__dict__, "storage": storage}) for v in spec["versions"] if v.get("served")]
 
 
+def _webhook(spec: Obj) -> Obj | None:
+    conversion = spec.get("conversion") or {}
+    if conversion.get("strategy") != "Webhook" or len(spec["versions"]) < 2:
+        return None
+    found: Obj = conversion.get("webhook") or {}
+    return found
+
+
 def _version(crd: Obj, version: Obj) -> Served:
     spec, names = crd["spec"], crd["spec"]["names"]
     subresources = version.get("subresources") or {}
@@ -220,5 +232,6 @@ def _version(crd: Obj, version: Obj) -> Served:
         singular=names.get("singular") or names["kind"].lower(),
         list_kind=names.get("listKind") or f"{names['kind']}List",
         scale=subresources.get("scale") or {},
+        webhook=_webhook(spec),
         selectable=tuple(f["jsonPath"].removeprefix(".") for f in version.get("selectableFields") or ()),
     )

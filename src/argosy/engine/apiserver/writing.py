@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from argosy import kinds
-from argosy.engine.apiserver import admission, conversions, crds, objectmeta, ownership, services, strategy, validation
+from argosy.engine.apiserver import admission, crds, objectmeta, ownership, services, strategy, validation
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import shown_form, stored_form
 from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict, invalid, not_found, qualified, wrong
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op, Put, Record, Remove, StoreFailed
@@ -97,16 +98,6 @@ def ordered(obj: Obj, served: Served) -> Obj:
     return {"kind": served.kind.kind, "apiVersion": served.kind.api_version, "metadata": obj["metadata"], **rest}
 
 
-def stored_form(served: Served, obj: Obj) -> Obj:
-    """An object of the version that was asked for, in the version that is stored."""
-    return conversions.to_storage(served, obj) if served.converts else obj
-
-
-def shown_form(served: Served, obj: Obj) -> Obj:
-    """A stored object in the version that was asked for."""
-    return conversions.from_storage(served, obj) if served.converts else obj
-
-
 def current(call: Call) -> Record:
     """The newest state of the request's object, perhaps not durable yet. Raises NotFound."""
     record = call.api.store.newest(call.served.storage.resource, call.key)
@@ -118,14 +109,15 @@ def current(call: Call) -> Record:
 async def modify(call: Call, change: Change, subresource: str = "", *, status: int = 200) -> Answer:
     """Replace the request's object by what `change` makes of a copy of it in the version that was asked for."""
     record = current(call)
-    old = shown_form(call.served, record.obj)
+    old = await shown_form(call.api, call.served, record.obj)
     return await _put(call, record, change(thaw(old)), old, subresource, status)
 
 
 async def put(call: Call, obj: Obj, subresource: str = "") -> Answer:
     """Replace the request's object by `obj`, which is used up."""
     record = current(call)
-    return await _put(call, record, obj, shown_form(call.served, record.obj), subresource, 200)
+    old = await shown_form(call.api, call.served, record.obj)
+    return await _put(call, record, obj, old, subresource, 200)
 
 
 async def _put(call: Call, record: Record, obj: Obj, old: Obj, subresource: str, status: int) -> Answer:
@@ -194,7 +186,7 @@ def check_precondition(call: Call, obj: Obj, record: Record) -> None:
 async def replace(call: Call, record: Record, obj: Obj, *, status: int = 200) -> Answer:
     """Store a changed object, remove it when nothing holds it up any more, or do nothing when nothing changed."""
     served = call.served
-    new = stored_form(served, ordered(obj, served))
+    new = await stored_form(call.api, served, ordered(obj, served))
     new["metadata"].pop("resourceVersion", None)
     if gone(new):
         return await remove(call, record, status=status, shown=new)
@@ -202,7 +194,7 @@ async def replace(call: Call, record: Record, obj: Obj, *, status: int = 200) ->
         return Answer(status, record=record, kind=call.kind)
     if call.dry_run:
         new["metadata"]["resourceVersion"] = str(record.revision)
-        return Answer(status, obj=shown_form(served, new))
+        return Answer(status, obj=await shown_form(call.api, served, new))
     kept = await commit(call, [Put(served.storage.resource, record.key, new, expect=record.revision)])
     settled(call, new, record.obj)
     return Answer(status, record=kept[0], kind=call.kind)
@@ -215,16 +207,16 @@ async def remove(
     resource = call.served.storage.resource
     shown = shown or final or record.obj
     if call.dry_run:
-        return Answer(status, obj=shown_form(call.served, shown))
+        return Answer(status, obj=await shown_form(call.api, call.served, shown))
     kept = await commit(call, [Remove(resource, record.key, expect=record.revision, obj=final)])
     settled(call, None, record.obj)
     # As Kubernetes does, an object is answered at the revision that it had, not at that of its removal; pods, which
     # are marked before they are removed, are not.
     if call.served.storage is kinds.POD and call.verb in ("delete", "create", "deletecollection"):
-        return Answer(status, obj=shown_form(call.served, kept[0].obj))
+        return Answer(status, obj=await shown_form(call.api, call.served, kept[0].obj))
     version = str(record.revision)
     last = {**shown, "metadata": {**shown["metadata"], "resourceVersion": version}}
-    return Answer(status, obj=shown_form(call.served, last))
+    return Answer(status, obj=await shown_form(call.api, call.served, last))
 
 
 def gone(obj: Obj) -> bool:

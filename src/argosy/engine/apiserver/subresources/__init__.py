@@ -40,7 +40,7 @@ async def dispatch(call: Call) -> Answer:
         ("log", "get"): log.get,
     }
     if (name, call.verb) == ("scale", "get"):
-        return scale.get(call)
+        return await scale.get(call)
     if (name, call.verb) == ("token", "create"):
         return token.create(call)
     handler = handlers.get((name, call.verb))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argosy import kinds
 from argosy.engine.apiserver import writing
+from argosy.engine.apiserver.admission import webhooks
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
@@ -30,7 +31,9 @@ async def bind(call: Call) -> Answer:
         faults.append("target.name: Required value")
     if faults:
         raise Unreasoned(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
-    await writing.put(call, _bound(call, writing.current(call).obj, binding, target["name"]), "binding")
+    binding = await webhooks.substitute(call, kinds.BINDING, binding)
+    node = (binding.get("target") or {}).get("name") or ""
+    await writing.put(call, _bound(call, writing.current(call).obj, binding, node), "binding")
     return Answer(201, obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argosy import kinds
 from argosy.clock import rfc3339
 from argosy.engine.apiserver import writing
+from argosy.engine.apiserver.admission import webhooks
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
@@ -25,6 +26,7 @@ async def create(call: Call) -> Answer:
     name = body.get("metadata", {}).get("name")
     if name and name != call.target.name:
         raise BadRequest(f"name in URL does not match name in Eviction object: {call.target.name} != {name}")
+    body = await webhooks.substitute(call, kinds.EVICTION, body)
     options = _options(call, body.get("deleteOptions") or {})
     pod = writing.current(call).obj
     if _needs_budget(pod):

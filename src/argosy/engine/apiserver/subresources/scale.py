@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from argosy import kinds
 from argosy.engine.apiserver import jsonpath, patching, writing
+from argosy.engine.apiserver.admission import webhooks
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type, read_object
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import shown_form
 from argosy.engine.apiserver.failures import invalid, wrong
 from argosy.engine.apiserver.verbs.apply import APPLY_TYPES, apply, read_config
 from argosy.engine.apiserver.verbs.get import find
+from argosy.engine.store import Mismatch, Put
 from argosy.errors import BadRequest
 from argosy.kinds.cells import selector_text
 from argosy.meta.json import Obj, dig, thaw
@@ -51,9 +54,9 @@ def _read(call: Call, obj: Obj) -> tuple[int, int, str]:
     )
 
 
-def get(call: Call) -> Answer:
+async def get(call: Call) -> Answer:
     """GET."""
-    return Answer(obj=scale_of(call, writing.shown_form(call.served, find(call).obj)))
+    return Answer(obj=scale_of(call, await shown_form(call.api, call.served, find(call).obj)))
 
 
 async def update(call: Call) -> Answer:
@@ -71,16 +74,31 @@ async def patch(call: Call) -> Answer:
 
 
 async def _change(call: Call, change: writing.Change) -> Answer:
+    scale = await _reviewed(call, change)
+
     def scaled(obj: Obj) -> Obj:
-        scale = change(thaw(scale_of(call, obj)))
-        _check(call, scale)
         version = scale.get("metadata", {}).get("resourceVersion")
         obj["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
         _place(call, obj, dig(scale, "spec", "replicas", default=0))
         return obj
 
-    answer = await writing.modify(call, scaled, "scale")
-    return _shown(call, answer)
+    return await _shown(call, await writing.modify(call, scaled, "scale"))
+
+
+async def _reviewed(call: Call, change: writing.Change) -> Obj:
+    """What a change makes of the object's Scale, once webhooks have seen it. Raises Mismatch when somebody else wrote
+    meanwhile: then all is done over.
+    """
+    record = writing.current(call)
+    before = scale_of(call, await shown_form(call.api, call.served, record.obj))
+    scale = change(thaw(before))
+    _check(call, scale)
+    scale = await webhooks.substitute(call, kinds.SCALE, scale, before)
+    _check(call, scale)
+    newest = writing.current(call)
+    if newest.revision != record.revision:
+        raise Mismatch(Put(record.resource, record.key, record.obj, expect=record.revision), newest)
+    return scale
 
 
 def _check(call: Call, scale: Obj) -> None:
@@ -116,12 +134,14 @@ async def _apply_scale(call: Call) -> Answer:
         "kind": call.kind.kind,
         "metadata": {"name": call.target.name, "namespace": call.target.namespace},
     }
-    if dig(scale, "spec", "replicas") is not None:
-        _place(call, config, scale["spec"]["replicas"])
+    wanted = dig(scale, "spec", "replicas")
+    if wanted is not None:
+        reviewed = await _reviewed(call, lambda before: {**before, "spec": {**before["spec"], "replicas": wanted}})
+        _place(call, config, dig(reviewed, "spec", "replicas", default=0))
     request = replace(call.request, body=b"", obj=config)
-    return _shown(call, await apply(replace(call, request=request), "scale"))
+    return await _shown(call, await apply(replace(call, request=request), "scale"))
 
 
-def _shown(call: Call, answer: Answer) -> Answer:
+async def _shown(call: Call, answer: Answer) -> Answer:
     obj = answer.record.obj if answer.record is not None else answer.obj or {}
-    return Answer(answer.status, obj=scale_of(call, writing.shown_form(call.served, obj)))
+    return Answer(answer.status, obj=scale_of(call, await shown_form(call.api, call.served, obj)))

@@ -9,6 +9,7 @@ from argosy.engine.apiserver import ownership, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_yaml
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import shown_form
 from argosy.engine.apiserver.failures import not_found
 from argosy.engine.apiserver.verbs.create import store_new
 from argosy.errors import BadRequest
@@ -30,7 +31,7 @@ async def apply(call: Call, subresource: str = "") -> Answer:
             raise not_found(call.kind, call.target.name)
         obj = writing.understood(call, ownership.applied(call, None, config, ""), problems, patched=True)
         return await store_new(call, obj)
-    live = writing.shown_form(call.served, record.obj)
+    live = await shown_form(call.api, call.served, record.obj)
     merged = ownership.applied(call, live, config, subresource)
     obj = writing.understood(call, thaw(merged), problems, patched=True)
     writing.check_precondition(call, obj, record)

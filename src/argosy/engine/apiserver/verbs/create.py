@@ -10,6 +10,7 @@ from argosy.engine.apiserver.admission.pods import suffix
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import stored_form
 from argosy.engine.apiserver.failures import Unreasoned, already_exists, invalid
 from argosy.engine.store import Op, Put
 from argosy.errors import BadRequest
@@ -37,7 +38,7 @@ async def store_new(call: Call, obj: Obj) -> Answer:
         obj["metadata"].pop("resourceVersion", None)
         services.release(call, obj)
         return Answer(201, obj=writing.ordered(obj, served))
-    new = writing.stored_form(served, writing.ordered(obj, served))
+    new = await stored_form(call.api, served, writing.ordered(obj, served))
     made = new
     if served.storage is kinds.CUSTOM_RESOURCE_DEFINITION:
         new = crds.established(call.api, new, call.now)

@@ -13,6 +13,7 @@ from argosy.engine.apiserver.admission.lifecycle import IMMORTAL
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import shown_form
 from argosy.engine.apiserver.failures import conflict, forbidden, invalid_options, unsupported, wrong
 from argosy.engine.apiserver.verbs.list import selected
 from argosy.engine.store import Put, Record
@@ -115,7 +116,7 @@ async def delete_with(call: Call, options: Options) -> Answer:
             return answer
         return Answer(answer.status, obj=_success(call, record.obj))
     if writing.same(obj, record.obj) or options.dry_run:
-        return Answer(obj=writing.shown_form(call.served, obj)) if options.dry_run else _shown(call, record)
+        return Answer(obj=await shown_form(call.api, call.served, obj)) if options.dry_run else _shown(call, record)
     put = Put(call.served.storage.resource, record.key, obj, expect=record.revision)
     kept = await writing.commit(call, [put])
     writing.settled(call, obj, record.obj)
@@ -124,7 +125,7 @@ async def delete_with(call: Call, options: Options) -> Answer:
 
 async def _removed(call: Call, options: Options, record: Record, final: Obj | None) -> Answer:
     if options.dry_run:
-        return Answer(obj=writing.shown_form(call.served, final or record.obj))
+        return Answer(obj=await shown_form(call.api, call.served, final or record.obj))
     return await writing.remove(call, record, final)
 
 

@@ -6,6 +6,7 @@ from argosy.engine.apiserver import strategy, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import shown_form
 from argosy.engine.apiserver.failures import no_such_method
 from argosy.engine.apiserver.verbs.create import store_new
 from argosy.errors import BadRequest
@@ -34,7 +35,7 @@ async def _status(call: Call) -> Answer:
     """A status from within the process: through this door the rest stays as it is, so it need not be read at all."""
     given = call.request.obj or {}
     sent = {field: given[field] for field in ("apiVersion", "kind", "metadata", "status") if field in given}
-    old = writing.shown_form(call.served, writing.current(call).obj)
+    old = await shown_form(call.api, call.served, writing.current(call).obj)
     obj: Obj = thaw(sent)
     writing.check_body(call, obj)
     check_name(call, obj)

@@ -1,7 +1,7 @@
 """Admission webhooks: programs that are asked about writes, and may change them or say no.
 
 `mutate` and `validate` are called for every create and update between the built-in steps, `validate_delete` for deletes,
-`connect` for exec, attach and port-forward. While a webhook is waited for others may write; then the write is done over
+`connect` for exec, attach and port-forward, `substitute` for scale, bindings and evictions. While a webhook is waited for others may write; then the write is done over
 (`app`), as it is on any cluster. Where the cluster has no webhook all of this costs a look-up.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from argosy import kinds
-from argosy.engine.apiserver import conversions
 from argosy.engine.apiserver.admission import matching
 from argosy.engine.apiserver.admission.matching import States
 from argosy.engine.apiserver.admission.webhooks import review
@@ -21,6 +21,7 @@ from argosy.engine.apiserver.admission.webhooks.calling import NotCalled, post
 from argosy.engine.apiserver.admission.webhooks.hooks import Asked, Hook, all_hooks
 from argosy.engine.apiserver.admission.webhooks.review import Rejected, Verdict
 from argosy.engine.apiserver.calls import Call
+from argosy.engine.apiserver.converting import between
 from argosy.engine.apiserver.served import Served
 from argosy.errors import BadRequest, InternalError
 from argosy.meta import patches
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 
 _MUTATING = kinds.MUTATING_WEBHOOK_CONFIGURATION
 _VALIDATING = kinds.VALIDATING_WEBHOOK_CONFIGURATION
-_UNSEEN = frozenset({"scale"})
-"""Subresources whose requests are about another kind than the stored one; no webhook is asked about them."""
+_UNSEEN = frozenset({"scale", "binding", "eviction"})
+"""Subresources whose requests are about another kind than the stored one: webhooks are asked by `substitute` before."""
 
 
 async def mutate(call: Call, obj: Obj, old: Obj | None, complete: Callable[[], None]) -> None:
@@ -78,6 +79,28 @@ async def validate_delete(call: Call, old: Obj, *, dry_run: bool) -> None:
         await _review(asked, hooks, (None, old))
 
 
+async def substitute(call: Call, about: Kind, obj: Obj, old: Obj | None = None) -> Obj:
+    """What webhooks make of an object that is sent to a subresource and is of a kind of its own. Raises ApiError."""
+    mutating, validating = all_hooks(call, _MUTATING), all_hooks(call, _VALIDATING)
+    if not mutating and not validating:
+        return obj
+    asked = replace(_asked(call, obj, old), about=about)
+    named = {"kind": about.kind, "apiVersion": about.api_version}
+    obj, old = {**named, **obj}, {**named, **old} if old is not None else None
+    for hook in mutating:
+        served = asked.version_for(hook, (obj, old))
+        verdict = await _verdict(asked, hook, served, (obj, old), mutating=True) if served is not None else None
+        if verdict is not None and verdict.patch:
+            try:
+                obj = patches.apply_json(obj, verdict.patch)
+            except patches.PatchFailed as error:
+                raise InternalError(f"Internal error occurred: {error}") from None
+            if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
+                raise InternalError(f'Internal error occurred: admission webhook "{hook.name}" left no object')
+    await _review(asked, validating, (obj, old))
+    return obj
+
+
 async def connect(call: Call, kind: str, options: Obj) -> None:
     """Let webhooks say no to a connection to a pod, whose options are an object of that kind. Raises ApiError."""
     if hooks := [*_hooks(call, _MUTATING), *_hooks(call, _VALIDATING)]:
@@ -112,7 +135,7 @@ async def _mutated(asked: Asked, hook: Hook, served: Served, obj: Obj, old: Obj 
     if verdict is None or not verdict.patch:
         return False
     call = asked.call
-    before = _shown(call, served, obj)
+    before = await _shown(call, served, obj)
     try:
         patched = patches.apply_json(before, verdict.patch)
     except patches.PatchFailed as error:
@@ -121,11 +144,7 @@ async def _mutated(asked: Asked, hook: Hook, served: Served, obj: Obj, old: Obj 
         return False
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise InternalError(f'Internal error occurred: admission webhook "{hook.name}" left no object')
-    own = (
-        patched
-        if served is call.served
-        else conversions.from_storage(call.served, conversions.to_storage(served, patched))
-    )
+    own = patched if served is call.served else await between(call.api, served, call.served, patched)
     read = call.api.schemas.read(call.served, own)
     if read.error:
         raise InternalError(f"Internal error occurred: {read.error}")
@@ -160,8 +179,8 @@ async def _answer(asked: Asked, hook: Hook, served: Served, states: States, *, m
         raise NotCalled(hook, "webhook does not accept known AdmissionReview versions (v1, v1beta1)")
     uid = str(uuid4())
     call = asked.call
-    if asked.operation != "CONNECT":
-        obj, old = (None if state is None else _shown(call, served, state) for state in states)
+    if asked.operation != "CONNECT" and asked.about is None:
+        obj, old = [None if state is None else await _shown(call, served, state) for state in states]
         states = (obj, old)
     raw = await post(call.api, hook, encode(review.body(asked, served, states, uid, version)))
     try:
@@ -170,8 +189,8 @@ async def _answer(asked: Asked, hook: Hook, served: Served, states: States, *, m
         raise NotCalled(hook, f"received invalid webhook response: {error}") from None
 
 
-def _shown(call: Call, served: Served, obj: Obj) -> Obj:
+async def _shown(call: Call, served: Served, obj: Obj) -> Obj:
     """An object of the request in the version that a webhook wants, kind and all. Shares parts with it."""
     if served is not call.served:
-        obj = conversions.from_storage(served, conversions.to_storage(call.served, obj))
+        obj = await between(call.api, call.served, served, obj)
     return {**obj, "kind": served.kind.kind, "apiVersion": served.kind.api_version}

@@ -67,6 +67,8 @@ class Asked:
     options: str
     """The kind of the request's options."""
     dry_run: bool
+    about: Kind | None = None
+    """The kind of the object, where that is not the resource's own: a Scale, a Binding, an Eviction."""
 
     def version_for(self, hook: Hook, states: States) -> Served | None:
         """The version of the kind in which a webhook wants to see the request, None when it is not for this webhook.

@@ -84,6 +84,8 @@ def body(asked: Asked, served: Served, states: States, uid: str, version: str) -
 def _shown_kind(asked: Asked, kind: str, named: Obj) -> Obj:
     if asked.operation == "CONNECT":
         return {"group": "", "version": "v1", "kind": asked.options}
+    if asked.about is not None:
+        return {"group": asked.about.group, "version": asked.about.version, "kind": asked.about.kind}
     return {**named, "kind": kind}
 
 
