@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from argosy.client.requests import JSON_PATCH, MERGE_PATCH
-from conformance.wire import Wire, config_map
+from argosy.client.requests import APPLY_PATCH, JSON_PATCH, MERGE_PATCH
+from conformance.wire import PARTIAL, Wire, config_map, deployment
 
 PROTOBUF_OR_JSON = "application/vnd.kubernetes.protobuf,application/json"
 DISCOVERY = (
@@ -125,3 +125,70 @@ async def test_openapi_knows_what_kubectl_explains(wire):
     assert deployment["x-kubernetes-group-version-kind"] == [{"group": "apps", "version": "v1", "kind": "Deployment"}]
     assert "progressDeadlineSeconds" in schemas["io.k8s.api.apps.v1.DeploymentSpec"]["properties"]
     assert "template" in schemas["io.k8s.api.apps.v1.DeploymentSpec"]["required"]
+
+
+async def test_a_cache_of_metadata_alone(wire):
+    await wire.send("POST", wire.path("configmaps"), config_map("a", labels={"mine": "1"}))
+    path = wire.path("configmaps") + "?labelSelector=mine=1"
+    listed = (await wire.send("GET", path, accept=PARTIAL)).body
+    assert listed["kind"] == "PartialObjectMetadataList"
+    assert "data" not in listed["items"][0]
+    one = PARTIAL.replace("MetadataList", "Metadata")
+    version = listed["metadata"]["resourceVersion"]
+    watch = f"{path}&watch=true&timeoutSeconds=2&resourceVersion={version}&allowWatchBookmarks=true"
+    change = wire.send("PUT", wire.path("configmaps", "a"), config_map("a", {"b": "2"}, labels={"mine": "1"}))
+    told, _ = await asyncio.gather(wire.send("GET", watch, accept=one), change)
+    seen = [each["object"] for each in told.body if each["type"] == "MODIFIED"]
+    assert [(each["kind"], each["metadata"]["name"], "data" in each) for each in seen] == [
+        ("PartialObjectMetadata", "a", False)
+    ]
+
+
+async def test_create_or_update_writes_only_what_changed(wire):
+    path = wire.path("networkpolicies", group="networking.k8s.io/v1")
+    wanted = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "n"}}
+    wanted["spec"] = {"podSelector": {}}
+    assert (await wire.send("GET", f"{path}/n")).code == 404
+    assert (await wire.send("POST", path, wanted)).code == 201
+    assert (await wire.send("POST", path, wanted)).code == 409
+    seen = (await wire.send("GET", f"{path}/n")).body
+    again = await wire.send("PUT", f"{path}/n", seen)
+    assert (again.code, again.body["metadata"]) == (200, seen["metadata"])
+    seen["spec"]["podSelector"] = {"matchLabels": {"mine": "1"}}
+    changed = await wire.send("PUT", f"{path}/n", seen)
+    assert (changed.code, changed.body["metadata"]["generation"]) == (200, seen["metadata"]["generation"] + 1)
+    assert (await wire.send("PUT", f"{path}/n", seen)).code == 409
+
+
+async def test_a_status_is_applied_by_who_owns_it(wire):
+    where = wire.path("deployments", "d", group="apps/v1")
+    await wire.send("POST", wire.path("deployments", group="apps/v1"), deployment("d", paused=True))
+    condition = {"type": "Mine", "status": "True", "reason": "Told", "message": "m"}
+    config = {"apiVersion": "apps/v1", "kind": "Deployment", "status": {"conditions": [condition]}}
+    config["metadata"] = {"name": "d"}
+    told = await wire.send("PATCH", f"{where}/status?fieldManager=ctl&force=true", config, type=APPLY_PATCH)
+    assert told.code == 200, told
+    assert "Mine" in [each["type"] for each in told.body["status"]["conditions"]]
+    owned = [each for each in told.body["metadata"]["managedFields"] if each["manager"] == "ctl"]
+    assert [(each["operation"], each.get("subresource")) for each in owned] == [("Apply", "status")]
+    config["status"] = {"conditions": []}
+    gone = await wire.send("PATCH", f"{where}/status?fieldManager=ctl&force=true", config, type=APPLY_PATCH)
+    assert "Mine" not in [each["type"] for each in gone.body["status"].get("conditions", ())]
+
+
+async def test_everything_of_a_selector_is_deleted_and_finalizers_hold(wire):
+    await wire.send("POST", wire.path("configmaps"), config_map("a", labels={"mine": "1"}))
+    await wire.send(
+        "POST", wire.path("configmaps"), config_map("b", labels={"mine": "1"}, finalizers=["example.com/f"])
+    )
+    await wire.send("POST", wire.path("configmaps"), config_map("c"))
+    path = wire.path("configmaps")
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    assert (await wire.send("DELETE", f"{path}?labelSelector=mine=1", options)).code == 200
+    assert (await wire.send("GET", f"{path}/a")).code == 404
+    assert (await wire.send("GET", f"{path}/c")).code == 200
+    held = (await wire.send("GET", f"{path}/b")).body
+    assert held["metadata"]["deletionTimestamp"]
+    del held["metadata"]["finalizers"]
+    assert (await wire.send("PUT", f"{path}/b", held)).code == 200
+    assert (await wire.send("GET", f"{path}/b")).code == 404

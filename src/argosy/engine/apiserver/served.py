@@ -194,6 +194,9 @@ def _webhook(spec: Obj) -> Obj | None:
     return found
 
 
+_COLUMN = "Custom resource definition column (in JSONPath format)"
+
+
 def _version(crd: Obj, version: Obj) -> Served:
     spec, names = crd["spec"], crd["spec"]["names"]
     subresources = version.get("subresources") or {}
@@ -204,7 +207,7 @@ def _version(crd: Obj, version: Obj) -> Served:
             type=column["type"],
             priority=column.get("priority", 0),
             format=column.get("format", ""),
-            description=column.get("description", ""),
+            description=column.get("description") or f"{_COLUMN}: {column['jsonPath']}",
         )
         for column in version.get("additionalPrinterColumns") or ()
     )
