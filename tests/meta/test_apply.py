@@ -279,3 +279,94 @@ def test_ignored_fields_are_nobodys(config: Live) -> None:
     deployment = Live(DEPLOY, "apps/v1", "Deployment")
     deployment.apply("m", spec={"replicas": 2}, status={"replicas": 5})
     assert deployment.owned["m/Apply"] == {"f:spec": {"f:replicas": {}}}
+
+
+def test_a_null_for_what_has_parts_says_nothing_of_them() -> None:
+    live = Live(DEPLOY, "apps/v1", "Deployment")
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 1}}
+    live.apply("m1", spec={"strategy": strategy})
+    live.apply("m2", force=True, spec={"strategy": None})
+    assert live["spec"]["strategy"] == strategy
+    assert live.owned["m2/Apply"] == {"f:spec": {"f:strategy": {}}}
+
+
+def test_what_loses_its_last_part_stays_empty_where_it_is_still_named(widget: Live) -> None:
+    widget.apply("m1", spec={"free": {"a": {"b": 1}}, "ma": {"x": "1"}})
+    widget.apply("m1", spec={"free": {"a": {}}})
+    assert widget["spec"] == {"free": {"a": {}}}
+
+
+def test_of_an_object_without_other_managers_only_what_was_applied_goes() -> None:
+    live = Live(CONFIG, "v1", "ConfigMap")
+    live.obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "u"}}
+    live.apply("m1", data={"a": "b"})
+    result, managed = apply(
+        live.obj,
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"x": "y"}}},
+        CONFIG,
+        live.request("m1"),
+    )
+    live._keep(result, managed)
+    live.apply("m1")
+    assert {key: live["metadata"].get(key) for key in ("name", "uid", "labels")} == {
+        "name": "a",
+        "uid": "u",
+        "labels": None,
+    }
+
+
+def test_conflicts_show_whole_fields_before_what_is_below_others() -> None:
+    live = Live(DEPLOY, "apps/v1", "Deployment")
+    spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "strategy": {"rollingUpdate": {"maxSurge": 2}}}
+    live.update("u", spec=spec)
+    live.apply("m1", spec={"paused": True})
+    other = {"replicas": 2, "selector": {"matchLabels": {"a": "c"}}, "strategy": {"rollingUpdate": {"maxSurge": 3}}}
+    live.obj = {**(live.obj or {}), "spec": {**live["spec"], **spec}}
+    live.obj["metadata"]["managedFields"] = track_update(
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "managedFields": [
+            {"manager": "m1", "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": {"f:spec": {"f:paused": {}}}}]}},
+        {**live.obj, "metadata": {"name": "a"}}, DEPLOY, live.request("u"),
+    )  # fmt: skip
+    with pytest.raises(Conflict) as caught:
+        live.apply("m2", spec=other)
+    assert caught.value.message == (
+        'Apply failed with 3 conflicts: conflicts with "u" using apps/v1:\n'
+        "- .spec.replicas\n- .spec.selector\n- .spec.strategy.rollingUpdate.maxSurge"
+    )
+
+
+def test_metadata_within_a_custom_object_is_that_of_any_object() -> None:
+    inner = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+    live = Live(
+        structural({"type": "object", "properties": {"spec": {"type": "object", "properties": {"pod": inner}}}}),
+        "example.com/v1",
+        "Holder",
+    )
+    live.apply("m", spec={"pod": {"kind": "Pod", "metadata": {"labels": {"a": "b"}}, "spec": {"x": 1}}})
+    pod = live.owned["m/Apply"]["f:spec"]["f:pod"]
+    assert pod == {"f:kind": {}, "f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {".": {}, "f:x": {}}}
+
+
+def test_new_duplicates_are_one_field_and_old_ones_many(widget: Live) -> None:
+    widget.apply("m1", spec={"free": {}})
+    widget.update("u", spec={"m": [{"k": "a", "v": "1"}]}, metadata=widget["metadata"])
+    assert widget.owned["u/Update"]["f:spec"]["f:m"]['k:{"k":"a","p":"TCP"}'] == {".": {}, "f:k": {}, "f:v": {}}
+    widget.update("u", spec={"m": [{"k": "a", "v": "1"}, {"k": "a", "v": "2"}]}, metadata=widget["metadata"])
+    assert widget.owned["u/Update"]["f:spec"]["f:m"]['k:{"k":"a","p":"TCP"}'] == {}
+
+
+def test_an_update_that_its_schema_cannot_take_forgets_who_owned_what() -> None:
+    account = pack.definition_for("v1", "ServiceAccount")
+    live = Live(account, "v1", "ServiceAccount")
+    live.apply("m1", secrets=[{"name": "s"}])
+    live.update("u", secrets=[{}])
+    assert live["metadata"]["managedFields"] == []
+    with pytest.raises(ApplyFailed) as caught:
+        live.apply("m1", secrets=[{"name": "s"}])
+    assert caught.value.message.startswith("failed to create manager for existing fields: failed to convert new object")
+
+
+def test_a_secret_for_images_without_a_name_is_the_one_of_the_empty_name() -> None:
+    live = Live(pack.definition_for("v1", "Pod"), "v1", "Pod")
+    live.apply("m1", spec={"imagePullSecrets": [{}]})
+    assert live.owned["m1/Apply"]["f:spec"]["f:imagePullSecrets"] == {'k:{"name":""}': {}}

@@ -59,7 +59,7 @@ def test_quantities_and_times_become_canonical() -> None:
     made = read(config(metadata={"name": "a", "creationTimestamp": "2026-01-01T01:00:00+01:00"}))
     assert made.obj["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"}}
-    renewed = read({**lease, "spec": {"renewTime": "2026-01-01T00:00:00Z"}}).obj
+    renewed = read({**lease, "spec": {"renewTime": "2026-01-01T01:00:00.000000+01:00"}}).obj
     assert renewed["spec"]["renewTime"] == "2026-01-01T00:00:00.000000Z"
 
 

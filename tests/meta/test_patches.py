@@ -111,3 +111,12 @@ def test_equality_is_that_of_json() -> None:
     assert same({"a": [1, {"b": None}]}, {"a": [1.0, {"b": None}]})
     assert not same(1, True)
     assert not same([1], [1, 2])
+
+
+def test_objects_that_a_patch_went_through_are_sorted_as_kubernetes_quotes_them() -> None:
+    before = {"z": 1, "m": {"y": {"d": 1, "c": 2}, "x": {"f": 1, "e": 2}}, "a": 0}
+    merged = merge(before, {"m": {"y": {"b": 3}}})
+    assert (list(merged), list(merged["m"]), list(merged["m"]["y"])) == (["a", "m", "z"], ["x", "y"], ["b", "c", "d"])
+    assert list(merged["m"]["x"]) == ["f", "e"]
+    made = apply_json(before, [{"op": "add", "path": "/m/y/b", "value": 3}])
+    assert (list(made), list(made["m"]["y"]), list(made["m"]["x"])) == (["a", "m", "z"], ["b", "c", "d"], ["f", "e"])

@@ -24,6 +24,7 @@ BEFORE_FIRST_APPLY: Final = "before-first-apply"
 ANCIENT: Final = "ancient-changes"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _UPDATERS_MAX: Final = 10
+_UNMANAGED: Final = "failed to create manager for existing fields: failed to convert new object"
 _NEVER_OWNED = fieldset.of_paths(
     ("apiVersion",), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "namespace"),
     ("metadata", "creationTimestamp"), ("metadata", "selfLink"), ("metadata", "uid"), ("metadata", "clusterName"),
@@ -52,14 +53,19 @@ class Manager:
         version = "" if self.operation == "Apply" else self.api_version
         return (self.operation, self.name, self.subresource, version)
 
+    @property
+    def place(self) -> str:
+        """By which conflicts are sorted: Kubernetes compares managers as JSON."""
+        told = {"manager": self.name, "operation": self.operation, "apiVersion": self.identity[3]}
+        told = {field: text for field, text in (told | {"subresource": self.subresource}).items() if text}
+        return encode(told).decode()
+
     def __str__(self) -> str:
         text = f'"{self.name}"'
         if self.subresource:
             text += f' with subresource "{self.subresource}"'
         if self.operation == "Update":
             text += f" using {self.api_version}"
-            if self.time and self.name != BEFORE_FIRST_APPLY:
-                text += f" at {self.time}"
         return text
 
 
@@ -74,6 +80,8 @@ class Request:
     ignored: Obj = field(default_factory=dict)
     """A field set (`fieldset.of_paths`) of what this endpoint does not write, `status` on the main resource, say."""
     force: bool = False
+    owns: bool = True
+    """Whether what an update sets becomes its manager's."""
 
     def as_manager(self, operation: str) -> Manager:
         """The entry that this write makes."""
@@ -167,8 +175,8 @@ def track_update(live: Obj | None, new: Obj, schema: Schema | None, request: Req
     """The managedFields after a create (`live` is None), update or patch that made `new`, defaults included.
 
     `new["metadata"]["managedFields"]`, where it has entries, replaces what was recorded before; `[{}]`, and `[]` left by
-    a patch, forgets it. Objects that nobody tracks stay untracked. Nothing is recorded where the schema does not fit the
-    object: a write never fails for its bookkeeping.
+    a patch, forgets it. Objects that nobody tracks stay untracked. Where the schema does not fit the object all records are
+    dropped: a write never fails for its bookkeeping.
     """
     sent = (new.get("metadata") or {}).get("managedFields")
     recorded = ((live or {}).get("metadata") or {}).get("managedFields")
@@ -184,7 +192,7 @@ def track_update(live: Obj | None, new: Obj, schema: Schema | None, request: Req
     try:
         difference = typed.compare(_bare(live if live is not None else blank_of(schema)), _bare(new), root)
     except typed.Untyped:
-        return write_managers(managers)
+        return []
     _record(managers, difference, request)
     return write_managers(_capped(managers))
 
@@ -220,7 +228,7 @@ def _record(managers: _Managers, difference: typed.Comparison, request: Request)
             managers[identity] = _Entry(entry.manager, rest)
         else:
             del managers[identity]
-    owned = _ownable(changed)
+    owned = _ownable(changed) if request.owns else {}
     if not owned:
         return
     manager = request.as_manager("Update")
@@ -269,9 +277,14 @@ def apply(live: Obj | None, config: Obj, schema: Schema | None, request: Request
     if "managedFields" in (config.get("metadata") or {}):
         raise BadRequest("metadata.managedFields must be nil")
     root = typed.root_schema(schema)
-    config = _typed_config(config, root)
     before = _bare(live) if live is not None else blank_of(schema)
     managers = _live_managers(((live or {}).get("metadata") or {}).get("managedFields"))
+    unfit = _unfit(before, root) if live is not None else []
+    if unfit and not managers:
+        raise ApplyFailed(f"{_UNMANAGED} {place_of(before)} to smd typed: {_told(unfit)}")
+    config = _typed_config(config, root)
+    if unfit:
+        raise ApplyFailed(f"failed to create typed live object {place_of(before)}: {_told(unfit)}")
     if not managers and live is not None:
         managers = _before_first_apply(before, blank_of(schema), root, request)
     try:
@@ -295,14 +308,24 @@ def apply(live: Obj | None, config: Obj, schema: Schema | None, request: Request
 def _typed_config(config: Obj, root: Schema) -> Obj:
     problems = typed.check(config, root)
     if problems:
-        group, _, version = str(config.get("apiVersion", "")).rpartition("/")
-        meta = config.get("metadata") or {}
-        where = (
-            f"({meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={config.get('kind', '')})"
-        )
-        text = problems[0] if len(problems) == 1 else "\n  ".join(["errors:", *problems])
-        raise ApplyFailed(f"failed to create typed patch object {where}: {text}")
+        raise ApplyFailed(f"failed to create typed patch object {place_of(config)}: {_told(problems)}")
     return config
+
+
+def _unfit(live: Obj, root: Schema) -> list[str]:
+    """What of a stored object does not fit the schema; items that occur twice do."""
+    return [each for each in typed.check(live, root) if ": duplicate entries for key " not in each]
+
+
+def _told(problems: Sequence[str]) -> str:
+    return problems[0] if len(problems) == 1 else "\n  ".join(["errors:", *problems])
+
+
+def place_of(config: Obj) -> str:
+    """What a configuration is about, as failures name it: `(namespace/name; group/version, Kind=kind)`."""
+    group, _, version = str(config.get("apiVersion", "")).rpartition("/")
+    meta = config.get("metadata") or {}
+    return f"({meta.get('namespace', '')}/{meta.get('name', '')}; {group}/{version}, Kind={config.get('kind', '')})"
 
 
 def _before_first_apply(live: Obj, empty: Obj, root: Schema, request: Request) -> _Managers:
@@ -317,11 +340,12 @@ def _before_first_apply(live: Obj, empty: Obj, root: Schema, request: Request) -
 def _applied(live: Obj, config: Obj, managers: _Managers, root: Schema, request: Request) -> tuple[Obj, _Managers]:
     manager = request.as_manager("Apply")
     merged = typed.merge(live, config, root)
-    fields = fieldset.without(_ownable(typed.fields_of(config, root)), request.ignored)
+    said = fieldset.without(typed.fields_of(config, root), request.ignored)
     before = managers.get(manager.identity)
-    after = {**managers, manager.identity: _Entry(manager, fields)}
+    after = {**managers, manager.identity: _Entry(manager, said)}
     if before is not None and before.fields:
         merged = _pruned(merged, before.fields, after, root)
+    after[manager.identity] = _Entry(manager, _ownable(said))
     difference = typed.compare(live, merged, root)
     changed = fieldset.without(difference.changed, request.ignored)
     conflicts: dict[tuple[str, ...], Obj] = {}
@@ -362,7 +386,7 @@ def _pruned(merged: Obj, last: Obj, managers: _Managers, root: Schema) -> Obj:
 
 def _conflict(conflicts: dict[tuple[str, ...], tuple[Manager, Obj]]) -> Conflict:
     found = [(manager, path) for manager, fields in conflicts.values() for path in fieldset.members(fields)]
-    found.sort(key=lambda each: (str(each[0]), each[1]))
+    found.sort(key=lambda each: each[0].place)
     causes = [Cause("FieldManagerConflict", f"conflict with {m}", fieldset.path_text(path)) for m, path in found]
     if len(found) == 1:
         return Conflict(f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}", causes=causes)

@@ -7,10 +7,13 @@ these words.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from argosy.errors import Cause
+from argosy.meta.json import Obj
 
 
 def shown(value: Any) -> str:
@@ -107,6 +110,33 @@ def too_long(field: str, limit: int) -> Cause:
 def too_many(field: str, count: int, limit: int) -> Cause:
     """`Too many` items or properties."""
     return Cause("FieldValueTooMany", f"Too many: {count}: must have at most {limit} items", field)
+
+
+_STEP = re.compile(r"\[([^\]]*)\]|\.?([^.\[]+)")
+_NULL = re.compile(r"(Invalid|Unsupported) value: null(?=:)")
+
+
+def as_said(causes: Iterable[Cause], obj: Obj) -> list[Cause]:
+    """The causes, with `{}` and `[]` for null where the object that a client wrote has them: decoding drops what is empty."""
+    return [_as_said(cause, obj) for cause in causes]
+
+
+def _as_said(cause: Cause, obj: Obj) -> Cause:
+    found = _NULL.match(cause.message)
+    value = _at(obj, cause.field) if found else None
+    if found is None or not isinstance(value, dict | list) or value:
+        return cause
+    return replace(cause, message=f"{found[1]} value: {shown(value)}{cause.message[found.end() :]}")
+
+
+def _at(value: Any, path: str) -> Any:
+    for found in _STEP.finditer(path):
+        key = found[1] if found[1] is not None else found[2]
+        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def go_value(value: Any) -> str:

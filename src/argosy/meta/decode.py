@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from argosy.meta import quantity
+from argosy.meta import quantity, times
 from argosy.meta.json import Obj
 from argosy.meta.schema import (
     ANY,
@@ -202,21 +202,27 @@ def _settle(item: Any, schema: Schema, odd: list[Schema]) -> Any:
     raise _Unfit("")
 
 
+def unfit(value: Any, schema: Schema) -> str:
+    """What keeps a scalar of the right JSON type from being of its own, in the decoder's words; empty when nothing."""
+    try:
+        _settle(value, schema, [])
+    except _Unfit as fault:
+        return str(fault)
+    return ""
+
+
 class _Unfit(Exception):
     """A scalar that its type does not take; the message is empty when it is simply of another JSON type."""
 
 
 def _time(text: str, *, micro: bool) -> str:
-    if not micro and _TIME.fullmatch(text):
+    if not micro and _TIME.fullmatch(text) and not times.fault(text, micro=False):
         return text
-    try:
-        moment = datetime.fromisoformat(text)
-        if "T" not in text or moment.tzinfo is None:
-            raise ValueError
-    except ValueError:
-        layout = "2006-01-02T15:04:05.000000Z07:00" if micro else "2006-01-02T15:04:05Z07:00"
-        raise _Unfit(f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"') from None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
+    fault = times.fault(text, micro=micro)
+    if fault:
+        raise _Unfit(fault)
+    moment = datetime.fromisoformat(text.replace(",", ".")).astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _bytes(text: str) -> str:

@@ -134,14 +134,33 @@ def of_paths(*paths: Sequence[str]) -> Obj:
 
 
 def members(tree: Obj, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every path in the set, in order."""
-    for key in sorted(tree):
-        if key == SELF:
-            continue
-        here = (*path, key)
-        if is_member(tree[key]):
-            yield here
-        yield from members(tree[key], here)
+    """Every path in the set: at each level first what is itself in the set, in order, then what is below."""
+    keys = sorted((key for key in tree if key != SELF), key=_place)
+    yield from ((*path, key) for key in keys if is_member(tree[key]))
+    for key in keys:
+        yield from members(tree[key], (*path, key))
+
+
+_SORTS = {"f:": 0, "k:": 1, "v:": 2, "i:": 3}
+
+
+def _place(element: str) -> tuple[Any, ...]:
+    sort, rest = element[:2], element[2:]
+    if sort == "f:":
+        return (0, rest)
+    value = json.loads(rest)
+    if sort == "k:":
+        return (1, [(key, _rank(value[key])) for key in sorted(value)])
+    return (_SORTS[sort], _rank(value))
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Numbers by size before texts, and those before truth values."""
+    if isinstance(value, bool):
+        return (2, value)
+    if isinstance(value, int | float):
+        return (0, value)
+    return (1, value) if isinstance(value, str) else (3, encode(value))
 
 
 def path_text(path: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ def merge(target: Any, patch: Any) -> Any:
             result.pop(key, None)
         else:
             result[key] = merge(result.get(key), value)
-    return result
+    return dict(sorted(result.items()))  # as Kubernetes writes, and quotes, every level that a patch went through
 
 
 def diff(old: Obj, new: Obj) -> Obj:
@@ -69,7 +69,25 @@ def apply_json(document: Any, operations: Sequence[Obj]) -> Any:
         _apply(holder, operation)
         if "" not in holder:
             raise PatchFailed(f"{operation['op']} operation does not apply: it leaves no document")
+    for operation in operations:
+        for pointer in (operation.get("path"), operation.get("from")):
+            _sort_along(holder[""], pointer)
     return holder[""]
+
+
+def _sort_along(document: Any, pointer: Any) -> None:
+    """Sort, in place, every object that an operation went through: so Kubernetes writes, and quotes, the outcome."""
+    here = document
+    for part in _pointer(pointer, "") if isinstance(pointer, str) and pointer else ():
+        if isinstance(here, dict):
+            items = sorted(here.items())
+            here.clear()
+            here.update(items)
+            here = here.get(part)
+        elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
+            here = here[int(part)]
+        else:
+            return
 
 
 def check_json(operations: Any) -> list[Obj]:

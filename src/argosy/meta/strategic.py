@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from argosy.meta.causes import go_value
+from argosy.meta.decode import unfit
 from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.schema import (
     BOOLEAN,
@@ -300,10 +301,10 @@ def restore_error(value: Any, schema: Schema) -> str:
         inner = schema.values if code == MAP else schema.items
         items = value.values() if code == MAP else value
         return next((error for item in items if inner is not None and (error := restore_error(item, inner))), "")
-    return _restore_scalar(cls, schema)
+    return _restore_scalar(value, schema)
 
 
-def _restore_scalar(cls: type, schema: Schema) -> str:
+def _restore_scalar(value: Any, schema: Schema) -> str:
     wanted: dict[int, tuple[tuple[type, ...], str]] = {
         STRING: ((str,), "string"),
         BYTES: ((str,), "slice"),
@@ -314,5 +315,8 @@ def _restore_scalar(cls: type, schema: Schema) -> str:
         INT_OR_STRING: ((int, str), "struct"),
         QUANTITY: ((int, float, str), "struct"),
     }
-    types, name = wanted.get(schema.code, ((cls,), ""))
-    return "" if cls in types else f"unrecognized type: {name}"
+    types, name = wanted.get(schema.code, ((type(value),), ""))
+    if type(value) not in types:
+        return f"unrecognized type: {name}"
+    fault = unfit(value, schema) if schema.code in (BYTES, TIME, QUANTITY) else ""
+    return f"error decoding from json: {fault}" if fault and schema.code == BYTES else fault

@@ -44,16 +44,25 @@ def _root(schema: Schema) -> Schema:
     if found is None:
         if len(_roots) > 1000:
             _roots.clear()
-        root = Schema(schema.raw)
-        text = Schema({"type": "string"})
-        root.fields = {
-            **schema.fields,
-            "apiVersion": text,
-            "kind": text,
-            "metadata": pack.definition(pack.OBJECT_META),
-        }
-        found = _roots[id(schema)] = (schema, root)
+        found = _roots[id(schema)] = (schema, _Custom(schema.raw).whole())
     return found[1]
+
+
+class _Custom(Schema):
+    """A schema of a CRD in which whole objects, those within others too, have the metadata of built-in ones."""
+
+    __slots__ = ()
+
+    def child(self, raw: Obj) -> Schema:
+        """A schema nested in this one."""
+        inner = _Custom(raw)
+        return inner.whole() if raw.get("x-kubernetes-embedded-resource") else inner
+
+    def whole(self) -> Schema:
+        """The same schema, of objects with a kind and metadata."""
+        text, meta = Schema({"type": "string"}), pack.definition(pack.OBJECT_META)
+        self.fields = {**self.fields, "apiVersion": text, "kind": text, "metadata": meta}
+        return self
 
 
 def _form(schema: Schema, value: Any) -> int:
@@ -98,14 +107,15 @@ def element_of(item: Any, schema: Schema) -> str:
     """The path element of an item of a `map` or `set` list. Raises Untyped when it lacks a key."""
     if schema.list_type == "set":
         return f"v:{encode(item).decode()}"
+    if item is None:
+        raise Untyped("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise Untyped(f"associative list with keys may not have non-map elements, got {item!r}")
     keys = {}
     for key in sorted(schema.map_keys):
-        value = item.get(key)
-        if value is None:
-            value = _key_default(schema, key)
-        if value is not None:
+        if key in item:
+            keys[key] = item[key]
+        elif (value := _key_default(schema, key)) is not None:
             keys[key] = value
     if not keys:
         listed = " ".join(f'"{key}"' for key in schema.map_keys)
@@ -124,6 +134,8 @@ def _key_default(schema: Schema, key: str) -> Any:
     if schema.structural:
         return None
     # Objects of built-in kinds come as their types write them: with what they write even where it is nothing.
+    if key == "name" and schema.items.name.endswith(".LocalObjectReference"):
+        return ""
     return _KEY_DEFAULTS.get(key) or (blank(declared) if declared.zero == "fill" else None)
 
 
@@ -230,11 +242,17 @@ def _compare(old: Any, new: Any, schema: Schema, out: Comparison) -> None:
 def _compare_items(left: Obj, right: Obj, items: Schema, out: Comparison) -> None:
     for element, after in right.items():
         before = left.get(element, _ABSENT)
-        if before is _ABSENT:
-            out.added[element] = LEAF if isinstance(after, _Repeated) else _all_below(after, items)
-        elif isinstance(before, _Repeated) or isinstance(after, _Repeated):
+        if isinstance(before, _Repeated) and isinstance(after, _Repeated):
             if before != after:
                 out.modified[element] = LEAF
+        elif isinstance(after, _Repeated):
+            if before is not _ABSENT:
+                out.removed[element] = _all_below(before, items)
+            out.added[element] = LEAF
+        elif before is _ABSENT or isinstance(before, _Repeated):
+            out.added[element] = _all_below(after, items)
+            if before is not _ABSENT:
+                out.removed[element] = LEAF
         elif before != after or type(before) is not type(after):
             _differing(element, before, after, items, out)
     for element, before in left.items():
@@ -294,9 +312,11 @@ def _with_repeats(value: Any, schema: Schema) -> Obj:
 
 def merge(live: Any, config: Any, schema: Schema) -> Any:
     """The live value with everything that the config says."""
-    form = _form(schema, config)
-    if form == _LEAF or live is None or config is None or (_blank(live) and _blank(config)):
+    form = _form(schema, live if config is None else config)
+    if form == _LEAF or live is None or (_blank(live) and _blank(config)):
         return config
+    if config is None:
+        return live  # a null says nothing of what is below
     if form == _MAP:
         if not isinstance(live, dict) or not isinstance(config, dict):
             return config
@@ -349,25 +369,36 @@ def _merge_items(live: list[Any], config: list[Any], schema: Schema) -> list[Any
 
 
 def remove(value: Any, gone: Obj, schema: Schema) -> Any:
-    """The value without the fields of a set; a list or map that loses all becomes None."""
+    """The value without the fields of a set; a list or map of which every item itself is in the set becomes None."""
     form = _form(schema, value)
     if form == _LEAF or not value:
         return value
+    entered = False
     if form == _LIST and isinstance(value, list):
         items = []
         for item in value:
             element = element_of(item, schema)
             if not fieldset.has(gone, element):
-                items.append(remove(item, gone[element], schema.items) if element in gone else item)
-        return items or None
+                entered = entered or element in gone
+                items.append(_remove_below(item, gone.get(element), schema.items))
+        return items if items or entered else None
     if not isinstance(value, dict):
         return value
     result: Obj = {}
     for key, item in value.items():
         element = f"f:{key}"
         if not fieldset.has(gone, element):
-            result[key] = remove(item, gone[element], _below(schema, key)) if element in gone else item
-    return result or None
+            entered = entered or element in gone
+            result[key] = _remove_below(item, gone.get(element), _below(schema, key))
+    return result if result or entered else None
+
+
+def _remove_below(value: Any, gone: Obj | None, schema: Schema) -> Any:
+    """`remove` for what stays itself: it may become empty, not nothing."""
+    if gone is None:
+        return value
+    rest = remove(value, gone, schema)
+    return type(value)() if rest is None and isinstance(value, dict | list) else rest
 
 
 def with_named(tree: Obj, schema: Schema | None) -> Obj:

@@ -13,6 +13,7 @@ from argosy.engine.apiserver.routes import Target
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op
 from argosy.errors import BadRequest
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key
 
@@ -30,6 +31,8 @@ class Call:
     verb: str
     now: datetime
     warnings: list[str] = field(default_factory=list)
+    said: Obj = field(default_factory=dict)
+    """The object as the client wrote it, or as its patch made it, before it was decoded."""
     charges: list[Op] = field(default_factory=list)
     """Writes that belong to this one and are committed with it: the quotas that a create uses up."""
 

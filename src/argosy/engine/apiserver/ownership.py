@@ -5,9 +5,11 @@ The rules are `argosy.meta.apply`'s; here is what they are handed: the manager, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from argosy import kinds
+from argosy.engine.apiserver import jsonpath
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import Unreasoned, invalid_options, required
 from argosy.engine.apiserver.served import Served
@@ -71,8 +73,17 @@ def track(call: Call, obj: Obj, live: Obj | None, subresource: str = "") -> None
     if untracked and (live is None or not live["metadata"].get("managedFields")):
         meta.pop("managedFields", None)
         return
-    entries = apply.track_update(live, obj, call.api.schemas.of(call.served), request_of(call, subresource))
+    request = request_of(call, subresource)
+    if subresource in _TIMELESS and not _replicas(call, obj):
+        # A Scale that asks for none has no such field: it is taken from whoever had it, and nobody's.
+        request = replace(request, owns=False)
+    entries = apply.track_update(live, obj, call.api.schemas.of(call.served), request)
     _set(meta, entries, subresource)
+
+
+def _replicas(call: Call, obj: Obj) -> int:
+    path = call.served.scale.get("specReplicasPath", ".spec.replicas")
+    return int(jsonpath.first(path, obj) or 0)
 
 
 def applied(call: Call, live: Obj | None, config: Obj, subresource: str) -> Obj:

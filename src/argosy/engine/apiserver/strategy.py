@@ -33,7 +33,7 @@ _GENERATION = frozenset({
 })  # fmt: skip
 """Built-in kinds whose generation is counted."""
 
-_WHOLE_OBJECT_GENERATION = frozenset({kinds.ENDPOINT_SLICE, kinds.PRIORITY_CLASS, kinds.POD_TEMPLATE})
+_WHOLE_OBJECT_GENERATION = frozenset({kinds.ENDPOINT_SLICE, kinds.POD_TEMPLATE})
 """Kinds without a spec: any change but of their metadata counts; of an EndpointSlice, labels count too."""
 
 UPSERT = frozenset({
@@ -44,7 +44,7 @@ UPSERT = frozenset({
 
 
 def counts_generation(served: Served) -> bool:
-    """Whether the kind has `metadata.generation`."""
+    """Whether new objects of the kind have `metadata.generation`."""
     return served.custom or served.storage in _GENERATION
 
 
@@ -157,10 +157,12 @@ def _sources(spec: Obj, before: Obj | None = None) -> None:
         spec["dataSource"] = {field: reference.get(field) for field in ("apiGroup", "kind", "name")}
 
 
-def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str) -> None:
+def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str, now: datetime) -> None:
     """Let an update change only what its door is for."""
     if subresource == "status":
         _status_only(served, obj, old)
+        if served.storage is kinds.PERSISTENT_VOLUME:
+            _time_of_phase(obj.setdefault("status", {}), old.get("status") or {}, now)
     elif subresource == "approval":
         _approved(obj, old)
     elif subresource in _DOORS:
@@ -267,6 +269,33 @@ def _status_only(served: Served, obj: Obj, old: Obj) -> None:
         _restore(obj["metadata"], old["metadata"], "labels")
     if served.storage is kinds.POD:
         _restore(obj["metadata"], old["metadata"], "ownerReferences")
+        _keep_unsaid(obj, old)
+
+
+def _time_of_phase(status: Obj, before: Obj, now: datetime) -> None:
+    """A volume tells since when it has its phase, whether or not whoever reports the phase says so."""
+    field = "lastPhaseTransitionTime"
+    said, earlier = status.get(field), before.get(field)
+    if status.get("phase") == before.get("phase"):
+        if said is None and earlier is not None:
+            status[field] = earlier
+    elif said in (None, earlier):
+        status[field] = rfc3339(now)
+
+
+def _keep_unsaid(obj: Obj, old: Obj) -> None:
+    """What old nodes do not know, and so leave out of a pod's status, stays as it is."""
+    now, before = obj.setdefault("status", {}), old.get("status") or {}
+    for field in ("qosClass", "observedGeneration"):
+        if not now.get(field) and before.get(field):
+            now[field] = before[field]
+    seen: dict[str, list[int]] = {}
+    for each in before.get("conditions") or ():
+        seen.setdefault(each.get("type") or "", []).append(each.get("observedGeneration") or 0)
+    for each in now.get("conditions") or ():
+        known = seen.get(each.get("type") or "")
+        if known and (generation := known.pop(0)) and not each.get("observedGeneration"):
+            each["observedGeneration"] = generation
 
 
 def _keep_decisions(obj: Obj, old: Obj) -> None:
@@ -304,7 +333,8 @@ def _count_generation(served: Served, obj: Obj, old: Obj) -> None:
         meta["generation"] = before["generation"]
     else:
         meta.pop("generation", None)
-    if counts_generation(served) and _changed(served, obj, old):
+    counted = counts_generation(served) or served.storage is kinds.CSI_DRIVER
+    if counted and served.storage is not kinds.PRIORITY_CLASS and _changed(served, obj, old):
         meta["generation"] = before.get("generation", 0) + 1
 
 
@@ -319,4 +349,8 @@ def _changed(served: Served, obj: Obj, old: Obj) -> bool:
         return labelled and obj["metadata"].get("labels") != old["metadata"].get("labels")
     if served.storage in (kinds.VALIDATING_WEBHOOK_CONFIGURATION, kinds.MUTATING_WEBHOOK_CONFIGURATION):
         return obj.get("webhooks") != old.get("webhooks")
+    if served.storage is kinds.DEPLOYMENT:
+        mine, theirs = (each["metadata"].get("annotations") or {} for each in (obj, old))
+        if mine != theirs:
+            return True
     return obj.get("spec") != old.get("spec")

@@ -18,7 +18,9 @@ from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict,
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op, Put, Record, Remove, StoreFailed
 from argosy.errors import BadRequest, InternalError
-from argosy.meta.causes import go_quoted
+from argosy.meta import pack, strategic
+from argosy.meta.apply import place_of
+from argosy.meta.causes import as_said, go_quoted
 from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.objects import Key
 
@@ -52,17 +54,26 @@ def check_body(call: Call, obj: Obj) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = False) -> Obj:
+def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = False, applied: Obj | None = None) -> Obj:
     """The object as its schema takes it. Unknown and repeated fields are refused, warned of or passed over in silence,
-    as fieldValidation says. Raises BadRequest for a body, InvalidPatch for what a patch made.
+    as fieldValidation says. Raises BadRequest for a body, InvalidPatch for what a patch made, Unreasoned for what came of
+    the configuration `applied`.
     """
     level = call.field_validation
-    sent = dict(obj) if patched else obj
+    sent = call.said = dict(obj) if patched else obj
     read = call.api.schemas.read(call.served, obj)
     problems = [*problems, *(f"unknown field {go_quoted(path)}" for path in read.unknown)]
     fault = read.error
     if not fault and problems and level == "Strict":
         fault = f"strict decoding error: {', '.join(_yaml_first(problems))}"
+    if read.error and applied is not None:
+        schema = None if call.served.custom else pack.schema_for(call.kind)
+        fault = (schema and strategic.restore_error(sent, schema)) or fault
+        place = f"{call.kind.group}/{call.kind.version}, Kind={call.kind.kind}"
+        raise Unreasoned(
+            f"failed to convert new object {place_of(applied)} to proper version: unable to convert unstructured object to"
+            f" {place}: {fault}"
+        )
     if fault and patched:
         raise InvalidPatch(as_sent(sent), fault)
     if fault:
@@ -82,13 +93,15 @@ def _yaml_first(problems: list[str]) -> list[str]:
     return [told, *(problem for problem in problems if problem not in found)]
 
 
+def as_written(obj: Obj) -> Obj:
+    """An object that is to be patched, its metadata in Kubernetes' own order."""
+    places = {field: place for place, field in enumerate(objectmeta.ORDER)}
+    meta = dict(sorted(obj["metadata"].items(), key=lambda item: places.get(item[0], len(places))))
+    return {**obj, "metadata": meta}
+
+
 def as_sent(obj: Obj) -> str:
-    """The outcome of a patch as Kubernetes shows it: fields by name, metadata in its own order."""
-    meta = obj.get("metadata")
-    if isinstance(meta, dict):
-        places = {field: place for place, field in enumerate(objectmeta.ORDER)}
-        inner = dict(sorted(meta.items(), key=lambda item: places.get(item[0], len(places))))
-        obj = {**obj, "metadata": inner}
+    """The outcome of a patch as Kubernetes shows it: by name where the patch went, as it was written elsewhere."""
     return encode(dict(sorted(obj.items()))).decode()
 
 
@@ -134,7 +147,7 @@ async def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> N
     if call.verb != "apply":
         strategy.before_tracking(served, obj)
         ownership.track(call, obj, old, subresource)
-    strategy.prepare_update(served, obj, old, subresource)
+    strategy.prepare_update(served, obj, old, subresource, call.now)
     await admission.admit(call, obj, old)
     if served.storage is kinds.SERVICE and not subresource:
         services.change(call, obj, old)
@@ -145,7 +158,7 @@ async def complete_update(call: Call, obj: Obj, old: Obj, subresource: str) -> N
     causes += validation.validate_update(call, obj, old, subresource)
     try:
         if causes:
-            raise invalid(served.storage, call.target.name, causes)
+            raise invalid(served.storage, call.target.name, as_said(causes, call.said))
         await admission.review(call, obj, old)
     except BaseException:
         services.release(call, obj, old)

@@ -33,6 +33,12 @@ def pod(obj: Obj) -> None:
                 if not port.get("hostPort") and port.get("containerPort"):
                     port["hostPort"] = port["containerPort"]
     pod_spec(spec)
+    status = obj["status"]
+    first = status.get("podIP")
+    if first and (not status.get("podIPs") or status["podIPs"][0].get("ip") != first):
+        status["podIPs"] = [{"ip": first}]  # the older name is what older kubelets write
+    elif status.get("podIPs"):
+        status["podIP"] = status["podIPs"][0].get("ip") or ""
 
 
 def pod_template(obj: Obj) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from argosy.meta import causes, names
 from argosy.meta.json import Obj, encode
+from argosy.meta.rules.conditions import well_formed
 from argosy.meta.rules.devices import (
     PARAMETERS_MAX,
     Names,
@@ -26,12 +27,6 @@ from argosy.meta.rules.scheduling import node_selector
 from argosy.meta.rules.volumes import driver_name
 
 _MOST_CONSUMERS, _MOST_RESULTS, _MOST_CONFIGS, _MOST_ADDRESSES, _MOST_CONDITIONS = 256, 32, 64, 16, 8
-_REASON = "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?"
-_REASON_MESSAGE = names.regex_message(
-    "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric"
-    " characters or '_,:', and must end with an alphanumeric character or '_'",
-    _REASON, "my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB",
-)  # fmt: skip
 
 
 def status(new: Obj, old: Obj) -> Found:
@@ -136,11 +131,7 @@ def _device(found: Found, path: str, device: Obj) -> None:
     _named(found, path, device)
     conditions = device.get("conditions") or ()
     fits(found, f"{path}.conditions", conditions, _MOST_CONDITIONS)
-    types: list[str] = [each.get("type") or "" for each in conditions]
-    for index, condition in enumerate(conditions):
-        if types[index] in types[:index]:
-            found.append(causes.duplicate(f"{path}.conditions[{index}].type", types[index]))
-        _condition(found, f"{path}.conditions[{index}]", condition)
+    well_formed(found, f"{path}.conditions", conditions)
     if device.get("data") is not None and len(encode(device["data"])) <= PARAMETERS_MAX:
         raw(found, f"{path}.data", device["data"])
     elif device.get("data") is not None:
@@ -163,22 +154,3 @@ def _address(found: Found, path: str, text: str) -> None:
         return
     if str(address) != text:
         found.append(causes.invalid(path, text, f'must be in canonical form ("{address}")'))
-
-
-def _condition(found: Found, path: str, condition: Obj) -> None:
-    """A condition as every kind of today has them."""
-    type, reason = condition.get("type") or "", condition.get("reason") or ""
-    say(found, f"{path}.type", type, names.qualified(type))
-    one_of(found, f"{path}.status", condition.get("status") or "", ("False", "True", "Unknown"))
-    generation = condition.get("observedGeneration") or 0
-    if generation < 0:
-        message = "must be greater than or equal to zero"
-        found.append(causes.invalid(f"{path}.observedGeneration", generation, message))
-    required(found, f"{path}.lastTransitionTime", condition.get("lastTransitionTime"))
-    if required(found, f"{path}.reason", reason):
-        if re.fullmatch(_REASON, reason) is None:
-            found.append(causes.invalid(f"{path}.reason", reason, _REASON_MESSAGE))
-        if len(reason) > 1024:
-            found.append(causes.too_long(f"{path}.reason", 1024))
-    if len(condition.get("message") or "") > 32 * 1024:
-        found.append(causes.too_long(f"{path}.message", 32 * 1024))

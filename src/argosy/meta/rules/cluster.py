@@ -73,6 +73,9 @@ def cluster_role_binding(new: Obj, old: Obj | None) -> Found:
     return _binding(new, old, ("ClusterRole",), namespaced=False)
 
 
+_REFERENCE = (("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name"))
+
+
 def _binding(new: Obj, old: Obj | None, kinds: tuple[str, ...], *, namespaced: bool) -> Found:
     found: Found = []
     reference = new["roleRef"]
@@ -84,7 +87,8 @@ def _binding(new: Obj, old: Obj | None, kinds: tuple[str, ...], *, namespaced: b
     for index, subject in enumerate(new.get("subjects") or ()):
         _subject(found, f"subjects[{index}]", subject, namespaced=namespaced)
     if old is not None and reference != old["roleRef"]:
-        found.append(causes.invalid("roleRef", reference, "cannot change roleRef"))
+        shown = {go: reference.get(name) or "" for go, name in _REFERENCE}
+        found.append(causes.invalid("roleRef", shown, "cannot change roleRef"))
     return found
 
 

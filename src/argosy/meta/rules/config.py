@@ -7,7 +7,8 @@ from base64 import b64decode
 
 from argosy.meta import causes, names, quantity
 from argosy.meta.json import Obj
-from argosy.meta.rules.fields import Found, amount, needs_one_of, resource_name, say, unchanged
+from argosy.meta.rules.container import container_resource
+from argosy.meta.rules.fields import Found, amount, extended, needs_one_of, resource_name, say, unchanged
 
 _SIZE_MAX = 1024 * 1024
 _FROZEN = "field is immutable when `immutable` is set"
@@ -182,6 +183,11 @@ def limit_range(new: Obj, old: Obj | None) -> Found:
         ):
             message = "either minimum or maximum storage value is required, but neither was provided"
             found.append(causes.required(f"{path}.limits", message))
+        check = container_resource if kind in ("Pod", "Container") else resource_name
+        for field in ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio"):
+            if kind != "Pod" or not field.startswith("default"):
+                for name in item.get(field) or ():
+                    check(found, f"{path}.{field}[{name}]", name)
         _ratios(found, f"{path}.maxLimitRequestRatio", item)
         _bounds(found, path, item)
     return found
@@ -216,12 +222,18 @@ def _bounds(found: Found, path: str, item: Obj) -> None:
         for field, words, values, _, _ in pairs[1:]:
             if _above(low.get(name), values.get(name)):
                 message = f"min value {low[name]} is greater than {words} value {values[name]}"
-                found.append(causes.invalid(f"{path}.{field}[{name}]", values[name], message))
+                shown = low[name] if field == "default" else values[name]
+                found.append(causes.invalid(f"{path}.{field}[{name}]", shown, message))
             if _above(values.get(name), high.get(name)):
                 message = f"{words} value {values[name]} is greater than max value {high[name]}"
-                found.append(causes.invalid(f"{path}.{field}[{name}]", values[name], message))
+                shown = high[name] if field == "default" else values[name]
+                found.append(causes.invalid(f"{path}.{field}[{name}]", shown, message))
         if _above(request.get(name), default.get(name)):
             message = f"default request value {request[name]} is greater than default limit value {default[name]}"
+            found.append(causes.invalid(f"{path}.defaultRequest[{name}]", request[name], message))
+        shared = not extended(name) and not name.startswith("hugepages-")
+        if not shared and name in default and name in request and quantity.compare(default[name], request[name]):
+            message = f"default value {default[name]} must equal to defaultRequest value {request[name]} in {name}"
             found.append(causes.invalid(f"{path}.defaultRequest[{name}]", request[name], message))
 
 
@@ -233,6 +245,11 @@ def priority_class(new: Obj, old: Obj | None) -> Found:
     """scheduling.k8s.io/v1 PriorityClass."""
     found: Found = []
     name, value = new["metadata"].get("name") or "", new.get("value") or 0
+    if old is not None:
+        if value != (old.get("value") or 0):
+            found.append(causes.forbidden("value", "may not be changed in an update."))
+        unchanged(found, "preemptionPolicy", new.get("preemptionPolicy"), old.get("preemptionPolicy"))
+        return found
     system = {"system-node-critical": 2000001000, "system-cluster-critical": 2000000000}
     if name.startswith("system-") and name not in system:
         message = "priority class names with 'system-' prefix are reserved for system use only"
@@ -244,8 +261,4 @@ def priority_class(new: Obj, old: Obj | None) -> Found:
         found.append(causes.forbidden("value", message))
     if new.get("preemptionPolicy") is not None:
         needs_one_of(found, "preemptionPolicy", new["preemptionPolicy"], ("PreemptLowerPriority", "Never"))
-    if old is not None:
-        for field in ("value", "preemptionPolicy"):
-            if new.get(field) != old.get(field):
-                found.append(causes.invalid(field, new.get(field), "field is immutable"))
     return found

@@ -32,10 +32,19 @@ def node(new: Obj, old: Obj | None) -> Found:
     if len(blocks) > 1 and sorted(versions) != [4, 6]:
         message = "may specify no more than one CIDR for each IP family"
         found.append(causes.invalid("spec.podCIDRs", blocks, message))
-    if old is None:
-        return found
+    return found if old is None else found + node_update(new, old)
+
+
+def node_update(new: Obj, old: Obj) -> Found:
+    """What a change of a Node, or of its status, may not do."""
+    found: Found = []
+    spec, status = new.get("spec") or {}, new.get("status") or {}
+    places = [(each.get("type") or "", each.get("address") or "") for each in status.get("addresses") or ()]
+    for index, (type, address) in enumerate(places):
+        if (type, address) in places[:index]:
+            found.append(causes.duplicate(f"status.addresses[{index}]", {"Type": type, "Address": address}))
     _taints(found, spec.get("taints") or [])  # as Kubernetes does, which then says twice what is wrong
-    before = old.get("spec") or {}
+    before, blocks = old.get("spec") or {}, spec.get("podCIDRs") or []
     if before.get("podCIDRs") and blocks != before["podCIDRs"]:
         found.append(causes.forbidden("spec.podCIDRs", _KEPT.format("podCIDR")))
     if before.get("providerID") and spec.get("providerID") != before["providerID"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from typing import Any
 
 from argosy.meta import causes, internal_form, names, quantity
 from argosy.meta.json import Obj
@@ -127,9 +128,9 @@ def claim_spec(found: Found, path: str, spec: Obj) -> None:
         return
     if reference.get("namespace"):
         message = "may not be specified when dataSourceRef.namespace is specified"
-        found.append(causes.invalid(path, f"{path}.dataSource", message))
+        found.append(causes.invalid(path, {}, message))
     elif any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
-        found.append(causes.invalid(path, f"{path}.dataSource", "must match dataSourceRef"))
+        found.append(causes.invalid(path, {}, "must match dataSourceRef"))
 
 
 def _data_source(found: Found, path: str, source: Obj) -> None:
@@ -238,7 +239,7 @@ def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
         found.append(causes.forbidden("spec.persistentvolumesource", message))
     unchanged(found, "volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     affinity = before.get("nodeAffinity")
-    if affinity is not None and spec.get("nodeAffinity") != affinity:
+    if affinity is not None and not _same_places(spec.get("nodeAffinity"), affinity):
         message = "field is immutable, except for updating from beta label to GA"
         found.append(
             causes.invalid(
@@ -248,6 +249,26 @@ def _volume_update(found: Found, spec: Obj, before: Obj) -> None:
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         message = "update from non-nil value to nil is forbidden"
         found.append(causes.forbidden("spec.volumeAttributesClassName", message))
+
+
+_GENERAL = {
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "beta.kubernetes.io/os": "kubernetes.io/os",
+    "beta.kubernetes.io/arch": "kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+}
+
+
+def _same_places(new: Any, old: Any) -> bool:
+    """Whether two affinities are alike, a label's general name in place of its beta name aside."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        if "key" in old and _GENERAL.get(old["key"], "") == new.get("key", ""):
+            new = {**new, "key": old["key"]}
+        return new.keys() == old.keys() and all(_same_places(new[key], old[key]) for key in old)
+    if isinstance(new, list) and isinstance(old, list):
+        return len(new) == len(old) and all(map(_same_places, new, old))
+    return bool(new == old)
 
 
 def _source(found: Found, name: str, outer: str, spec: Obj) -> None:

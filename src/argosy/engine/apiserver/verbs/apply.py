@@ -29,11 +29,12 @@ async def apply(call: Call, subresource: str = "") -> Answer:
     if record is None:
         if subresource:
             raise not_found(call.kind, call.target.name)
-        obj = writing.understood(call, ownership.applied(call, None, config, ""), problems, patched=True)
+        made = ownership.applied(call, None, config, "")
+        obj = writing.understood(call, made, problems, patched=True, applied=config)
         return await store_new(call, obj)
     live = await shown_form(call.api, call.served, record.obj)
     merged = ownership.applied(call, live, config, subresource)
-    obj = writing.understood(call, thaw(merged), problems, patched=True)
+    obj = writing.understood(call, thaw(merged), problems, patched=True, applied=config)
     writing.check_precondition(call, obj, record)
     await writing.complete_update(call, obj, live, subresource)
     return await writing.replace(call, record, obj)

@@ -14,6 +14,7 @@ from argosy.engine.apiserver.converting import stored_form
 from argosy.engine.apiserver.failures import Unreasoned, already_exists, invalid
 from argosy.engine.store import Op, Put
 from argosy.errors import BadRequest
+from argosy.meta.causes import as_said
 from argosy.meta.json import Obj
 from argosy.meta.objects import Key
 
@@ -76,7 +77,7 @@ async def prepare(call: Call, obj: Obj) -> Key:
         if not causes or served.storage not in _META_LAST:
             causes = objectmeta.validate_create(served.kind, obj) + causes
         if causes:
-            raise invalid(served.storage, meta.get("name", ""), causes)
+            raise invalid(served.storage, meta.get("name", ""), as_said(causes, call.said))
         await admission.review(call, obj, None)
         if meta.get("resourceVersion") not in (None, "", "0") and not call.dry_run:
             raise Unreasoned("resourceVersion should not be set on objects to be created")

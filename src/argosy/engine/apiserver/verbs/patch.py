@@ -38,7 +38,7 @@ async def patch(call: Call, subresource: str = "") -> Answer:
     own = (call.kind.kind, call.kind.api_version)
 
     def patched(obj: Obj) -> Obj:
-        made = change(obj)
+        made = change(writing.as_written(obj))
         forgets = made["metadata"].get("managedFields") == []
         if (made.get("kind") or call.kind.kind, made.get("apiVersion") or call.kind.api_version) != own:
             raise InvalidPatch(writing.as_sent(made), _unregistered(made))

@@ -148,7 +148,7 @@ class _Draft:
         if self._completed is not None:
             status["completionTime"] = rfc3339(self._completed)
         over = any(c["type"] in {"Complete", "Failed"} for c in self.conditions)
-        status["ready"] = 0 if over else census.ready_count if self._active else 0
+        status["ready"] = 0 if over else min(census.ready_count, self._active)
         status["terminating"] = (
             0 if over else len(census.terminating) + len(census.active) - min(len(census.active), self._active)
         )
