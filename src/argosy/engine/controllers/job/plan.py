@@ -143,11 +143,11 @@ class _Draft:
         status: Obj = {"uncountedTerminatedPods": {}}
         if self.conditions:
             status["conditions"] = self.conditions
-        if self._start is not None or (self._completed and not self.job["spec"].get("suspend")):
+        over = any(c["type"] in {"Complete", "Failed"} for c in self.conditions)
+        if self._start is not None or (over and not self.job["spec"].get("suspend")):
             status["startTime"] = rfc3339(self._start or self._first_pod())
         if self._completed is not None:
             status["completionTime"] = rfc3339(self._completed)
-        over = any(c["type"] in {"Complete", "Failed"} for c in self.conditions)
         status["ready"] = 0 if over else min(census.ready_count, self._active)
         status["terminating"] = (
             0 if over else len(census.terminating) + len(census.active) - min(len(census.active), self._active)
