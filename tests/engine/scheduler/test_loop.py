@@ -149,6 +149,16 @@ def test_preemption(tmp_path: Path) -> None:
     in_cluster(tmp_path, test, cpu="4")
 
 
+def test_one_that_comes_later_is_told_why_its_kin_wait(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await ready(cluster)
+        for name in ("first", "second"):
+            await cluster.client.create(POD, pod(name, "9"))
+            await cluster.until(POD, name, lambda p: "Insufficient cpu" in str(dig(p, "status", "conditions")))
+
+    in_cluster(tmp_path, test, cpu="4")
+
+
 def test_a_node_that_comes_later_takes_the_waiting(tmp_path: Path) -> None:
     async def test(cluster: Cluster) -> None:
         await ready(cluster)

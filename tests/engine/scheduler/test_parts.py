@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduler_world import info, node, pod, snapshot
 
-from argosy.engine.scheduler.messages import readable
+from argosy.engine.scheduler.messages import Unfit, readable
 from argosy.engine.scheduler.podinfo import read, requests_of
 from argosy.engine.scheduler.snapshot import Snapshot
 from argosy.engine.scheduler.terms import fits_node_labels, matches_term, tolerates, untolerated
@@ -143,6 +143,26 @@ def test_those_who_cannot_be_placed_rest_until_something_changes() -> None:
     for each in [*pods, newcomer]:
         waiting.remove(each.uid)
     assert len(waiting) == 0
+
+
+def test_who_joins_a_group_that_rests_is_told_its_reason_once() -> None:
+    state, waiting, why = snapshot(node("a")), Waiting(), Unfit("0/1 nodes are available")
+    first, second, third = info("p0", "9"), info("p1", "9"), info("p2", "9")
+    waiting.add(first)
+    assert waiting.newcomers() == [], "it is tried itself"
+    waiting.failed(first, state, why)
+    waiting.add(second)
+    waiting.add(second)
+    assert waiting.newcomers() == [(second, why)]
+    waiting.add(second)
+    assert waiting.newcomers() == [], "it changed, and has heard"
+    waiting.failed(first, state)
+    waiting.add(third)
+    assert waiting.newcomers() == [], "its kin wait for moments only"
+    waiting.add(info("p3", "9"))
+    waiting.remove(info("p3", "9").uid)
+    waiting.placed(first)
+    assert waiting.newcomers() == []
 
 
 def test_a_gang_that_gains_a_member_is_tried_again() -> None:

@@ -84,12 +84,12 @@ class Scheduler:
     def _once(self, group: asyncio.TaskGroup) -> bool:
         """One decision; True when it placed something and more is waiting."""
         pods = self._waiting.candidates(self._snapshot, _BATCH)
-        if not pods:
-            return False
-        decision = decide(self._snapshot, pods, self._rankings)
+        decision = decide(self._snapshot, pods, self._rankings) if pods else Decision()
         units = self._settle(decision, group)
         for unit in units:
             group.create_task(self._bind_all(unit), name="bind")
+        for pod, unfit in self._waiting.newcomers():
+            self._reports.refuse(pod, unfit)
         return bool(decision.bindings) and len(self._waiting) > 0
 
     def _settle(self, decision: Decision, group: asyncio.TaskGroup) -> list[list[Binding]]:
@@ -154,7 +154,7 @@ class Scheduler:
             pod = self._waiting.get(uid)
             if pod is None or uid in refused:
                 continue
-            self._waiting.failed(pod, self._snapshot)
+            self._waiting.failed(pod, self._snapshot, unfit)
             for fellow in self._waiting.fellows(pod):
                 decision.unfit.setdefault(fellow.uid, unfit)
                 refused[fellow.uid] = fellow

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
 
+from argosy.engine.scheduler.messages import Unfit
 from argosy.engine.scheduler.podinfo import PodInfo
 from argosy.engine.scheduler.snapshot import Snapshot
 
@@ -23,6 +24,8 @@ class _Group:
     pods: dict[str, PodInfo] = field(default_factory=dict)
     failed_at: tuple[int, int] | None = None
     """(gains, puts) of the snapshot when the last one did not fit."""
+    unfit: Unfit | None = None
+    """Why it did not; None where that is only a matter of moments."""
     whole: bool = False
     """A gang: always tried with all members."""
     looks_around: bool = False
@@ -34,6 +37,8 @@ class Waiting:
     def __init__(self) -> None:
         self._groups: dict[Hashable, _Group] = {}
         self._places: dict[str, Hashable] = {}
+        self._newcomers: list[str] = []
+        """Pods that joined a group while it rests, so that nobody tried them."""
 
     def __len__(self) -> int:
         return len(self._places)
@@ -57,6 +62,8 @@ class Waiting:
             group = self._groups[place] = _Group(whole=pod.gang is not None)
         if pod.uid not in group.pods and group.whole:
             group.failed_at = None  # a gang that gains a member may be complete now
+        if pod.uid not in group.pods and group.failed_at is not None:
+            self._newcomers.append(pod.uid)
         group.looks_around = group.looks_around or pod.looks_around
         group.pods[pod.uid] = pod
         self._places[pod.uid] = place
@@ -86,11 +93,23 @@ class Waiting:
             found += _first(group.pods, room)
         return found
 
-    def failed(self, pod: PodInfo, snapshot: Snapshot) -> None:
+    def failed(self, pod: PodInfo, snapshot: Snapshot, unfit: Unfit | None = None) -> None:
         """A pod did not fit: its group rests."""
         place = self._places.get(pod.uid)
         if place is not None:
             self._groups[place].failed_at = (snapshot.gains, snapshot.puts)
+            self._groups[place].unfit = unfit
+
+    def newcomers(self) -> list[tuple[PodInfo, Unfit]]:
+        """Who has joined groups that rest since this was last asked, and what keeps those waiting."""
+        found: list[tuple[PodInfo, Unfit]] = []
+        for uid in self._newcomers:
+            place = self._places.get(uid)
+            group = self._groups[place] if place is not None else None
+            if group is not None and group.failed_at is not None and group.unfit is not None:
+                found.append((group.pods[uid], group.unfit))
+        self._newcomers.clear()
+        return found
 
     def placed(self, pod: PodInfo) -> None:
         """A pod fitted: its group need not rest, unless another of it then failed."""
