@@ -25,7 +25,7 @@ class UserError(ArgosyError):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.next_step}" if self.next_step else self.message
+        return f"{self.message.rstrip('.')}; {self.next_step}" if self.next_step else self.message
 
 
 class Retry(ArgosyError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from argosy import __version__
 from argosy.cli.main import VERBS
 
 
@@ -37,6 +38,11 @@ def test_the_verbs_are_listed(tmp_path: Path) -> None:
     done = argosy("--help", home=tmp_path)
     assert done.returncode == 0
     assert all(verb in done.stdout for verb in VERBS)
+
+
+def test_the_version_needs_no_verb(tmp_path: Path) -> None:
+    done = argosy("--version", home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"argosy {__version__}\n")
 
 
 @pytest.mark.parametrize("command", [["ps"], ["logs", "x"], ["why", "x"], ["kubeconfig"], ["chat", "hi"]])

@@ -13,7 +13,7 @@ from argosy.errors import UserError
 from argosy.meta.crd import crd_for
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
-from argosy.meta.objects import Key, annotations_of, name_of
+from argosy.meta.objects import Key, annotations_of, name_of, uid_of
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.sdk.following import gang_selector, has_ended, hopeless, prefix_of
 from argosy.sdk.functions import _code_of, train
@@ -99,6 +99,29 @@ def test_a_pod_that_cannot_start_ends_the_waiting(tmp_path: Path) -> None:
                 await end
 
     asyncio.run(go())
+
+
+def test_what_the_pods_wait_for_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+
+    async def go() -> None:
+        async with cluster() as world:
+            client = world.client
+            await client.create(CRD, crd_for(PYTORCH_JOB))
+            job = await launch(client, wanted(tmp_path), "default")
+            owner = {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "name": "a", "uid": uid_of(job)}
+            meta = {"name": "a-master-0", "namespace": "default", "ownerReferences": [owner | {"controller": True}]}
+            await client.create(kinds.POD, {"metadata": meta, "spec": {"containers": [{"name": "c", "image": "x"}]}})
+            placed = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+            status = {"status": {"conditions": [placed]}}
+            await client.patch(kinds.POD, Key("default", "a-master-0"), status, subresource="status")
+            told: asyncio.Queue[str] = asyncio.Queue()
+            end = asyncio.create_task(follow_to_the_end(client, job, held_up=told.put_nowait))
+            assert await told.get() == "Pod a-master-0: not placed: 0/1 nodes are available"
+            await finish(client, "a", "Succeeded")
+            await end
+
+    asyncio.run(asyncio.wait_for(go(), 30))
 
 
 def test_what_may_still_come_is_waited_for() -> None:

@@ -56,6 +56,30 @@ def test_an_unplaced_pod_says_so_first_and_events_are_not_repeated() -> None:
     assert finding.reasons == (f"not placed: {message}",)
 
 
+def test_the_kubelets_events_of_a_failed_pull_are_not_repeated() -> None:
+    waits = {
+        "waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x": ErrImagePull: no such host'}
+    }
+    stuck = pod("p", "", phase="Pending", containerStatuses=[{"name": "c", "state": waits}])
+    said = [
+        'Failed to pull image "x": no such host',
+        "Error: ErrImagePull",
+        "Error: ImagePullBackOff",
+        "no room on disk",
+    ]
+    events = {"uid-p": [{"type": "Warning", "reason": "Failed", "message": message} for message in said]}
+    reasons = why.chain(assemble(kinds.POD, stuck, {}), events).reasons
+    assert reasons == (f"container c waits: ImagePullBackOff: {waits['waiting']['message']}", "Failed: no room on disk")
+
+
+def test_a_pod_whose_image_is_being_made_says_so_first() -> None:
+    unready = {"type": "Ready", "status": "False", "message": "containers with unready status: [c]"}
+    creating = {"name": "c", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    begun = pod("p", "", phase="Pending", conditions=[unready], containerStatuses=[creating])
+    events = {"uid-p": [{"type": "Normal", "reason": "Pulling", "message": 'Pulling image "x"'}]}
+    assert why.innermost(why.chain(assemble(kinds.POD, begun, {}), events)) == 'Pod p: Pulling: Pulling image "x"'
+
+
 def test_a_crash_shows_its_last_words() -> None:
     ended = {"exitCode": 1, "reason": "Error", "message": "Traceback\nValueError: no such model"}
     looping = {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended}}

@@ -32,7 +32,8 @@ def command(
     """
     objects = manifests.read(filename, recursive=recursive)
     if not objects:
-        raise UserError(f"there is no object in {', '.join(filename)}", "name manifests: .yaml, .yml or .json files")
+        named = ", ".join("standard input" if each == "-" else each for each in filename)
+        raise UserError(f"there is no object in {named}", "name manifests: .yaml, .yml or .json files")
     results = asyncio.run(_apply(objects, namespace, context, kubeconfig, dry_run, output is Format.text))
     if output is Format.json:
         print_json([{"outcome": result.outcome, "object": result.obj} for result in results])

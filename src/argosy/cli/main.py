@@ -41,12 +41,19 @@ def build(argv: Sequence[str]) -> typer.Typer:
     """The application with the verb that `argv` names, or with all of them for help."""
     import typer  # noqa: PLC0415 - heavy; `short` does without
 
-    def version_option(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-        if version:
+    def print_version(asked: bool) -> None:
+        if asked:
             from argosy import __version__  # noqa: PLC0415
 
             typer.echo(f"argosy {__version__}")
             raise typer.Exit
+
+    def version_option(
+        version: bool = typer.Option(
+            False, "--version", help="Print the version.", callback=print_version, is_eager=True
+        ),
+    ) -> None:
+        del version  # eager: it is printed before a command is missed
 
     app = typer.Typer(
         name="argosy",

@@ -66,6 +66,7 @@ async def _serve(served: ServedModel, timeout: float, where: tuple[str, str, Pat
                 connection.client, INFERENCE_SERVICE, Key(connection.namespace, served.name),
                 _ready_or_raise, timeout_seconds=timeout,
                 seen=lambda obj: _tell(shown, obj),
+                held_up=lambda because: shown.update(f"inferenceservice/{served.name}: {because}"),
             )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def start(settings: Settings, output: Format) -> None:
     running = state is not None
     if state is None:
         state = process.start(settings, layout)
-    elif differs := state.differs(settings):
+    if differs := state.differs(settings):
         raise UserError(f"an engine runs already, with {differs}", "end it first with: argosy down")
     if output is Format.json:
         print_json(asdict(state))

@@ -231,4 +231,9 @@ async def _wait(connection: Connection, made: Obj, timeout: float, shown: Progre
         reached = dig(obj, "status", "conditions", -1, "reason") == "ExperimentMaxTrialsReached"
         return ended and not (reached and int(dig(obj, "status", "trials", default=0)) < most and generation > 1)
 
-    return await waiting.until(connection.client, EXPERIMENT, key_of(made), over, timeout_seconds=timeout, seen=seen)
+    def held_up(because: str) -> None:
+        shown.update(f"experiment/{name_of(made)}: {because}")
+
+    return await waiting.until(
+        connection.client, EXPERIMENT, key_of(made), over, timeout_seconds=timeout, seen=seen, held_up=held_up
+    )

@@ -122,6 +122,10 @@ async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | 
                 sys.stdout.buffer.write(lines)
                 sys.stdout.buffer.flush()
 
+            def held_up(because: str) -> None:
+                line.update(f"pytorchjob/{name_of(job)}: {because}")
+
             return await follow_to_the_end(
-                connection.client, job, write=write if shown else None, seen=seen, timeout_seconds=timeout
-            )
+                connection.client, job, write=write if shown else None, seen=seen, held_up=held_up,
+                timeout_seconds=timeout,
+            )  # fmt: skip

@@ -7,6 +7,7 @@ when the kubelet renewed it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -140,4 +141,9 @@ async def _chunks(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]
 
 
 def _reason(error: BaseException) -> str:
+    """What the kernel says of a connection, where it says something: aiohttp's own words are for programmers."""
+    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return str(error.os_error.strerror)
     return str(error) or type(error).__name__

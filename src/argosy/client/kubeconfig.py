@@ -137,7 +137,9 @@ def _read(path: Path) -> Obj:
     try:
         loaded = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
-        raise UserError(f"there is no kubeconfig at {path}", "start an engine with: argosy up") from None
+        raise UserError(
+            f"there is no kubeconfig at {path}", "start an engine with: argosy up, or name another"
+        ) from None
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"the kubeconfig {path} cannot be read: {error}", "mend the file or name another") from None
     if not isinstance(loaded, dict):

@@ -64,6 +64,7 @@ class Engine:
     async def open(self) -> None:
         """Make everything that does not run by itself. Raises UserError for what a person can mend."""
         settings, layout, now = self._settings, self._layout, self._clock.now()
+        self._allowed = allowed_demands()
         self._addresses = addresses(self._runtime.level, layout.home)
         self._authority = Authority(layout.pki, now)
         self._store = await Store.open(layout.store)
@@ -190,7 +191,7 @@ class Engine:
             cluster_domain=CLUSTER_DOMAIN,
             api_host=self._addresses.api_service if inside else "127.0.0.1",
             api_port=443 if inside else self._ground.api_port,
-            allowed=allowed_demands(),
+            allowed=self._allowed,
             asks_registries=True,
         )
         agent = NodeAgent(self._client, self._runtime, Images(self._layout.home), settings, self._clock)

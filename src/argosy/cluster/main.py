@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from argosy.cluster.ground import take
 from argosy.cluster.own_log import Bounded
-from argosy.cluster.process import hold_lock, write_state
+from argosy.cluster.process import HELD_STATUS, HomeHeldError, hold_lock, write_state
 from argosy.cluster.services import running
 from argosy.cluster.settings import Layout, Settings, prepare
 from argosy.engine.node.runtime.spec import Level
@@ -37,7 +37,7 @@ _HEAVY = ("aiohttp.web", "argosy.cluster.embedded")
 
 
 def main() -> None:
-    """Run until told to end. Exit code 1 when the engine could not start."""
+    """Run until told to end. Exit code 1 when the engine could not start, 3 when another has the home."""
     gc.disable()  # importing makes hardly any garbage; the engine turns the collector on when all its parts are there
     options = _arguments()
     own_log = Bounded(Layout(options.home).log)
@@ -60,7 +60,7 @@ def main() -> None:
     except UserError as error:
         said.say(f"{error.message}\n{error.next_step}")
         log.error("%s", error)
-        sys.exit(1)
+        sys.exit(HELD_STATUS if isinstance(error, HomeHeldError) else 1)
     except Exception as error:
         said.say(f"the engine failed to start: {error}")
         log.exception("the engine failed")

@@ -24,6 +24,9 @@ from argosy.meta.json import decode, encode
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+HELD_STATUS = 3
+"""How an engine's process ends that finds another in its home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +84,26 @@ def write_state(layout: Layout, state: EngineState) -> None:
     draft.replace(layout.state)
 
 
+class HomeHeldError(UserError):
+    """Another engine has this home."""
+
+
 def hold_lock(layout: Layout) -> int:
-    """Take the home's lock for as long as this process lives. Raises UserError when another engine holds it."""
+    """Take the home's lock for as long as this process lives. Raises HomeHeldError when another engine holds it."""
     descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise UserError(
+        raise HomeHeldError(
             f"another engine holds {layout.home}", "use it, end it with: argosy down, or set another ARGOSY_HOME"
         ) from None
     return descriptor
 
 
 def start(settings: Settings, layout: Layout) -> EngineState:
-    """Start an engine in the background and return when it is ready. Raises UserError with the engine's own words when
-    it cannot start.
+    """Start an engine in the background and return when it is ready; where somebody starts one at the same time, that one.
+    Raises UserError with the engine's own words when it cannot start.
     """
     read_end, write_end = os.pipe()
     command = [sys.executable, "-m", "argosy.cluster.main", *_arguments(settings), "--ready-fd", str(write_end)]
@@ -115,10 +122,19 @@ def start(settings: Settings, layout: Layout) -> EngineState:
         child.kill()
         child.wait()
         raise UserError(f"the engine was not ready after {_READY_SECONDS:.0f} s", f"its log is {layout.log}")
-    child.wait()
+    if child.wait() == HELD_STATUS and (other := _appears(layout)) is not None:
+        return other
     message = said.decode(errors="replace").strip() or _last_words(layout.log)
     first, _, next_step = message.partition("\n")
     raise UserError(first or "the engine ended while starting", next_step or f"its log is {layout.log}")
+
+
+def _appears(layout: Layout) -> EngineState | None:
+    """The engine that holds this home, once it is ready."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while (state := find(layout)) is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return state
 
 
 def stop(layout: Layout, state: EngineState, waiting: Callable[[float], None] = lambda _: None) -> None:

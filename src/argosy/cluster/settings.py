@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from argosy.engine.node.demands import ALLOWABLE
 from argosy.engine.node.runtime.spec import Level
 from argosy.errors import UserError
 
@@ -131,8 +132,17 @@ def home_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def allowed_demands(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
-    """What pods may demand of this machine beyond the ordinary: `$ARGOSY_ALLOW`, `hostNetwork,privileged`."""
-    return frozenset(filter(None, environ.get("ARGOSY_ALLOW", "").replace(" ", "").split(",")))
+    """What pods may demand of this machine beyond the ordinary: `$ARGOSY_ALLOW`, `hostNetwork,privileged`. Raises
+    UserError.
+    """
+    allowed = frozenset(filter(None, environ.get("ARGOSY_ALLOW", "").replace(" ", "").split(",")))
+    unknown = sorted(allowed - ALLOWABLE)
+    if unknown:
+        raise UserError(
+            f"ARGOSY_ALLOW names {', '.join(unknown)}, which nobody can allow",
+            f"write some of {','.join(sorted(ALLOWABLE))}",
+        )
+    return allowed
 
 
 def prepare(settings: Settings) -> Layout:

@@ -121,13 +121,16 @@ async def follow_to_the_end(
     *,
     write: Callable[[bytes], None] | None = None,
     seen: Callable[[Obj], None] = lambda _: None,
+    held_up: Callable[[str], None] | None = None,
     timeout_seconds: float = 86_400,
 ) -> Obj:
-    """Wait for a job's end; its pods' output goes to `write`, as it comes. Raises UserError when it fails, or when its
-    pods cannot be started at all.
+    """Wait for a job's end; its pods' output goes to `write`, as it comes, `seen` and `held_up` hear what `waiting.until`
+    tells. Raises UserError when it fails, or when its pods cannot be started at all.
     """
     key = key_of(job)
     follower = Follower(client, key.namespace, f"training.kubeflow.org/job-name={name_of(job)}", write)
     verdict = waiting.succeeded_or_raise
-    ending = waiting.until(client, PYTORCH_JOB, key, verdict, timeout_seconds=timeout_seconds, seen=seen)
+    ending = waiting.until(
+        client, PYTORCH_JOB, key, verdict, timeout_seconds=timeout_seconds, seen=seen, held_up=held_up
+    )
     return await follow(follower, ending)

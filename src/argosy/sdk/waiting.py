@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import NoReturn
 
 from argosy.client.client import Client
 from argosy.errors import ApiError, Expired, UserError
@@ -18,6 +19,9 @@ from argosy.sdk.investigating import investigate
 Verdict = Callable[[Obj], bool]
 """Whether the object is there; raises to give up."""
 
+_ASK_FIRST_SECONDS, _ASK_LAST_SECONDS = 3.0, 60.0
+"""How long to wait before asking what holds an object up: at first, and at the most."""
+
 
 async def until(
     client: Client,
@@ -27,11 +31,14 @@ async def until(
     *,
     timeout_seconds: float,
     seen: Callable[[Obj], None] = lambda _: None,
+    held_up: Callable[[str], None] | None = None,
     comes_back: bool = False,
 ) -> Obj:
-    """The first state of the object that satisfies; `seen` hears of every state. Raises UserError when time is up, or
-    when the object is deleted and nobody is expected to make it again (`comes_back`).
+    """The first state of the object that satisfies; `seen` hears of every state, `held_up` now and then of what it waits
+    for. Raises UserError when time is up, or when the object is deleted and nobody is expected to make it again
+    (`comes_back`).
     """
+    asking = asyncio.create_task(_keep_asking(client, kind, key, held_up)) if held_up is not None else None
     try:
         async with asyncio.timeout(timeout_seconds):
             while True:
@@ -45,6 +52,19 @@ async def until(
             f"{kind.singular}/{key.name} was not ready after {timeout_seconds:.0f} s{f': {because}' if because else ''}",
             f"see: argosy why {kind.singular}/{key.name} -n {key.namespace}",
         ) from None
+    finally:
+        if asking is not None:
+            asking.cancel()
+
+
+async def _keep_asking(client: Client, kind: Kind, key: Key, held_up: Callable[[str], None]) -> NoReturn:
+    pause, said = _ASK_FIRST_SECONDS, ""
+    while True:
+        await asyncio.sleep(pause)
+        because = await _because(client, kind, key)
+        if because not in ("", said):
+            held_up(because)
+        pause, said = min(pause * 1.5, _ASK_LAST_SECONDS), because
 
 
 async def _because(client: Client, kind: Kind, key: Key) -> str:

@@ -121,7 +121,7 @@ def _pod(pod: Obj) -> tuple[State, tuple[str, ...]]:
     ready = find(pod, "Ready")
     if phase == "Running" and ready and ready.get("status") == "True":
         return State.ok, ()
-    if not reasons and ready and ready.get("message"):
+    if phase == "Running" and not reasons and ready and ready.get("message"):
         reasons.append(str(ready["message"]))
     return State.waiting, tuple(reasons)
 
@@ -218,5 +218,7 @@ def _told(events: Sequence[Obj], *, warnings_only: bool) -> list[str]:
 
 
 def _repeats(text: str, reasons: Sequence[str]) -> bool:
+    """Whether an Event says what a reason says: the kubelet's end as the container's status does, after a `Failed to …: `."""
     message = text.partition(": ")[2]
-    return any(message and message in reason for reason in reasons)
+    ends = (message, message.partition(": ")[2])
+    return any(end and end in reason for end in ends for reason in reasons)

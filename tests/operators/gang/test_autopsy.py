@@ -60,6 +60,7 @@ def test_torchruns_own_words_do_not_hide_the_error() -> None:
     ("code", "lines", "seconds"),
     [
         (1, raised("ModuleNotFoundError: No module named 'transformerz'"), 500),
+        (1, raised("AssertionError: Torch not compiled with CUDA enabled"), 20),
         (1, raised("NameError: name 'modle' is not defined"), 3),
         (1, ("  File 't.py', line 1", "    def (", "SyntaxError: invalid syntax"), 1),
         (2, ("usage: t.py [-h]", "t.py: error: unrecognized arguments: --epoch"), 1),

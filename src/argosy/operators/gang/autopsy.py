@@ -22,6 +22,7 @@ _FIRST_STEPS_SECONDS = 120.0
 _RANK_MARK = re.compile(r"^\[(?:rank)?\d+\]:?\s*")
 _NEVER = re.compile(
     r"^(?:SyntaxError|IndentationError|TabError|ModuleNotFoundError|ImportError)\b(?!.*(?:\.so\b|undefined symbol))"
+    r"|^AssertionError: Torch not compiled with CUDA enabled"
     r"|can't open file '|: error: (?:unrecognized arguments|the following arguments are required|argument \S+: invalid)"
 )
 _EARLY = re.compile(r"^(?:NameError|UnboundLocalError|AttributeError|TypeError|NotImplementedError)\b")
