@@ -42,6 +42,7 @@ class Capabilities:
             "network policies": self._policies,
             "load balancers": self._load_balancers,
             "ingress controller": self._ingress,
+            "clients told apart": self._clients,
         }
 
     async def lacks(self, name: str) -> str:
@@ -109,12 +110,24 @@ class Capabilities:
             await town.namespace.create(kinds.NETWORK_POLICY, {"metadata": {"name": "deny"}, "spec": spec})
             async with asyncio.timeout(_TRIAL_SECONDS):
                 await town.until_refused(address, 8080)
-        except TimeoutError:
+        except (TimeoutError, AssertionError):
             return f"a policy that denies all was not in force after {_TRIAL_SECONDS:.0f} s"
         else:
             return ""
         finally:
             await town.namespace.delete()
+
+    async def _clients(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        town = Town(await self._cluster.namespace())
+        try:
+            own, address = await town.visitor(), await town.server("web")
+            await town.until_reached(address, 8080)
+            seen = (await town.ask(address, 8080))["client"]
+        finally:
+            await town.namespace.delete()
+        return "" if seen == own else f"what a pod with the address {own} asks comes from {seen}"
 
     async def _load_balancers(self) -> str:
         town = Town(await self._cluster.namespace())

@@ -13,7 +13,9 @@ from argosy.client.requests import Request
 from argosy.meta.json import Obj
 from conformance import programs
 from conformance.cluster import Namespace
-from conformance.manifests import PYTHON_IMAGE, pod_spec, python
+from conformance.manifests import PYTHON_IMAGE, pod_spec, python, workload
+
+_WAIT = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0))\nwhile True: signal.pause()"
 
 _RESOLVE = """
 import json, socket, sys
@@ -44,11 +46,21 @@ class Town:
 
     async def visitor(self, name: str = "visitor", **labels: str) -> str:
         """A pod that questions can be sent from; its address."""
-        program = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0))\nwhile True: signal.pause()"
-        await self.namespace.pod(
-            name, pod_spec({**python(program), "image": PYTHON_IMAGE}), labels=labels or {"app": name}
-        )
+        spec = pod_spec({**python(_WAIT), "image": PYTHON_IMAGE})
+        await self.namespace.pod(name, spec, labels=labels or {"app": name})
         return str((await self.namespace.ready(name))["status"]["podIP"])
+
+    async def visitors(self, name: str) -> None:
+        """One visitor on every node that takes pods."""
+        spec = pod_spec({**python(_WAIT), "image": PYTHON_IMAGE})
+        await self.namespace.create(kinds.DAEMON_SET, workload(name, spec))
+
+        def everywhere(found: Obj) -> bool:
+            status = found.get("status") or {}
+            wanted = status.get("desiredNumberScheduled", 0)
+            return bool(wanted) and status.get("numberReady", 0) == wanted
+
+        await self.namespace.until(kinds.DAEMON_SET, name, everywhere)
 
     async def service(self, name: str, **spec: object) -> Obj:
         """A Service for the pods labelled `app: NAME`, port 80 to their `http`."""

@@ -103,6 +103,13 @@ class Addresses:
 
     pod_cidr: str
     service_cidr: str
+    node_cidr: str = ""
+    """Where pods meet the nodes; empty where that is this machine's own network."""
+
+    @property
+    def first_node(self) -> str:
+        """The first node's address there, if there is such a range."""
+        return str(ipaddress.ip_network(self.node_cidr)[1]) if self.node_cidr else ""
 
     @property
     def api_service(self) -> str:
@@ -120,7 +127,7 @@ def addresses(level: Level, home: Path) -> Addresses:
     machine do not meet.
     """
     if level is Level.L2:
-        return Addresses("10.64.0.0/16", "10.96.0.0/16")
+        return Addresses("10.64.0.0/16", "10.96.0.0/16", "10.95.0.0/16")
     slice_ = 64 + hashlib.sha256(str(home).encode()).digest()[0] % 62
     return Addresses(f"127.{slice_}.0.0/17", f"127.{slice_}.128.0/17")
 

@@ -1,6 +1,8 @@
 import pytest
 from network_world import endpoint, service, slice_of
 
+from argosy.engine.network.health_port import response
+from argosy.engine.network.node_places import NodePlace, node_of, places
 from argosy.engine.network.services import (
     Backend,
     Listen,
@@ -100,3 +102,67 @@ def test_why_nobody_answers():
 
 def test_a_listen_reads_well():
     assert str(Listen(Place.HOST, "127.0.0.1", 80, "TCP")) == "127.0.0.1:80/TCP"
+
+
+def node(name, **addresses):
+    told = [{"type": type, "address": address} for type, address in addresses.items()]
+    return {"metadata": {"name": name}, "status": {"addresses": told}}
+
+
+def test_where_nodes_are_met():
+    assert places([], "127.0.0.1") == (NodePlace("", "127.0.0.1"),)
+    assert places([node("b", InternalIP="10.95.0.2", ExternalIP="127.0.0.2"), node("a", InternalIP="127.0.0.1")], "") == (
+        NodePlace("a", "127.0.0.1"), NodePlace("b", "127.0.0.2", "10.95.0.2"),
+    )  # fmt: skip
+    assert places([node("new")], "127.0.0.1") == (NodePlace("", "127.0.0.1"),)
+
+
+def test_which_node_an_address_is_on():
+    pod = {"spec": {"nodeName": "a"}, "status": {"podIP": "10.64.0.9", "phase": "Running"}}
+    assert node_of(pod) == ("10.64.0.9", "a")
+    assert node_of({**pod, "spec": {"nodeName": "a", "hostNetwork": True}}) == ("", "a")
+    assert node_of({**pod, "status": {**pod["status"], "phase": "Failed"}}) == ("", "a")
+
+
+A, B = NodePlace("a", "127.0.0.1", "10.95.0.1"), NodePlace("b", "127.0.0.2", "10.95.0.2")
+ON_A = {**endpoint("10.64.0.1"), "nodeName": "a"}
+
+
+def by_place(found):
+    return {str(each.listen): [backend.address for backend in each.backends] for each in found}
+
+
+def test_node_ports_are_open_on_every_node_from_both_sides():
+    svc = service(clusterIP="10.96.0.5", type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
+    assert by_place(frontends(svc, [slice_of("web", [ON_A], {"": 80})], [A, B])) == {
+        f"{place}/TCP": ["10.64.0.1"]
+        for place in ("10.96.0.5:80", "127.0.0.1:30080", "10.95.0.1:30080", "127.0.0.2:30080", "10.95.0.2:30080")
+    }
+
+
+def test_external_traffic_stays_on_the_node_that_it_came_to():
+    ports = [{"port": 80, "nodePort": 30080}]
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30999, "ports": ports}
+    found = frontends(service(clusterIP="10.96.0.5", **spec), [slice_of("web", [ON_A], {"": 80})], [A, B])
+    told = by_place(found)
+    assert told["127.0.0.1:30080/TCP"] == told["10.95.0.1:30080/TCP"] == ["10.64.0.1"]
+    assert told["127.0.0.2:30080/TCP"] == told["10.95.0.2:30080/TCP"] == []
+    assert told["127.0.0.1:80/TCP"] == told["10.96.0.5:80/TCP"] == ["10.64.0.1"]
+    checks = {each.listen.address: response(each) for each in found if each.health_of is not None}
+    assert set(checks) == {"127.0.0.1", "127.0.0.2", "10.95.0.1", "10.95.0.2"}
+    assert checks["127.0.0.1"].startswith(b"HTTP/1.1 200 ")
+    assert b'"localEndpoints": 1' in checks["127.0.0.1"]
+    assert checks["127.0.0.2"].startswith(b"HTTP/1.1 503 ")
+    leaving = {**ON_A, "conditions": {"ready": False, "serving": True, "terminating": True}}
+    found = frontends(service(clusterIP="10.96.0.5", **spec), [slice_of("web", [leaving], {"": 80})], [A, B])
+    assert by_place(found)["127.0.0.1:30080/TCP"] == ["10.64.0.1"], "who leaves serves while nobody else does"
+    assert all(response(each).startswith(b"HTTP/1.1 503 ") for each in found if each.health_of is not None)
+
+
+def test_internal_traffic_stays_on_the_node_of_the_client():
+    svc = service(clusterIP="10.96.0.5", internalTrafficPolicy="Local")
+    slices = [slice_of("web", [ON_A, {**endpoint("10.64.0.2"), "nodeName": "b"}], {"": 80})]
+    (found,) = frontends(svc, slices, [A, B, NodePlace("c", "127.0.0.3")])
+    assert [found.on_node(name) for name in "abc"] == [(Backend("10.64.0.1", 80),), (Backend("10.64.0.2", 80),), ()]
+    assert len(found.on_node("")) == 2, "the node itself is on all"
+    assert frontends(svc, slices, [A])[0].near is None, "with one node there is nothing to tell apart"

@@ -15,6 +15,7 @@ from argosy.clock import SystemClock
 from argosy.engine.node.host_ports import wanted
 from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.probe import best_level, open_runtime
+from argosy.engine.node.settings import NodePlace
 from argosy.meta.objects import Key
 
 from .agent_world import node_over
@@ -49,10 +50,23 @@ def test_what_is_wanted():
         {"containerPort": 53, "hostPort": 53, "protocol": "UDP"},
     ]
     pod = {"spec": {"containers": [{"ports": ports}]}}
-    assert [(str(listen), port) for listen, port in wanted(pod, "127.0.0.1")] == [
+    here = NodePlace("127.0.0.1", "127.0.0.1")
+    assert [(str(listen), port) for listen, port in wanted(pod, here)] == [
         ("127.0.0.1:8080/TCP", 80), ("127.0.0.1:53/UDP", 53),
     ]  # fmt: skip
-    assert list(wanted({"spec": {**pod["spec"], "hostNetwork": True}}, "127.0.0.1")) == []
+    assert list(wanted({"spec": {**pod["spec"], "hostNetwork": True}}, here)) == []
+
+
+def test_a_node_is_met_from_both_sides():
+    node = NodePlace("10.95.0.2", "127.0.0.2")
+
+    def places(**port):
+        pod = {"spec": {"containers": [{"ports": [{"containerPort": 80, "hostPort": 8080, **port}]}]}}
+        return [f"{listen.place.value} {listen.address}" for listen, _ in wanted(pod, node)]
+
+    assert places() == places(hostIP="0.0.0.0") == ["host 127.0.0.2", "cluster 10.95.0.2"]
+    assert places(hostIP="127.0.0.1") == ["host 127.0.0.1"]
+    assert places(hostIP="10.95.0.2") == ["cluster 10.95.0.2"]
 
 
 def test_a_port_of_the_machine_leads_to_the_pod(home):

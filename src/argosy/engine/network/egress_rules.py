@@ -13,9 +13,9 @@ _NEVER = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
 """What is nobody's outside: this host, link-local (a cloud's metadata among it), multicast and reserved."""
 
 
-def inside(pod_cidr: str, service_cidr: str) -> tuple[str, ...]:
-    """The ranges that are not outside."""
-    return (pod_cidr, service_cidr, *_NEVER)
+def inside(*cluster: str) -> tuple[str, ...]:
+    """The ranges that are not outside: those of the cluster (an empty one is none), and nobody's."""
+    return (*filter(None, cluster), *_NEVER)
 
 
 def egress_rules(pod_cidr: str, ranges: Sequence[str]) -> Ruleset:

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import socket
 from asyncio.trsock import TransportSocket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from argosy.engine.network.balance import Balancer
-from argosy.engine.network.services import Frontend, Listen
+from argosy.engine.network.services import Backend, Frontend, Listen
 
 _CONNECT_SECONDS = 3.0
 _BACKLOG = 512
@@ -43,9 +43,18 @@ def bind(listen: Listen, open_socket: OpenSocket, type: int) -> socket.socket:
 class TcpPort:
     """Listens while somebody answers; holds the port as long as it lives."""
 
-    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenUpstream) -> None:
+    def __init__(
+        self,
+        listen: Listen,
+        open_listener: OpenSocket,
+        open_upstream: OpenUpstream,
+        node_of: Callable[[str], str] = lambda client: "",
+    ) -> None:
+        """`node_of` tells the node that a client's address is on; empty: on none."""
         self._listen = listen
         self._open_listener = open_listener
+        self._node_of = node_of
+        self._near: Callable[[str], Sequence[Backend]] | None = None
         self._balancer = Balancer()
         self._upstream = open_upstream
         self._lets_in: Callable[[str], bool] = lambda client: True
@@ -57,6 +66,7 @@ class TcpPort:
         """From now on these backends answer. Raises OSError when the port cannot be had."""
         self._balancer.update(frontend.backends, frontend.affinity_seconds)
         self._lets_in = frontend.lets_in
+        self._near = frontend.on_node if frontend.near is not None else None
         if frontend.backends and self._server is None:
             held = self._held or bind(self._listen, self._open_listener, socket.SOCK_STREAM)
             self._held = None
@@ -96,7 +106,10 @@ class TcpPort:
         if client and not self._lets_in(client):
             downstream.abort()
             return
+        near = self._near(self._node_of(client)) if self._near is not None else self._balancer.backends
         for backend in self._balancer.candidates(client, loop.time()):
+            if backend not in near:
+                continue
             try:
                 upstream = self._upstream(backend.address, socket.SOCK_STREAM)
             except OSError:

@@ -27,7 +27,7 @@ from argosy.engine.network.service_proxies import BY_SERVICE, ServiceProxies, in
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.trial import trial
 from argosy.engine.node.runtime.spec import Level, Network
-from argosy.kinds import ENDPOINT_SLICE, NETWORK_POLICY, NODE, SERVICE
+from argosy.kinds import ENDPOINT_SLICE, NETWORK_POLICY, NODE, POD, SERVICE
 
 _log = logging.getLogger(__name__)
 
@@ -54,13 +54,21 @@ async def run(
     index_slices(slices)
     gate = gate or PodGate(informers)
     kernel = Kernel(network)
-    ranges = inside(settings.pod_cidr, settings.service_cidr)
+    ranges = inside(settings.pod_cidr, settings.service_cidr, settings.node_cidr)
     refusal = await kernel.open(trial(settings.pod_cidr, ranges))
     if refusal and settings.level is Level.L2:
         _log.info("Services go through a proxy, and NetworkPolicies are not enforced: %s", refusal)
     ruling = None if refusal else kernel
     proxies = ServiceProxies(
-        network, services, slices, client=client, recorder=recorder, settings=settings, kernel=ruling
+        network,
+        services,
+        slices,
+        informers.of(NODE),
+        informers.of(POD),
+        client=client,
+        recorder=recorder,
+        settings=settings,
+        kernel=ruling,
     )
     try:
         async with asyncio.TaskGroup() as group:

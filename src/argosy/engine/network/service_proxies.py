@@ -22,15 +22,17 @@ from argosy.control.events import EventRecorder
 from argosy.control.informer import Informer
 from argosy.control.queue import WorkQueue
 from argosy.engine.network.egress_proxy import SERVICE_KEY as EGRESS_PROXY
+from argosy.engine.network.health_port import HealthPort
 from argosy.engine.network.kernel import Kernel
+from argosy.engine.network.node_places import node_of, places
 from argosy.engine.network.proxy import TcpPort
 from argosy.engine.network.reach import Reach, host_socket
 from argosy.engine.network.ruleset import Ruleset, union
-from argosy.engine.network.service_rules import FRAME, TABLE, kernel_serves, service_rules
-from argosy.engine.network.services import Backend, Frontend, Listen, Place, frontends, service_of
+from argosy.engine.network.service_rules import FRAME, TABLE, kernel_serves, placement_rules, service_rules
+from argosy.engine.network.services import Backend, Frontend, Listen, Place, frontends, service_of, told_apart
 from argosy.engine.network.settings import NetworkSettings
 from argosy.engine.network.udp import UdpPort
-from argosy.engine.node.runtime.spec import Network
+from argosy.engine.node.runtime.spec import Level, Network
 from argosy.errors import ApiError, ArgosyError
 from argosy.intent import Reason
 from argosy.kinds import SERVICE
@@ -45,7 +47,7 @@ _AGAIN_SECONDS = 5.0
 _BY_THEMSELVES = frozenset({Key("default", "kubernetes"), EGRESS_PROXY})
 """The API server and the way out for HTTP are at their Services' addresses by themselves."""
 
-_Port: TypeAlias = TcpPort | UdpPort
+_Port: TypeAlias = TcpPort | UdpPort | HealthPort
 
 
 def index_slices(slices: Informer) -> None:
@@ -61,6 +63,8 @@ class ServiceProxies:
         network: Network,
         services: Informer,
         slices: Informer,
+        nodes: Informer,
+        pods: Informer,
         *,
         client: Client,
         recorder: EventRecorder,
@@ -68,7 +72,10 @@ class ServiceProxies:
         kernel: Kernel | None = None,
     ) -> None:
         self._network = network
-        self._services, self._slices = services, slices
+        self._services, self._slices, self._nodes, self._pods = services, slices, nodes, pods
+        self._places = places((), settings.host_address)
+        self._node_of: dict[str, str] = {}
+        """The node that each pod's address is on."""
         self._client, self._recorder, self._settings = client, recorder, settings
         self._kernel = kernel
         self._reach = Reach(network, settings.pod_cidr)
@@ -80,17 +87,24 @@ class ServiceProxies:
         self._ports: dict[Key, dict[Listen, _Port]] = {}
         self._taken: dict[Listen, Key] = {}
         self._troubles: dict[Key, frozenset[str]] = {}
+        self._apart: set[Key] = set()
+        """Services that treat clients by the node that they are on."""
         self._queue: WorkQueue[Key] = WorkQueue()
         index_slices(slices)
 
     async def run(self) -> NoReturn:
         """Follow Services and their endpoints until cancelled."""
+        followed = (self._services, self._slices, self._nodes, self._pods)
         stops = [self._services.listen(self._on(key_of)), self._slices.listen(self._on(service_of))]
+        stops += [self._nodes.listen(self._on_nodes), self._pods.listen(self._on_pods)]
         try:
-            await self._services.synced()
-            await self._slices.synced()
+            for informer in followed:
+                await informer.synced()
+            self._on_nodes(())
+            self._on_pods([Change("ADDED", pod, None) for pod in self._pods.items()])
             for service in self._services.items():
                 self._queue.add(key_of(service))
+                self._note_apart(key_of(service), service)
                 self._without_kernel(key_of(service), self._wanted(service))  # the first rules are those of all
             async with asyncio.TaskGroup() as group:
                 if self._kernel is not None:
@@ -122,7 +136,7 @@ class ServiceProxies:
             self._rules_changed.clear()
             try:
                 moved, self._moved = self._moved, {}
-                await kernel.put(TABLE, union([FRAME, *self._rules.values()]))
+                await kernel.put(TABLE, union([FRAME, placement_rules(self._pods_by_node()), *self._rules.values()]))
                 if moved:
                     await self._network.forget_flows(moved)
             except ArgosyError:
@@ -135,8 +149,38 @@ class ServiceProxies:
 
         return changed
 
+    def _on_nodes(self, changes: Sequence[Change]) -> None:
+        """Nodes come, go and are given addresses: their ports follow."""
+        found = places(self._nodes.items(), self._settings.host_address)
+        if found != self._places:
+            self._places = found
+            for service in self._services.items():
+                self._queue.add(key_of(service))
+
+    def _on_pods(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            address, node = node_of(change.obj)
+            if change.type != "DELETED" and address and node:
+                moved = self._node_of.get(address) != node
+                self._node_of[address] = node
+            else:
+                gone = str(dig(change.obj, "status", "podIP", default=""))
+                moved = self._node_of.get(gone) == node and not dig(change.obj, "spec", "hostNetwork")
+                if moved:
+                    del self._node_of[gone]
+            if moved and self._apart:
+                self._rules_changed.set()
+
+    def _pods_by_node(self) -> dict[str, list[str]]:
+        """Only while some Service asks for it."""
+        found: dict[str, list[str]] = {}
+        for address, node in self._node_of.items() if self._apart else ():
+            found.setdefault(node, []).append(address)
+        return found
+
     async def _reconcile(self, key: Key) -> None:
         service = self._services.get(key)
+        self._note_apart(key, service)
         wanted = self._without_kernel(key, self._wanted(service))
         ports = self._ports.setdefault(key, {})
         self._close(key, [listen for listen in ports if listen not in wanted])
@@ -154,7 +198,8 @@ class ServiceProxies:
         if service is None or key_of(service) in _BY_THEMSELVES:
             return {}
         slices = self._slices.indexed(BY_SERVICE, str(key_of(service)))
-        return {each.listen: each for each in frontends(service, slices, self._settings.host_address)}
+        host = self._settings.host_address
+        return {each.listen: each for each in frontends(service, slices, self._places, host)}
 
     def _without_kernel(self, key: Key, wanted: dict[Listen, Frontend]) -> dict[Listen, Frontend]:
         """Leave to the kernel what it can serve; returns the rest."""
@@ -163,7 +208,7 @@ class ServiceProxies:
         served = [each for each in wanted.values() if kernel_serves(each, self._reach.pods)]
         for each in served:
             self._network.add_local_address(each.listen.address)
-        rules = service_rules(key, served) if served else None
+        rules = service_rules(key, served, self._reach.pods) if served else None
         if rules != self._rules.get(key):
             self._rules_changed.set()
             udp = [each for each in served if each.listen.protocol == "UDP"]
@@ -182,7 +227,7 @@ class ServiceProxies:
             return f"port {listen.port} on {listen.address} is taken by Service {holder}; choose another port"
         port = self._ports[key].get(listen)
         if port is None:
-            port = self._open(listen)
+            port = self._open(frontend)
         try:
             if listen.place is Place.CLUSTER:
                 self._network.add_local_address(listen.address)
@@ -196,10 +241,13 @@ class ServiceProxies:
         self._taken[listen] = key
         return ""
 
-    def _open(self, listen: Listen) -> _Port:
+    def _open(self, frontend: Frontend) -> _Port:
+        listen = frontend.listen
         listener = self._network.socket if listen.place is Place.CLUSTER else host_socket
+        if frontend.health_of is not None:
+            return HealthPort(listen, listener)
         proxy = UdpPort if listen.protocol == "UDP" else TcpPort
-        return proxy(listen, listener, self._reach.socket)
+        return proxy(listen, listener, self._reach.socket, lambda client: self._node_of.get(client, ""))
 
     def _close(self, key: Key, listens: Iterable[Listen]) -> None:
         for listen in list(listens):
@@ -218,6 +266,23 @@ class ServiceProxies:
             self._troubles[key] = frozenset(troubles)
         else:
             self._troubles.pop(key, None)
+
+    def _note_apart(self, key: Key, service: Obj | None) -> None:
+        """Note whether a Service tells clients apart; where pods share the host's network, nothing does."""
+        if service is None or not told_apart(service) or len(self._places) < 2:
+            self._apart.discard(key)
+            return
+        if key in self._apart:
+            return
+        self._apart.add(key)
+        self._rules_changed.set()
+        if self._network.level is Level.L2:
+            return
+        why = (
+            f"internalTrafficPolicy: Local has no effect, since at isolation {self._network.level} pods share the host's"
+            " network and nothing tells on which node a client is; run where isolation L2 is possible"
+        )
+        self._recorder.emit(SERVICE, service, Reason("TrafficPolicyIgnored", why, warning=True))
 
     async def _write_status(self, service: Obj, served: Sequence[Listen]) -> None:
         """A load balancer's address, once it has all its ports."""

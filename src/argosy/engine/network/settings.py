@@ -17,6 +17,8 @@ class NetworkSettings:
     pod_cidr: str = "10.64.0.0/16"
     """Where pods have their addresses (L2); what lies outside is reached from the host."""
     service_cidr: str = "10.96.0.0/16"
+    node_cidr: str = ""
+    """Where pods meet the nodes (L2)."""
     dns_address: str = ""
     """Where the cluster's DNS answers, port 53 (L2; below that, names stand in hosts files)."""
     cluster_domain: str = "cluster.local"
@@ -25,6 +27,6 @@ class NetworkSettings:
     ingress_classes: frozenset[str] = frozenset({"argosy"})
     """Ingresses of these classes are served, and those without a class."""
     host_address: str = "127.0.0.1"
-    """Where NodePorts and load balancers listen on the host."""
+    """Where load balancers listen on the host, and NodePorts while no Node tells its address."""
     resolv_conf: Path = Path("/etc/resolv.conf")
     """The host's resolver, for names outside the cluster."""

@@ -12,7 +12,7 @@ from argosy.engine.network.egress_rules import egress_rules
 from argosy.engine.network.policies import Allowed, NamedPort, Ports, Resolved
 from argosy.engine.network.policy_rules import policy_rules
 from argosy.engine.network.ruleset import Ruleset, union
-from argosy.engine.network.service_rules import FRAME, service_rules
+from argosy.engine.network.service_rules import FRAME, placement_rules, service_rules
 from argosy.engine.network.services import Backend, Frontend, Listen, Place
 from argosy.meta.objects import Key
 
@@ -31,5 +31,8 @@ def trial(pod_cidr: str, ranges: Sequence[str]) -> tuple[Ruleset, ...]:
     pods = frozenset({"192.0.2.1"})
     rule = Allowed(False, pods, (IPv4Network("192.0.2.0/24"), IPv4Network("198.51.100.0/25")), False, ports, named)
     policies = [Resolved(_NOBODY, pods, (rule,), (rule,))]
-    services = union([FRAME, service_rules(_NOBODY, frontends)])
+    near = (("nowhere", _BACKENDS), ("elsewhere", ()))
+    frontends.append(Frontend(Listen(Place.CLUSTER, "192.0.2.3", 9, "TCP"), _BACKENDS, 60, near=near))
+    placements = placement_rules({"nowhere": ["192.0.2.1"], "elsewhere": []})
+    services = union([FRAME, placements, service_rules(_NOBODY, frontends, IPv4Network(pod_cidr))])
     return (services, policy_rules(policies, ranges), egress_rules(pod_cidr, ranges))

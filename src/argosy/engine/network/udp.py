@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from argosy.engine.network.balance import Balancer
 from argosy.engine.network.proxy import OpenSocket, OpenUpstream, bind
-from argosy.engine.network.services import Frontend, Listen
+from argosy.engine.network.services import Backend, Frontend, Listen
 
 _IDLE_SECONDS = 60.0
 _FLOWS_MAX = 4096
@@ -18,8 +18,17 @@ _FLOWS_MAX = 4096
 class UdpPort(asyncio.DatagramProtocol):
     """Holds the port as long as it lives; datagrams without a backend are dropped, as UDP is entitled to."""
 
-    def __init__(self, listen: Listen, open_listener: OpenSocket, open_upstream: OpenUpstream) -> None:
+    def __init__(
+        self,
+        listen: Listen,
+        open_listener: OpenSocket,
+        open_upstream: OpenUpstream,
+        node_of: Callable[[str], str] = lambda client: "",
+    ) -> None:
+        """`node_of` tells the node that a client's address is on; empty: on none."""
         self._listen = listen
+        self._node_of = node_of
+        self._near: Callable[[str], Sequence[Backend]] | None = None
         self._open_listener = open_listener
         self._upstream = open_upstream
         self._balancer = Balancer()
@@ -31,6 +40,7 @@ class UdpPort(asyncio.DatagramProtocol):
         """From now on these backends answer. Raises OSError when the port cannot be had."""
         self._balancer.update(frontend.backends, frontend.affinity_seconds)
         self._lets_in = frontend.lets_in
+        self._near = frontend.on_node if frontend.near is not None else None
         for client, flow in list(self._flows.items()):
             if flow.backend not in frontend.backends or not frontend.lets_in(client[0]):
                 self._drop(client)
@@ -67,6 +77,9 @@ class UdpPort(asyncio.DatagramProtocol):
     def _open(self, client: tuple[str, int]) -> _Flow | None:
         now = asyncio.get_running_loop().time()
         candidates = self._balancer.candidates(client[0], now) if self._lets_in(client[0]) else []
+        if self._near is not None:
+            near = self._near(self._node_of(client[0]))
+            candidates = [each for each in candidates if each in near]
         if not candidates:
             return None
         if len(self._flows) >= _FLOWS_MAX:

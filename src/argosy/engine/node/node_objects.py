@@ -120,9 +120,12 @@ def node_status(view: View, node: Obj, now: str, *, disk_full: bool) -> Obj:
         for type, status, reason, message in told
     ]
     amounts = capacity(view)
+    place = view.settings.place_of(view.name)
+    outside = [{"type": "ExternalIP", "address": place.external}] if place.external != place.internal else []
     return {
         "addresses": [
-            {"type": "InternalIP", "address": view.settings.host_address},
+            {"type": "InternalIP", "address": place.internal},
+            *outside,
             {"type": "Hostname", "address": name_of(node)},
         ],
         "allocatable": amounts,

@@ -77,7 +77,8 @@ class Preparation:
         if not host_network:
             await shared.admit(pod, self.address)
         self._keep_fresh()
-        for problem in await self._ports.open(pod, self.address, shared.runtime.network, settings.host_address):
+        place = settings.place_of(str(pod["spec"].get("nodeName")))
+        for problem in await self._ports.open(pod, self.address, shared.runtime.network, place):
             self.say(Reason("HostPortNotServed", problem, warning=True))
         return self.address
 
@@ -118,7 +119,7 @@ class Preparation:
         """What environments and projected files are made from."""
         shared, settings = self._shared, self._shared.settings
         node = str(self.pod["spec"].get("nodeName"))
-        facts = PodFacts(self.address, settings.host_address, node, shared.allocatable(node))
+        facts = PodFacts(self.address, settings.place_of(node).internal, node, shared.allocatable(node))
         services = shared.references.services(namespace_of(self.pod))
         cluster = ClusterFacts(settings.api_host, settings.api_port, settings.cluster_domain, services)
         return Sources(shared.references.lookup, facts, cluster)

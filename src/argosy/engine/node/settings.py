@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from typing import NamedTuple
 
 from argosy.engine.node.hardware import Room, room_at
 from argosy.meta.json import Obj
+
+
+class NodePlace(NamedTuple):
+    """Where one node is met."""
+
+    internal: str
+    """From pods: its InternalIP, and `status.hostIP` of its pods."""
+    external: str
+    """From this machine; the same where pods share its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,9 @@ class NodeSettings:
     """The cluster's DNS server, for pods that have a network of their own."""
     cluster_domain: str = "cluster.local"
     host_address: str = "127.0.0.1"
-    """The nodes' InternalIP, and `status.hostIP` of their pods."""
+    """Where this machine is met: the first node's address there, and that of pods with `hostNetwork`."""
+    inner_address: str = ""
+    """The first node's address in the pods' network; empty where that is this machine's own."""
     extra_resources: Mapping[str, str] = field(default_factory=dict)
     """Extended resources that each node has (or pretends to have), `nvidia.com/gpu: "2"`."""
     node_labels: Mapping[str, str] = field(default_factory=dict)
@@ -50,3 +63,10 @@ class NodeSettings:
     def node_names(self) -> tuple[str, ...]:
         """`argosy-1`, `argosy-2`, …"""
         return tuple(f"argosy-{n}" for n in range(1, self.nodes + 1))
+
+    def place_of(self, node: str) -> NodePlace:
+        """Where a node is met: `argosy-2` one address behind `argosy-1`."""
+        number = node.rpartition("-")[2]
+        offset = int(number) - 1 if number.isdecimal() else 0
+        external = str(ip_address(self.host_address) + offset)
+        return NodePlace(str(ip_address(self.inner_address) + offset) if self.inner_address else external, external)

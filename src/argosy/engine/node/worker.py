@@ -171,7 +171,8 @@ class PodWorker:
         if self.deleted or dig(self.pod, "status", "phase") in {"Succeeded", "Failed"}:
             return None
         now = self.shared.clock.now().timestamp()
-        return status.render(self.state, self.pod, status.Where(self.shared.settings.host_address), now)
+        place = self.shared.settings.place_of(str(self.pod["spec"].get("nodeName")))
+        return status.render(self.state, self.pod, status.Where(place.internal), now)
 
     @property
     def address(self) -> str:
