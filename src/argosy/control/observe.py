@@ -116,6 +116,8 @@ class _RelatedView:
         """What turns changes of the related kind into the keys of the subjects that see them."""
 
         def on_related(changes: Sequence[Change]) -> None:
+            if not self._subjects.items():
+                return  # most kinds have none, and every pod is told to all of them
             for change in changes:
                 for key in self._concerned(change):
                     concerns(key)

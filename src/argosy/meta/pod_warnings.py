@@ -51,7 +51,7 @@ def warnings(owner: Obj, path: str = "") -> Iterator[str]:
     spec = owner.get("spec") or {}
     marks = (owner.get("metadata") or {}).get("annotations") or {}
     yield from _places(spec, f"{path}spec")
-    for key, said in _ANNOTATIONS.items():
+    for key, said in _ANNOTATIONS.items() if marks else ():
         if key in marks:
             yield f"{path}metadata.annotations[{key}]: {said}"
     for index, volume in enumerate(spec.get("volumes") or ()):
@@ -64,7 +64,8 @@ def warnings(owner: Obj, path: str = "") -> Iterator[str]:
     if _SECCOMP in marks and not dig(spec, "securityContext", "seccompProfile", default=None):
         yield f"{path}metadata.annotations[{_SECCOMP}]: {_SECCOMP_SAID}"
     for container, place in _containers(spec, f"{path}spec"):
-        yield from _marked(container, spec, marks, path)
+        if marks:
+            yield from _marked(container, spec, marks, path)
         yield from _container(container, place)
     yield from _ports(spec, f"{path}spec")
     grace = spec.get("terminationGracePeriodSeconds")
@@ -73,7 +74,8 @@ def warnings(owner: Obj, path: str = "") -> Iterator[str]:
             f"{path}spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated"
             " as 1"
         )
-    yield from _null_selectors(spec.get("affinity") or {}, f"{path}spec.affinity")
+    if spec.get("affinity"):
+        yield from _null_selectors(spec["affinity"], f"{path}spec.affinity")
     for index, server in enumerate((spec.get("dnsConfig") or {}).get("nameservers") or ()):
         yield from odd_address(f"{path}spec.dnsConfig.nameservers[{index}]", server)
     for index, alias in enumerate(spec.get("hostAliases") or ()):
@@ -151,44 +153,53 @@ def claim_spec(path: str, spec: Obj) -> Iterator[str]:
 def _overlaps(volume: Obj) -> Iterator[str]:
     name = volume.get("name") or ""
     for field, what, key in (("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName")):
-        source = volume.get(field) or {}
-        paths = [(item.get("path") or "", "") for item in source.get("items") or ()]
-        yield from _overlapping(name, f"{what} {json.dumps(source.get(key) or '')}", paths)
+        source = volume.get(field)
+        if source is not None:
+            paths = [(item.get("path") or "", "", None) for item in source.get("items") or ()]
+            yield from _overlapping(name, f"{what} {json.dumps(source.get(key) or '')}", paths)
     items = (volume.get("downwardAPI") or {}).get("items") or ()
-    yield from _overlapping(name, "DownwardAPI", [(item.get("path") or "", "") for item in items])
-    projected: list[tuple[str, str]] = []
-    empty: list[str] = []
+    yield from _overlapping(name, "DownwardAPI", [(item.get("path") or "", "", None) for item in items])
+    projected: list[tuple[str, str, str | None]] = []
+    empty = False
     for source in (volume.get("projected") or {}).get("sources") or ():
-        if not any(value is not None for value in source.values()):
-            empty.append(f'volume "{name}" (Projected) has no sources provided')
+        empty = empty or all(value is None for value in source.values())
         projected += _projected(source)
-    yield from dict.fromkeys(empty)
+    if empty:
+        yield f'volume "{name}" (Projected) has no sources provided'
     yield from _overlapping(name, "Projected", projected)
 
 
-def _projected(source: Obj) -> Iterator[tuple[str, str]]:
+def _projected(source: Obj) -> Iterator[tuple[str, str, str | None]]:
+    """What a source projects: a path, the sort of the source, and its name where it has one."""
     for field, what in (("configMap", "ConfigMap"), ("secret", "Secret")):
-        given = source.get(field) or {}
-        for item in given.get("items") or ():
-            yield item.get("path") or "", f"{what} {json.dumps(given.get('name') or '')}"
+        given = source.get(field)
+        if given is not None:
+            for item in given.get("items") or ():
+                yield item.get("path") or "", what, given.get("name") or ""
     for item in (source.get("downwardAPI") or {}).get("items") or ():
-        yield item.get("path") or "", "DownwardAPI"
+        yield item.get("path") or "", "DownwardAPI", None
     if source.get("serviceAccountToken") is not None:
-        yield source["serviceAccountToken"].get("path") or "", "ServiceAccountToken"
+        yield source["serviceAccountToken"].get("path") or "", "ServiceAccountToken", None
 
 
-def _overlapping(name: str, what: str, paths: Iterable[tuple[str, str]]) -> Iterator[str]:
-    before: list[tuple[str, str]] = []
-    for text, source in paths:
-        mine = text.rstrip("/")
-        for other, theirs in before:
-            if mine and other and (f"{other}/".startswith(f"{mine}/") or f"{mine}/".startswith(f"{other}/")):
-                yield f'volume "{name}" ({what}): overlapping paths: {_place(mine, source)} with {_place(other, theirs)}'
-        before.append((mine, source))
+def _overlapping(name: str, what: str, paths: Iterable[tuple[str, str, str | None]]) -> Iterator[str]:
+    before: list[tuple[str, str, str | None]] = []
+    for text, sort, source in paths:
+        mine = text.rstrip("/") + "/"
+        if mine == "/":
+            continue
+        for other, its_sort, its_source in before:
+            if other.startswith(mine) or mine.startswith(other):
+                places = f"{_place(mine, sort, source)} with {_place(other, its_sort, its_source)}"
+                yield f'volume "{name}" ({what}): overlapping paths: {places}'
+        before.append((mine, sort, source))
 
 
-def _place(path: str, source: str) -> str:
-    return f'"{path}" ({source})' if source else f'"{path}"'
+def _place(path: str, sort: str, source: str | None) -> str:
+    where = f'"{path[:-1]}"'
+    if not sort:
+        return where
+    return f"{where} ({sort})" if source is None else f"{where} ({sort} {json.dumps(source)})"
 
 
 def _repeated(spec: Obj, path: str) -> Iterator[str]:
@@ -215,10 +226,10 @@ def _marked(container: Obj, spec: Obj, marks: Obj, path: str) -> Iterator[str]:
 
 
 def _container(container: Obj, path: str) -> Iterator[str]:
+    asked = container.get("resources") or {}
     for name in _BYTES:
         for side in ("limits", "requests"):
-            amount = dig(container, "resources", side, default={}).get(name)
-            yield from fractional(f"{path}.resources.{side}[{name}]", amount)
+            yield from fractional(f"{path}.resources.{side}[{name}]", (asked.get(side) or {}).get(name))
     seen: set[str] = set()
     for index, variable in enumerate(container.get("env") or ()):
         name, value = variable.get("name") or "", variable.get("value") or ""
@@ -229,31 +240,30 @@ def _container(container: Obj, path: str) -> Iterator[str]:
 
 
 def _ports(spec: Obj, path: str) -> Iterator[str]:
+    ports = [
+        (f"{place}.ports[{index}]", port)
+        for container, place in _containers(spec, path)
+        for index, port in enumerate(container.get("ports") or ())
+    ]
     by_number: dict[tuple[Any, Any], list[tuple[str, Obj]]] = {}
-    for container, place in _containers(spec, path):
-        for index, port in enumerate(container.get("ports") or ()):
-            where = f"{place}.ports[{index}]"
-            if port.get("hostIP") and not port.get("hostPort"):
-                yield f"{where}: hostIP set without hostPort: {_shown(port)}"
-            others = by_number.setdefault((port.get("containerPort"), port.get("protocol")), [])
-            for other, theirs in others:
-                said = _conflict(port, theirs)
-                if said:
-                    yield f"{where}: {said} port definition with {other}"
-            others.append((where, port))
+    for where, port in ports:
+        if port.get("hostIP") and not port.get("hostPort"):
+            yield f"{where}: hostIP set without hostPort: {_shown(port)}"
+        others = by_number.setdefault((port.get("containerPort"), port.get("protocol")), [])
+        for other, theirs in others:
+            said = _conflict(port, theirs)
+            if said:
+                yield f"{where}: {said} port definition with {other}"
+        others.append((where, port))
     by_name: dict[str, str] = {}
-    for container, place in _containers(spec, path):
-        for index, port in enumerate(container.get("ports") or ()):
-            name, where = port.get("name"), f"{place}.ports[{index}]"
-            if not name:
-                continue
-            if name in by_name:
-                other = by_name[name]
-                yield (
-                    f'{where}: duplicate port name "{name}" with {other}, services and probes that select ports by name'
-                    f" will use {other}"
-                )
-            by_name.setdefault(name, where)
+    for where, port in ports:
+        name = port.get("name")
+        if name and by_name.setdefault(name, where) is not where:
+            other = by_name[name]
+            yield (
+                f'{where}: duplicate port name "{name}" with {other}, services and probes that select ports by name'
+                f" will use {other}"
+            )
 
 
 def _shown(port: Obj) -> str:

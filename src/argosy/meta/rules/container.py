@@ -144,7 +144,8 @@ def _container(found: Found, path: str, container: Obj, around: Around) -> None:
     _env(found, f"{path}.env", container.get("env"))
     _env_from(found, f"{path}.envFrom", container.get("envFrom"))
     _mounts(found, f"{path}.volumeMounts", container, around.volumes)
-    _devices(found, f"{path}.volumeDevices", container, around.volumes)
+    if container.get("volumeDevices"):
+        _devices(found, f"{path}.volumeDevices", container, around.volumes)
     needs_one_of(found, f"{path}.imagePullPolicy", container.get("imagePullPolicy"), _PULL_POLICIES)
     if container.get("resources"):
         resources(found, f"{path}.resources", container["resources"])
@@ -311,7 +312,8 @@ def _mounts(found: Found, path: str, container: Obj, volumes: Mapping[str, Obj])
         if mount.get("subPath") and mount.get("subPathExpr"):
             message = "subPathExpr and subPath are mutually exclusive"
             found.append(causes.invalid(f"{place}.subPathExpr", mount["subPathExpr"], message))
-        _propagation(found, path, mount, container)
+        if mount.get("mountPropagation") is not None or mount.get("recursiveReadOnly") is not None:
+            _propagation(found, path, mount, container)
 
 
 def _propagation(found: Found, path: str, mount: Obj, container: Obj) -> None:

@@ -39,6 +39,8 @@ def say(found: Found, path: str, value: Any, complaints: Iterable[str]) -> None:
 
 def required(found: Found, path: str, value: Any, why: str = "") -> bool:
     """Whether something is there; says `Required value` and `why` when not."""
+    if value:
+        return True
     if value in (None, "", [], {}):
         found.append(causes.required(path, why))
         return False

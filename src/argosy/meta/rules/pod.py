@@ -86,7 +86,8 @@ def pod_spec(found: Found, path: str, spec: Obj, name: str = "") -> None:
     needs_one_of(found, f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS)
     labels(found, f"{path}.nodeSelector", spec.get("nodeSelector"))
     pod_security(found, path, spec)
-    scheduling.affinity(found, f"{path}.affinity", spec.get("affinity"))
+    if spec.get("affinity"):
+        scheduling.affinity(found, f"{path}.affinity", spec["affinity"])
     _dns_config(found, f"{path}.dnsConfig", spec)
     for index, gate in enumerate(spec.get("readinessGates") or ()):
         kind = gate.get("conditionType") or ""
@@ -114,6 +115,8 @@ def pod_spec(found: Found, path: str, spec: Obj, name: str = "") -> None:
         one_of(found, f"{path}.os", system["name"], ("linux", "windows"))
     for field in ("containers", "initContainers", "ephemeralContainers"):
         for index, container in enumerate(spec.get(field) or ()):
+            if not container.get("env"):
+                continue
             _file_keys(found, f"{path}.{field}[{index}]", container, around.volumes)
 
 

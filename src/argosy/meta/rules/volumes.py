@@ -32,6 +32,9 @@ _ENV_FIELDS = (
     "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP",
     "status.hostIPs", "status.podIP", "status.podIPs",
 )  # fmt: skip
+_PROJECTIONS = (
+    "secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate",
+)  # fmt: skip
 _RESOURCES = (
     "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage",
     "requests.memory",
@@ -143,7 +146,7 @@ def field_ref(found: Found, path: str, reference: Obj, fields: tuple[str, ...] =
     if not required(found, f"{path}.apiVersion", reference.get("apiVersion")):
         return
     name = reference.get("fieldPath")
-    if not required(found, f"{path}.fieldPath", name):
+    if not required(found, f"{path}.fieldPath", name) or name in fields:
         return
     keyed = re.fullmatch(r"(metadata\.(?:labels|annotations))\['(.+)'\]", str(name))
     if keyed is not None:
@@ -152,7 +155,7 @@ def field_ref(found: Found, path: str, reference: Obj, fields: tuple[str, ...] =
     elif name not in (*_ENV_FIELDS, *_POD_FIELDS):
         message = f"error converting fieldPath: field label not supported: {name}"
         found.append(causes.invalid(f"{path}.fieldPath", name, message))
-    elif name not in fields:
+    else:
         found.append(causes.unsupported(f"{path}.fieldPath", name, sorted(fields)))
 
 
@@ -167,33 +170,36 @@ def resource_ref(found: Found, path: str, reference: Obj, *, volume: bool) -> No
 
 def _projected(found: Found, path: str, source: Obj) -> None:
     mode(found, f"{path}.defaultMode", source.get("defaultMode"))
-    kinds = ("secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")
     taken: set[str] = set()
     for index, each in enumerate(source.get("sources") or ()):
         place = f"{path}.sources[{index}]"
-        given = [kind for kind in kinds if each.get(kind) is not None]
-        for kind in ("secret", "configMap"):
-            if each.get(kind) is not None:
-                required(found, f"{place}.{kind}.name", each[kind].get("name"))
-                items = each[kind].get("items") or []
-                _items(found, f"{place}.{kind}.items", items)
-                _apart(found, path, items, taken, each[kind].get("name") or "")
-        if each.get("downwardAPI") is not None:
-            _downward_items(found, f"{place}.downwardAPI", each["downwardAPI"].get("items"))
-            _apart(found, path, each["downwardAPI"].get("items") or (), taken)
-        token = each.get("serviceAccountToken")
-        if token is not None:
-            seconds = token.get("expirationSeconds", 3600)
-            if seconds < 600:
-                message = "may not specify a duration less than 10 minutes"
-                found.append(causes.invalid(f"{place}.serviceAccountToken.expirationSeconds", seconds, message))
-            elif seconds > 2**32:
-                message = "may not specify a duration larger than 2^32 seconds"
-                found.append(causes.invalid(f"{place}.serviceAccountToken.expirationSeconds", seconds, message))
-            if required(found, f"{path}.path", token.get("path")):
-                inner_path(found, f"{path}.path", token["path"])
+        given = [kind for kind in _PROJECTIONS if each.get(kind) is not None]
+        for kind in given:
+            part, here = each[kind], f"{place}.{kind}"
+            if kind in ("secret", "configMap"):
+                required(found, f"{here}.name", part.get("name"))
+                items = part.get("items") or []
+                _items(found, f"{here}.items", items)
+                _apart(found, path, items, taken, part.get("name") or "")
+            elif kind == "downwardAPI":
+                _downward_items(found, here, part.get("items"))
+                _apart(found, path, part.get("items") or (), taken)
+            elif kind == "serviceAccountToken":
+                _token(found, path, here, part)
         if len(given) > 1:
             found.append(causes.forbidden(place, "may not specify more than 1 volume type per source"))
+
+
+def _token(found: Found, path: str, place: str, token: Obj) -> None:
+    seconds = token.get("expirationSeconds", 3600)
+    if seconds < 600:
+        message = "may not specify a duration less than 10 minutes"
+        found.append(causes.invalid(f"{place}.expirationSeconds", seconds, message))
+    elif seconds > 2**32:
+        message = "may not specify a duration larger than 2^32 seconds"
+        found.append(causes.invalid(f"{place}.expirationSeconds", seconds, message))
+    if required(found, f"{path}.path", token.get("path")):
+        inner_path(found, f"{path}.path", token["path"])
 
 
 def _apart(found: Found, path: str, items: Iterable[Obj], taken: set[str], shown: str = "") -> None:

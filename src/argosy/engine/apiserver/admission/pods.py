@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 
 from argosy import kinds
 from argosy.engine.apiserver.calls import Call
@@ -25,7 +25,7 @@ _BUILT_IN_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-c
 
 def suffix() -> str:
     """Five letters drawn by lot, as `generateName` uses them."""
-    return "".join(secrets.choice(SUFFIX_ALPHABET) for _ in range(SUFFIX_LENGTH))
+    return "".join(random.choices(SUFFIX_ALPHABET, k=SUFFIX_LENGTH))
 
 
 def admit(call: Call, obj: Obj) -> None:
