@@ -154,3 +154,14 @@ def test_bindings_and_quotas():
     quota = {"status": {"hard": {"pods": "2", "limits.cpu": "4"}, "used": {"pods": "1"}}}
     shown = cells(kinds.RESOURCE_QUOTA, quota)
     assert (shown["Request"], shown["Limit"]) == ("pods: 1/2", "limits.cpu: 0/4")
+
+
+def test_what_a_row_tells_of_kinds_that_few_look_at():
+    named = {"name": "x", "creationTimestamp": HOUR_AGO}
+    default = {**named, "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}}
+    assert cells(kinds.INGRESS_CLASS, {"metadata": default})["Name"] == "x (default)"
+    assert cells(kinds.PERSISTENT_VOLUME_CLAIM, {"spec": {"volumeName": "v"}})["Capacity"] == "0"
+    assert cells(kinds.PERSISTENT_VOLUME_CLAIM, {"spec": {}})["Capacity"] == ""
+    assert cells(kinds.VOLUME_ATTACHMENT, {})["Attached"] is False
+    assert cells(kinds.FLOW_SCHEMA, {"spec": {}})["MissingPL"] == "?"
+    assert list(cells(kinds.SERVICE_ACCOUNT, {})) == ["Age"]

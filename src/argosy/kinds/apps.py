@@ -82,7 +82,7 @@ def _controller(revision: Obj, now: datetime) -> str:
 
 CONTROLLER_REVISION = Kind(
     "apps", "v1", "ControllerRevision", "controllerrevisions",
-    columns=(Column("Controller", cell=_controller, description="Controller of the object"), count("Revision", "revision"), AGE),
+    columns=(Column("Controller", cell=_controller, description="Controller of the object"), column("Revision", "revision", default=0), AGE),
 )  # fmt: skip
 
 ALL = (CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET)

@@ -33,7 +33,7 @@ SECRET = Kind(
 
 SERVICE_ACCOUNT = Kind(
     "", "v1", "ServiceAccount", "serviceaccounts", short_names=("sa",), subresources=frozenset({"token"}),
-    columns=(Column("Secrets", ".secrets", cell=_entries("secrets")), AGE),
+    columns=(AGE,),
 )  # fmt: skip
 
 LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges", short_names=("limits",), columns=(CREATED_AT,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from argosy.kinds.cells import AGE, CREATED_AT, UNSET, column, count, truth
+from argosy.kinds.cells import AGE, CREATED_AT, UNSET, column, count
 from argosy.meta.conditions import find
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
@@ -103,6 +103,13 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
     ),
 )  # fmt: skip
 
+
+def _missing(schema: Obj, now: datetime) -> str:
+    """Whether the level is not there; nobody knows before somebody looked."""
+    conditions = dig(schema, "status", "conditions", default=())
+    return next((str(each.get("status")) for each in conditions if each.get("type") == "Dangling"), "?")
+
+
 FLOW_SCHEMA = Kind(
     "flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", namespaced=False, subresources=_STATUS,
     columns=(
@@ -110,7 +117,7 @@ FLOW_SCHEMA = Kind(
         count("MatchingPrecedence", "spec", "matchingPrecedence"),
         column("DistinguisherMethod", "spec", "distinguisherMethod", "type", default="<none>"),
         AGE,
-        Column("MissingPL", cell=lambda o, now: truth(None)),
+        Column("MissingPL", cell=_missing, description="references a broken or non-existent PriorityLevelConfiguration"),
     ),
 )  # fmt: skip
 

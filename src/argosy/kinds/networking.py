@@ -44,9 +44,16 @@ def _parameters(obj: Obj, now: datetime) -> str:
     return f"{ref.get('kind', '')}{group}/{ref.get('name', '')}"
 
 
+def _name_of_class(obj: Obj, now: datetime) -> str:
+    default = (obj["metadata"].get("annotations") or {}).get("ingressclass.kubernetes.io/is-default-class") == "true"
+    return f"{obj['metadata'].get('name', '')}{' (default)' if default else ''}"
+
+
 INGRESS_CLASS = Kind(
     _GROUP, "v1", "IngressClass", "ingressclasses", namespaced=False,
-    columns=(column("Controller", "spec", "controller"), Column("Parameters", ".spec.parameters", cell=_parameters), AGE),
+    columns=(
+        Column("Name", cell=_name_of_class, format="name"),
+        column("Controller", "spec", "controller"), Column("Parameters", ".spec.parameters", cell=_parameters), AGE),
 )  # fmt: skip
 
 NETWORK_POLICY = Kind(

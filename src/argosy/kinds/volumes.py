@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from argosy.kinds.cells import AGE, UNSET, access_modes, column, truth
+from argosy.kinds.cells import AGE, CREATED_AT, UNSET, access_modes, column
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
 from argosy.meta.objects import annotations_of, is_deleting, name_of
@@ -24,12 +24,16 @@ def _claim_modes(claim: Obj, now: datetime) -> str:
     return access_modes(dig(claim, "status", "accessModes")) if dig(claim, "spec", "volumeName") else ""
 
 
+def _claim_capacity(claim: Obj, now: datetime) -> str:
+    return str(_bound(claim, "capacity", "storage") or "0") if dig(claim, "spec", "volumeName") else ""
+
+
 PERSISTENT_VOLUME_CLAIM = Kind(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", short_names=("pvc",), subresources=_STATUS,
     columns=(
         Column("Status", ".status.phase", cell=_phase),
         column("Volume", "spec", "volumeName"),
-        Column("Capacity", ".status.capacity", cell=lambda o, now: _bound(o, "capacity", "storage")),
+        Column("Capacity", ".status.capacity", cell=_claim_capacity),
         Column("Access Modes", ".status.accessModes", cell=_claim_modes),
         column("StorageClass", "spec", "storageClassName", about="StorageClass of the pvc"),
         column("VolumeAttributesClass", "spec", "volumeAttributesClassName", default=UNSET, about="VolumeAttributesClass of the pvc"),
@@ -108,7 +112,7 @@ CSI_NODE = Kind(
 
 CSI_STORAGE_CAPACITY = Kind(
     "storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities",
-    columns=(column("StorageClassName", "storageClassName"), column("Capacity", "capacity"), AGE),
+    columns=(CREATED_AT,),
 )  # fmt: skip
 
 VOLUME_ATTACHMENT = Kind(
@@ -117,7 +121,7 @@ VOLUME_ATTACHMENT = Kind(
         column("Attacher", "spec", "attacher"),
         column("PV", "spec", "source", "persistentVolumeName"),
         column("Node", "spec", "nodeName"),
-        Column("Attached", cell=lambda o, now: truth(dig(o, "status", "attached")).lower(), type="boolean"),
+        Column("Attached", cell=lambda o, now: bool(dig(o, "status", "attached")), type="boolean"),
         AGE,
     ),
 )  # fmt: skip

@@ -171,3 +171,20 @@ def test_a_definition_takes_its_objects_with_it():
         assert (await world.send("GET", "/apis/example.com"))[0] == 404
 
     with_world(check)
+
+
+def test_whoever_deletes_a_job_is_warned_that_its_pods_stay():
+    async def check(world):
+        pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+        body = {"metadata": {"name": "j"}, "spec": {"template": {"spec": pod}}}
+        for query, warned in (("", True), ("?propagationPolicy=Background", False)):
+            assert (await world.send("POST", "/apis/batch/v1/namespaces/default/jobs", body))[0] == 201
+            _, _, headers = await world.send("DELETE", f"/apis/batch/v1/namespaces/default/jobs/j{query}")
+            said = [value for name, value in dict(headers).items() if name.lower() == "warning"]
+            assert any("child pods are preserved by default" in str(each) for each in said) is warned
+            await world.send(
+                "PATCH", "/apis/batch/v1/namespaces/default/jobs/j", {"metadata": {"finalizers": None}},
+                type="application/merge-patch+json",
+            )  # fmt: skip
+
+    with_world(check)

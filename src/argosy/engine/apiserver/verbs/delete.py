@@ -23,6 +23,10 @@ from argosy.meta.objects import is_deleting
 
 _POLICIES = ("Foreground", "Background", "Orphan")
 _ORPHANS_BY_DEFAULT = frozenset({kinds.JOB, kinds.REPLICATION_CONTROLLER})
+_PODS_STAY = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set"
+    " propagationPolicy=Orphan to suppress this warning"
+)
 _ANSWERS_WITH_OBJECT = frozenset({
     kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.POD_TEMPLATE, kinds.RESOURCE_QUOTA,
     kinds.PERSISTENT_VOLUME, kinds.PERSISTENT_VOLUME_CLAIM, kinds.STORAGE_CLASS, kinds.CSI_DRIVER, kinds.CSI_NODE,
@@ -69,6 +73,8 @@ def read_options(call: Call) -> Options:
         options.grace_seconds = call.number("gracePeriodSeconds")
     options.policy = options.policy or call.query.get("propagationPolicy") or ""
     _check(options, orphan)
+    if not options.policy and call.served.storage is kinds.JOB:
+        call.warnings.append(_PODS_STAY)
     return options
 
 
