@@ -150,6 +150,7 @@ def _pod(number: int) -> Obj:
 
 _KINDS = {
     "ConfigMap": (kinds.CONFIG_MAP.path("default"), _config_map),
+    "ConfigMap tried": (f"{kinds.CONFIG_MAP.path('default')}?dryRun=All", _config_map),
     "Node": (kinds.NODE.path(), node),
     "Pod": (kinds.POD.path("default"), _pod),
     "held Pod": (kinds.POD.path("default"), _held),
