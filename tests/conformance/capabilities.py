@@ -43,6 +43,7 @@ class Capabilities:
             "load balancers": self._load_balancers,
             "ingress controller": self._ingress,
             "clients told apart": self._clients,
+            "cluster DNS": self._dns,
         }
 
     async def lacks(self, name: str) -> str:
@@ -116,6 +117,19 @@ class Capabilities:
             return ""
         finally:
             await town.namespace.delete()
+
+    async def _dns(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        town = Town(await self._cluster.namespace())
+        try:
+            await town.visitor()
+            found = await town.service_records("_https._tcp.kubernetes.default.svc.cluster.local")
+        except (AssertionError, ValueError) as error:
+            return f"a pod's name server tells nothing of the cluster: {str(error)[-300:]}"
+        finally:
+            await town.namespace.delete()
+        return "" if found else "a pod's name server knows nothing of the Service kubernetes"
 
     async def _clients(self) -> str:
         if why := await self.lacks("pods"):

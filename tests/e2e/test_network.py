@@ -362,6 +362,44 @@ def test_the_way_out_of_the_cluster_is_governed_too(kubeconfig):
     play(kubeconfig, scene)
 
 
+class _Namer(asyncio.DatagramProtocol):
+    """Answers every datagram with what it says."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def connection_made(self, transport):
+        self._transport = transport
+
+    def datagram_received(self, data, addr):
+        self._transport.sendto(self._name.encode(), addr)
+
+
+def test_datagrams_leave_the_cluster_and_are_governed_too(kubeconfig):
+    async def scene(town):
+        here = _own_address()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Namer("outside"), local_addr=(here, 5300))
+        try:
+            await town.pod("client")
+            other = await town.pod("other")
+            assert (await town.ask("client", here, 5300))["name"] == "outside"
+            # The client has one socket for all of its datagrams.
+            assert (await town.ask("client", other, 5300))["name"] == "other"
+            assert (await town.ask("client", here, 5300))["name"] == "outside"
+            governed = {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"]}
+            await town.policy("out", **governed, egress=[])
+            await town.pod("late", app="client")
+            await town.until(False, "late", here, 5300)
+            block = {"to": [{"ipBlock": {"cidr": f"{here}/32"}}], "ports": [{"port": 5300, "protocol": "UDP"}]}
+            await town.policy("here", **governed, egress=[block])
+            await town.until(True, "late", here, 5300)
+        finally:
+            transport.close()
+
+    play(kubeconfig, scene)
+
+
 _BY_PROXY = """
 import http.client, sys
 host, port, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]

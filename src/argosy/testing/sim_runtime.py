@@ -61,7 +61,7 @@ class SimNetwork:
     def __init__(self, level: Level) -> None:
         self.level = level
 
-    def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM) -> socket.socket:
+    def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0) -> socket.socket:
         """A real socket of this machine."""
         made = socket.socket(family, type)
         made.setblocking(False)

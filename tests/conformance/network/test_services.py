@@ -89,6 +89,12 @@ async def test_ports_by_name_follow_each_pod(town: Town):
 
     await town.until(both)
     assert (await town.ask("web", 81))["port"] == 8080
+
+
+@pytest.mark.needs("cluster DNS")
+async def test_ports_have_names_of_their_own(town: Town):
+    await town.service("web", ports=[{"name": "a", "port": 80}, {"name": "b", "port": 81}])
+    await town.visitor()
     name = f"web.{town.namespace.name}.svc.cluster.local"
     assert await town.service_records(f"_b._tcp.{name}") == [81]
     assert await town.service_records(f"_c._tcp.{name}") == []
@@ -191,7 +197,7 @@ async def test_a_service_may_stand_for_a_name_elsewhere(town: Town):
 async def test_a_service_without_a_selector_leads_where_somebody_says(town: Town):
     address = await town.server("one", app="web")
     await town.namespace.create(kinds.SERVICE, {"metadata": {"name": "by-hand"}, "spec": {"ports": [{"port": 80}]}})
-    labels = {"kubernetes.io/service-name": "by-hand"}
+    labels = {"kubernetes.io/service-name": "by-hand", "endpointslice.kubernetes.io/managed-by": "conformance"}
     points = {
         "addressType": "IPv4",
         "endpoints": [{"addresses": [address]}],

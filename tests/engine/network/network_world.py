@@ -24,8 +24,8 @@ class HostNetwork:
     def __init__(self):
         self.local = []
 
-    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM):
-        made = socket.socket(family, type)
+    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
+        made = socket.socket(family, type, proto)
         made.setblocking(False)
         return made
 

@@ -1,7 +1,7 @@
 import pytest
 from network_world import endpoint, service, slice_of
 
-from argosy.engine.network.hosts import host_names, hosts_table
+from argosy.engine.network.hosts import host_addresses, host_names, hosts_table
 from argosy.engine.network.names import Names, Standing
 from argosy.meta.objects import Key, key_of
 
@@ -159,3 +159,12 @@ def test_who_starts_together_finds_each_other_before_anybody_is_ready():
     assert lines(hosts_table(services, both, namespace="default")) == [
         ("10.64.0.60", "master.default.svc.cluster.local", "master.default.svc", "master.default", "master")
     ]
+
+
+def test_who_stands_for_a_name_of_the_cluster_has_its_addresses():
+    alias = service("alias", type="ExternalName", externalName="DB.default.svc.cluster.local.", selector=None)
+    outward = service("outward", type="ExternalName", externalName="example.org", selector=None)
+    found = host_addresses([*SERVICES, alias, outward], ALL_SLICES, namespace="default")
+    assert found["alias"] == found["alias.default.svc.cluster.local"] == found["db"]
+    assert len(found["db"]) > 1
+    assert "outward" not in found

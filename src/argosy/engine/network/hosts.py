@@ -40,17 +40,52 @@ def host_names(
     domain: str = "cluster.local",
 ) -> dict[str, str]:
     """The same as a table from name to address; of several addresses the first."""
-    found: dict[str, str] = {}
+    found = host_addresses(services, slices, pods, namespace=namespace, domain=domain)
+    return {name: addresses[0] for name, addresses in found.items()}
+
+
+def host_addresses(
+    services: Iterable[Obj],
+    slices: Iterable[Obj],
+    pods: Iterable[Obj] = (),
+    *,
+    namespace: str = "",
+    domain: str = "cluster.local",
+) -> dict[str, list[str]]:
+    """The same as a table from name to all of its addresses."""
+    found: dict[str, list[str]] = {}
     for address, names in _entries(services, slices, pods, namespace, domain):
         for name in names:
-            found.setdefault(name, address)
+            found.setdefault(name, []).append(address)
     return found
 
 
 def _entries(
     services: Iterable[Obj], slices: Iterable[Obj], pods: Iterable[Obj], namespace: str, domain: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """(address, names) of everything that has a name, in order of Services."""
+    """(address, names) of everything that has a name, in order of Services; last those that stand for another's name."""
+    services = list(services)
+    found = list(_own_entries(services, slices, pods, namespace, domain))
+    yield from found
+    aliases: dict[str, list[str]] = {}
+    for service in filter(is_external, sorted(services, key=key_of)):
+        target = str(dig(service, "spec", "externalName", default="")).rstrip(".").lower()
+        aliases.setdefault(target, []).extend(_all_names(service, namespace, domain))
+    if aliases:  # a hosts file has none: who stands for a name outside of the cluster is not in it
+        for address, names in found:
+            for name in names:
+                if name in aliases:
+                    yield address, aliases[name]
+
+
+def _all_names(service: Obj, namespace: str, domain: str) -> list[str]:
+    key = key_of(service)
+    return [*service_names(service, domain), *([key.name] if key.namespace == namespace else [])]
+
+
+def _own_entries(
+    services: Iterable[Obj], slices: Iterable[Obj], pods: Iterable[Obj], namespace: str, domain: str
+) -> Iterator[tuple[str, list[str]]]:
     slices_of: dict[Key, list[Obj]] = {}
     for slice in slices:
         slices_of.setdefault(service_of(slice), []).append(slice)
@@ -61,8 +96,8 @@ def _entries(
     for service in sorted(services, key=key_of):
         key = key_of(service)
         if is_external(service):
-            continue  # a hosts file has no aliases
-        names = [*service_names(service, domain), *([key.name] if key.namespace == namespace else [])]
+            continue
+        names = _all_names(service, namespace, domain)
         if not is_headless(service):
             yield service["spec"]["clusterIP"], names
             continue

@@ -18,6 +18,7 @@ from argosy.engine.network.egress import Egress
 from argosy.engine.network.egress_proxy import EgressProxy
 from argosy.engine.network.egress_rules import TABLE as EGRESS
 from argosy.engine.network.egress_rules import egress_rules, inside
+from argosy.engine.network.egress_udp import UdpEgress
 from argosy.engine.network.enforcement import Enforcement, PodGate, everybody, label_nodes, say_not_enforced
 from argosy.engine.network.ingress_classes import ensure_classes
 from argosy.engine.network.ingress_proxy import IngressProxy
@@ -79,6 +80,8 @@ async def run(
             else:
                 await kernel.put(EGRESS, egress_rules(settings.pod_cidr, ranges))
                 group.create_task(_insist(Egress(network).run, "the way out of the cluster"), name="way out")
+                datagrams = _insist(UdpEgress(network).run, "the way out for datagrams")
+                group.create_task(datagrams, name="way out for datagrams")
                 proxy = EgressProxy(network, client, informers, recorder, ranges)
                 enforcement = Enforcement(kernel, informers, recorder, settings.dns_address, ranges, proxy.endpoints)
                 proxying = _insist(partial(proxy.run, enforcement.look_again), "the egress proxy")

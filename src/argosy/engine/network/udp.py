@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from argosy.engine.network.balance import Balancer
 from argosy.engine.network.proxy import OpenSocket, OpenUpstream, bind
@@ -34,7 +34,7 @@ class UdpPort(asyncio.DatagramProtocol):
         self._balancer = Balancer()
         self._lets_in: Callable[[str], bool] = lambda client: True
         self._transport: asyncio.DatagramTransport | None = None
-        self._flows: dict[tuple[str, int], _Flow] = {}
+        self._flows: dict[tuple[str, int], Flow] = {}
 
     async def update(self, frontend: Frontend) -> None:
         """From now on these backends answer. Raises OSError when the port cannot be had."""
@@ -74,7 +74,7 @@ class UdpPort(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.sendto(data, client)
 
-    def _open(self, client: tuple[str, int]) -> _Flow | None:
+    def _open(self, client: tuple[str, int]) -> Flow | None:
         now = asyncio.get_running_loop().time()
         candidates = self._balancer.candidates(client[0], now) if self._lets_in(client[0]) else []
         if self._near is not None:
@@ -86,7 +86,7 @@ class UdpPort(asyncio.DatagramProtocol):
             self._drop(next(iter(self._flows)))
         try:
             upstream = self._upstream(candidates[0].address, socket.SOCK_DGRAM)
-            flow = _Flow(self, client, candidates[0], upstream)
+            flow = Flow(self, client, candidates[0], upstream)
         except OSError:
             return None
         self._balancer.chosen(client[0], candidates[0], now)
@@ -103,22 +103,40 @@ class UdpPort(asyncio.DatagramProtocol):
         self._drop(client)
 
 
-class _Flow:
-    """One client's conversation."""
+class Door(Protocol):
+    """Where clients' datagrams arrive."""
+
+    def answer(self, data: bytes, client: tuple[str, int]) -> None:
+        """A client is answered."""
+
+    def idle(self, client: tuple[str, int]) -> None:
+        """A client's conversation has fallen silent."""
+
+
+class Flow:
+    """One client's conversation, over a socket of its own; it is `idle` after some seconds of silence."""
 
     def __init__(
-        self, port: UdpPort, client: tuple[str, int], backend: tuple[str, int], upstream: socket.socket
+        self,
+        port: Door,
+        client: tuple[str, int],
+        backend: tuple[str, int],
+        upstream: socket.socket,
+        idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
+        """Raises OSError."""
         self.backend = backend
+        self._idle_seconds = idle_seconds
         self._port, self._client, self._socket = port, client, upstream
         self._loop = asyncio.get_running_loop()
         upstream.setblocking(False)
         upstream.connect(backend)
         self._loop.add_reader(upstream.fileno(), self._readable)
         self._last = self._loop.time()
-        self._timer = self._loop.call_later(_IDLE_SECONDS, self._check)
+        self._timer = self._loop.call_later(idle_seconds, self._check)
 
     def send(self, data: bytes) -> None:
+        """The client speaks."""
         self._last = self._loop.time()
         try:
             self._socket.send(data)
@@ -126,6 +144,7 @@ class _Flow:
             return  # full or refused: a lost datagram either way
 
     def close(self) -> None:
+        """It is over."""
         self._timer.cancel()
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
@@ -140,7 +159,7 @@ class _Flow:
 
     def _check(self) -> None:
         quiet = self._loop.time() - self._last
-        if quiet >= _IDLE_SECONDS:
+        if quiet >= self._idle_seconds:
             self._port.idle(self._client)
         else:
-            self._timer = self._loop.call_later(_IDLE_SECONDS - quiet, self._check)
+            self._timer = self._loop.call_later(self._idle_seconds - quiet, self._check)

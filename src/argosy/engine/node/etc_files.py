@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import name_of, namespace_of
@@ -22,8 +22,8 @@ def hostname_of(pod: Obj) -> str:
     return str(pod["spec"].get("hostname") or name_of(pod))[:63].rstrip("-.")
 
 
-def hosts(pod: Obj, address: str, domain: str, table: Mapping[str, str]) -> str:
-    """/etc/hosts: the pod itself, its hostAliases and, where there is no DNS, the cluster's names (name to address), those
+def hosts(pod: Obj, address: str, domain: str, table: Mapping[str, Sequence[str]]) -> str:
+    """/etc/hosts: the pod itself, its hostAliases and, where there is no DNS, the cluster's names (name to addresses), those
     within a search domain of its `dnsConfig` by their short name too.
     """
     own = [hostname_of(pod)]
@@ -37,10 +37,12 @@ def hosts(pod: Obj, address: str, domain: str, table: Mapping[str, str]) -> str:
         lines += [f"{alias.get('ip')}\t" + "\t".join(alias.get("hostnames") or ()) + "\n" for alias in aliases]
     by_address: dict[str, list[str]] = {}
     searches = [f".{search}" for search in dig(pod, "spec", "dnsConfig", "searches", default=[])]
-    for name, place in table.items():
+    for name, places in table.items():
         short = [name.removesuffix(search) for search in searches if name.endswith(search)]
-        names = [name, *(one for one in short if one not in table)]
-        by_address.setdefault(place, []).extend(one for one in names if one not in own)
+        whole = [f"{name}."] if name.endswith(f".{domain}") else []  # DNS knows what a last dot means, a file does not
+        names = [name, *whole, *(one for one in short if one not in table)]
+        for place in places:
+            by_address.setdefault(place, []).extend(one for one in names if one.rstrip(".") not in own)
     by_address = {place: names for place, names in by_address.items() if names}
     if by_address:
         lines.append("\n# The cluster's names: this isolation level has no DNS.\n")

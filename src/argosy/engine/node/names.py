@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from argosy import kinds
 from argosy.control.cache import Change
 from argosy.control.pool import Informers
-from argosy.engine.network.hosts import host_names
+from argosy.engine.network.hosts import host_addresses
 from argosy.meta.json import Obj
 from argosy.meta.objects import name_of, namespace_of
 
@@ -32,16 +32,20 @@ class HostNames:
         self._pods = pods
         self._domain = domain
         self._changed = changed
-        self._tables: dict[str, Mapping[str, str]] = {}
+        self._tables: dict[str, Mapping[str, Sequence[str]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._stops = [self._services.listen(self._listen), self._slices.listen(self._listen)]
 
-    def table(self, namespace: str) -> Mapping[str, str]:
-        """Name to address, with the short names of a namespace."""
+    def first(self, namespace: str) -> Mapping[str, str]:
+        """Name to address, with the short names of a namespace; of several addresses the first."""
+        return {name: addresses[0] for name, addresses in self.table(namespace).items()}
+
+    def table(self, namespace: str) -> Mapping[str, Sequence[str]]:
+        """Name to addresses, with the short names of a namespace."""
         known = self._tables.get(namespace)
         if known is None:
-            known = host_names(
+            known = host_addresses(
                 self._services.items(), self._slices.items(), self._pods(), namespace=namespace, domain=self._domain
             )
             self._tables[namespace] = known

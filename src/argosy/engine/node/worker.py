@@ -337,7 +337,7 @@ class PodWorker:
                 "pod when the Service has pods"
             )
             self._say(Reason("NameNotResolved", message, warning=True))
-        return names.table(namespace)
+        return names.first(namespace)
 
     def _forget_old_logs(self, name: str, attempt: int) -> None:
         """Only the present run's log and the one before can be asked for."""

@@ -173,7 +173,7 @@ class Network(Protocol):
 
     level: Level
 
-    def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM) -> socket.socket:
+    def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0) -> socket.socket:
         """A new non-blocking, unbound socket that lives in the cluster's network. Raises OSError."""
         ...
 

@@ -54,23 +54,24 @@ def _conversations(kernel: socket.socket) -> Iterator[tuple[bytes, Place, Place]
             length, kind = struct.unpack_from("=IH", data, offset)
             if kind in (_DONE, _ERROR):
                 return
-            parts = _attributes(data[offset + 20 : offset + length])
-            spoken, answered = _place(parts.get(_ORIGINAL, b""), 2, 3), _place(parts.get(_REPLY, b""), 1, 2)
+            parts = attributes(data[offset + 20 : offset + length])
+            spoken, answered = place(parts.get(_ORIGINAL, b""), 2, 3), place(parts.get(_REPLY, b""), 1, 2)
             if spoken and answered:
                 yield parts[_ORIGINAL], spoken, answered
             offset += (length + 3) & ~3
 
 
-def _place(tuple_: bytes, address: int, port: int) -> Place | None:
+def place(tuple_: bytes, address: int, port: int) -> Place | None:
     """An address and port of a tuple; None when it is not UDP over IPv4."""
-    parts = _attributes(tuple_)
-    hosts, protocol = _attributes(parts.get(1, b"")), _attributes(parts.get(2, b""))
+    parts = attributes(tuple_)
+    hosts, protocol = attributes(parts.get(1, b"")), attributes(parts.get(2, b""))
     if protocol.get(1) != bytes([socket.IPPROTO_UDP]) or address not in hosts or port not in protocol:
         return None
     return socket.inet_ntoa(hosts[address]), int.from_bytes(protocol[port][:2], "big")
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
+def attributes(data: bytes) -> dict[int, bytes]:
+    """A message's attributes by their kinds."""
     found = {}
     offset = 0
     while offset + 4 <= len(data):
