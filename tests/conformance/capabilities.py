@@ -44,6 +44,7 @@ class Capabilities:
             "ingress controller": self._ingress,
             "clients told apart": self._clients,
             "cluster DNS": self._dns,
+            "names": self._names,
         }
 
     async def lacks(self, name: str) -> str:
@@ -117,6 +118,17 @@ class Capabilities:
             return ""
         finally:
             await town.namespace.delete()
+
+    async def _names(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        town = Town(await self._cluster.namespace())
+        try:
+            await town.visitor()
+            found = await town.addresses("kubernetes.default.svc.cluster.local")
+        finally:
+            await town.namespace.delete()
+        return "" if found else "a program that asks for the Service kubernetes by its name gets no address"
 
     async def _dns(self) -> str:
         if why := await self.lacks("pods"):

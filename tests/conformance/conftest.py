@@ -109,6 +109,6 @@ def namespace(loop: asyncio.Runner, cluster: Cluster, _needed: None) -> Iterator
 
 
 @pytest.fixture
-def town(namespace: Namespace) -> Town:
+def town(namespace: Namespace, capabilities: Capabilities) -> Town:
     """The same namespace, with words for servers and those who ask them."""
-    return Town(namespace)
+    return Town(namespace, capabilities.lacks)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+import pytest
 
 from argosy import kinds
 from argosy.client.requests import Request
@@ -30,8 +31,10 @@ except socket.gaierror:
 class Town:
     """A namespace with servers, Services and one visitor; `ask` is what the visitor is told."""
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, lacks: Callable[[str], Awaitable[str]] | None = None) -> None:
+        """`lacks` tells why the cluster has not what a test turns out to need; the test is then skipped."""
         self.namespace = namespace
+        self._lacks = lacks
 
     def container(self) -> Obj:
         """The server: `http` on 8080, `admin` on 9090, UDP on 5300, not ready once `/tmp/unwell` exists."""
@@ -77,6 +80,7 @@ class Town:
         self, host: str, port: int, *, kind: str = "tcp", visitor: str = "visitor", path: str = "/", header: str = "web"
     ) -> Obj:
         """What is told at an address, or `error`."""
+        await self._names_for(host)
         command = ("python3", "-c", programs.ASK, kind, host, str(port), path, header)
         return dict(json.loads(await self.namespace.says(visitor, *command)))
 
@@ -86,7 +90,14 @@ class Town:
 
     async def addresses(self, name: str) -> set[str]:
         """The IPv4 addresses of a name, as a program of the visitor's sees them."""
+        await self._names_for(name)
         return set(json.loads(await self.namespace.says("visitor", "python3", "-c", _RESOLVE, name)))
+
+    async def _names_for(self, host: str) -> None:
+        if host[:1].isdigit() or self._lacks is None:
+            return
+        if why := await self._lacks("names"):
+            pytest.skip(f"this cluster has no names: {why}")
 
     async def service_records(self, name: str) -> list[int]:
         """The ports of a name's SRV records."""
