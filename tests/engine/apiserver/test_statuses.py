@@ -114,3 +114,11 @@ def test_addresses_of_a_pod_are_of_different_families() -> None:
     assert said(kinds.POD, {"hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.2"}]}) == {
         'status.hostIPs[0].ip: Invalid value: "10.0.0.2": must be equal to `hostIP`'
     }
+
+
+def test_numbers_below_zero_are_refused_whatever_else_is_missing() -> None:
+    assert said(kinds.REPLICATION_CONTROLLER, {"readyReplicas": -1}) == {
+        "status.readyReplicas: Invalid value: -1: must be greater than or equal to 0",
+        "status.availableReplicas: Invalid value: 0: cannot be greater than readyReplicas",
+    }
+    assert "status.active: Invalid value: -1: must be greater than or equal to 0" in said(kinds.JOB, {"active": -1})

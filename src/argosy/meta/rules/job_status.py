@@ -192,8 +192,9 @@ def _overlap(completed: str, failed: str, completions: int) -> int | None:
 
 
 def _progress(found: Found, spec: Obj, now: Obj, before: Obj) -> None:
-    if _differ(now, before, "ready", "active") and (now.get("ready") or 0) > (now.get("active") or 0):
-        found.append(causes.invalid("status.ready", now["ready"], "cannot set more ready pods than active"))
+    ready = now.get("ready")
+    if ready is not None and _differ(now, before, "ready", "active") and ready > (now.get("active") or 0):
+        found.append(causes.invalid("status.ready", ready, "cannot set more ready pods than active"))
     elastic = spec.get("completionMode") == "Indexed" and spec.get("completions") == spec.get("parallelism")
     for field in ("failed", *(() if elastic else ("succeeded",))):
         if (now.get(field) or 0) < (before.get(field) or 0):

@@ -147,10 +147,11 @@ def validate(kind: Kind, obj: Obj, old: Obj) -> list[Cause]:
     now, before = obj.get("status") or {}, old.get("status") or {}
     found = [*_numbers(now, _PARTS[kind]), *_collisions(now, before)]
     non_negative(found, "status", now, "observedGeneration", "collisionCount")
-    if (now.get("availableReplicas") or 0) > (now.get("readyReplicas") or 0):
+    available = now.get("availableReplicas") or 0
+    if available > (now.get("readyReplicas") or 0):
         bound = "status.readyReplicas" if kind is kinds.STATEFUL_SET else "readyReplicas"
         message = f"cannot be greater than {bound}"
-        found.append(causes.invalid("status.availableReplicas", now["availableReplicas"], message))
+        found.append(causes.invalid("status.availableReplicas", available, message))
     return found
 
 
