@@ -35,7 +35,9 @@ _GOOD_WHEN_TRUE = frozenset(
         "LatestDeploymentReady",
     ]
 )
-_BAD_WHEN_TRUE = frozenset(["Failed", "ReplicaFailure", "Suspended", "Stopped", "FailureTarget", "DisruptionTarget"])
+_BAD_WHEN_TRUE = frozenset(
+    ["Failed", "ReplicaFailure", "Suspended", "Stopped", "FailureTarget", "DisruptionTarget", "Waiting"]
+)
 
 
 class State(StrEnum):

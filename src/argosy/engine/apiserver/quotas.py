@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from argosy import kinds
 from argosy.engine.apiserver.served import Registry
-from argosy.engine.apiserver.usage import SHORT, covers, usage
 from argosy.engine.store import Op, Put, Record, Store
+from argosy.kinds.usage import SHORT, covers, usage
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.kind import Kind
 from argosy.meta.quantity import parse

@@ -15,6 +15,8 @@ from argosy.meta.json import Obj
 
 CREATED, RUNNING, RESTARTING = "Created", "Running", "Restarting"
 SUSPENDED, SUCCEEDED, FAILED = "Suspended", "Succeeded", "Failed"
+WAITING = "Waiting"
+"""Our own: there is no room for the job's pods. It goes when there is."""
 _REPLACES = {RUNNING: RESTARTING, RESTARTING: RUNNING}
 
 
@@ -41,7 +43,12 @@ def put(
     return [*kept, fresh]
 
 
+def without(conditions: Sequence[Obj], type: str) -> list[Obj]:
+    """The list without one condition."""
+    return [each for each in conditions if each.get("type") != type]
+
+
 def _ended(condition: Obj, stamp: str) -> Obj:
-    if condition.get("type") not in (RUNNING, RESTARTING) or condition.get("status") == "False":
+    if condition.get("type") not in (RUNNING, RESTARTING, WAITING) or condition.get("status") == "False":
         return condition
     return {**condition, "status": "False", "lastUpdateTime": stamp, "lastTransitionTime": stamp}

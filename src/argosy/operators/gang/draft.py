@@ -56,6 +56,11 @@ class Draft:
             self.status["conditions"] = after
             self.reasons.append(Reason(reason, message, warning))
 
+    def no_longer(self, type: str) -> None:
+        """Take a condition away, if it is there."""
+        if any(each.get("type") == type for each in self.conditions):
+            self.status["conditions"] = conditions.without(self.conditions, type)
+
     def create(self, kind: Kind, obj: Obj) -> None:
         """Make an object."""
         self.actions.append(Create(kind, obj))

@@ -7,7 +7,7 @@ from functools import partial
 from argosy import kinds
 from argosy.clock import Clock, SystemClock
 from argosy.intent import Operator
-from argosy.operators.gang import podgroup
+from argosy.operators.gang import podgroup, room
 from argosy.operators.gang.framework import Framework
 from argosy.operators.gang.labels import LABEL_JOB
 from argosy.operators.gang.plan import plan
@@ -21,6 +21,7 @@ def operator(framework: Framework, settings: OperatorSettings, clock: Clock | No
         kind=framework.kind,
         plan=partial(plan, framework=framework, settings=settings),
         owns=(kinds.POD, kinds.SERVICE, *framework.owns, *podgroup.KINDS),
+        related=room.related(framework.kind),
         name=framework.component,
         probe=Watch(framework.container, clock or SystemClock(), LABEL_JOB),
         probe_every_seconds=EVERY_SECONDS,

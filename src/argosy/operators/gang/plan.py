@@ -6,6 +6,7 @@ upstream's reconciler up to the point where a pod fails; there `failing` takes o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from argosy import kinds
@@ -14,8 +15,8 @@ from argosy.meta.conditions import is_true_in
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, key_of, name_of, uid_of
 from argosy.operators import drift
-from argosy.operators.gang import census, cordon, datasets, elsewhere, failing, failure, podgroup, pods, restart
-from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, is_finished
+from argosy.operators.gang import census, cordon, datasets, elsewhere, failing, failure, podgroup, pods, restart, room
+from argosy.operators.gang.conditions import CREATED, RESTARTING, RUNNING, SUSPENDED, WAITING, is_finished
 from argosy.operators.gang.draft import Draft
 from argosy.operators.gang.ending import fail, finished, succeed, suspend
 from argosy.operators.gang.framework import Framework
@@ -42,6 +43,7 @@ def plan(seen: Observed, framework: Framework, settings: OperatorSettings) -> Pl
     if wrong:
         return fail(draft, f"{draft.title} is not valid: {'; '.join(wrong)}.", word="FailedValidation")
     if job.suspend:
+        draft.no_longer(WAITING)
         return suspend(draft)
     _start(draft)
     _record_data(draft)
@@ -106,6 +108,7 @@ def _converge(draft: Draft, settings: OperatorSettings) -> None:
         replacing = any(isinstance(action, Delete) and action.kind == kinds.POD for action in draft.actions)
         if job.whole_gang and not counted.strays and not replacing:
             draft.remember(restart.forming(draft.memory, job))
+        draft.no_longer(WAITING)
         return
     if not ready:
         return
@@ -143,20 +146,37 @@ def _make_pods(draft: Draft, gang: pods.Gang, settings: OperatorSettings) -> Non
     taken = {name_of(stray) for stray in draft.census.strays}
     if job.whole_gang and taken:
         return
+    epoch = draft.memory.epoch
+    slots = [slot for slot in draft.census.missing if job.pod_name(slot[0].type, slot[1]) not in taken]
+    wanted = [pods.pod(job, slot, epoch, gang, owner=owner, init_image=settings.init_image) for slot in slots]
+    if not _has_room(draft, wanted):
+        return
     fetching = datasets.loader(job.datasets, settings.data_loader, job.framework.kind, owner)
     if fetching is not None:
         draft.create(kinds.CONFIG_MAP, fetching)
-    for replica, index in draft.census.missing:
-        if job.pod_name(replica.type, index) in taken:
-            continue
-        slot, epoch = (replica, index), draft.memory.epoch
-        made = pods.pod(job, slot, epoch, gang, owner=owner, init_image=settings.init_image)
+    for (replica, _), made in zip(slots, wanted, strict=True):
         elsewhere.prefer_others(made["spec"], draft.memory.avoid)
         draft.create(kinds.POD, made)
         given = dig(replica.template, "spec", "restartPolicy")
         if given and given != made["spec"]["restartPolicy"]:
             overridden = "Restart policy in pod template overridden by restart policy in replica spec"
             draft.reasons.append(Reason("SetPodTemplateRestartPolicy", overridden, warning=True))
+
+
+def _has_room(draft: Draft, wanted: Sequence[Obj]) -> bool:
+    """Whether quotas let all of these pods in; a gang that is not let in whole gives back what it holds, and waits."""
+    job, related = draft.job, draft.seen.related
+    quotas = related.get(kinds.RESOURCE_QUOTA, ())
+    short = room.shortage(wanted, quotas, whole=job.total) if wanted else None
+    if short is None and quotas and not draft.census.pods:
+        short = room.out_of_turn(draft.seen.subject, related.get(job.framework.kind, ()))
+    if short is None:
+        draft.no_longer(WAITING)
+        return True
+    draft.condition(WAITING, short.word, f"{draft.title} waits, since {short.why}.", warning=True)
+    for pod in draft.census.pods.values() if job.whole_gang else ():
+        draft.delete(kinds.POD, pod)
+    return False
 
 
 def _resize_grace(pod: Obj) -> int | None:

@@ -11,7 +11,7 @@ from argosy.clock import Clock, SystemClock
 from argosy.intent import Operator, Related
 from argosy.meta.json import Obj
 from argosy.meta.objects import labels_of, name_of, namespace_of
-from argosy.operators.gang import podgroup
+from argosy.operators.gang import podgroup, room
 from argosy.operators.gang.labels import LABEL_JOB, LABEL_OPERATOR, LABEL_ROLE
 from argosy.operators.mpijob.job import OPERATOR_NAME
 from argosy.operators.mpijob.plan import plan
@@ -47,6 +47,7 @@ def operator_v1(settings: OperatorSettings, clock: Clock | None = None) -> Opera
         kind=MPI_JOB_V1,
         plan=partial(plan_v1, settings=settings),
         owns=(kinds.POD, *V1.owns, *podgroup.KINDS),
+        related=room.related(MPI_JOB_V1),
         name=V1.component,
         probe=Watch(V1.container, clock or SystemClock(), LABEL_JOB),
         probe_every_seconds=EVERY_SECONDS,

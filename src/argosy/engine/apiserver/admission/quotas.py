@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from argosy import kinds
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import forbidden
-from argosy.engine.apiserver.usage import SHORT, covers, usage
 from argosy.engine.store import Put, Record
+from argosy.kinds.usage import SHORT, covers, usage
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.quantity import Quantity, parse
 

@@ -1,4 +1,4 @@
-"""What objects count for in a ResourceQuota. Pure: admission charges by it, `quotas` counts anew by it."""
+"""What objects count for in a ResourceQuota. Pure: the API server charges by it, operators ask by it whether a gang fits."""
 
 from __future__ import annotations
 
