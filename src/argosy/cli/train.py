@@ -13,7 +13,7 @@ from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOpti
 from argosy.cli.terminal import Format, Output, note, print_json, progress, say
 from argosy.errors import UserError
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import name_of
+from argosy.meta.objects import key_of, name_of
 from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch
 from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs, resources_of
 from argosy.sdk.workspace import Workspace, collect
@@ -103,6 +103,14 @@ def code_of(script: Path, workdir: Path | None) -> tuple[Workspace, str]:
     return workspace, path
 
 
+def _goes_on(job: Obj) -> str:
+    key, target = key_of(job), f"pytorchjob/{name_of(job)}"
+    return (
+        f"{target} goes on: argosy logs {target} -n {key.namespace} -f follows it, "
+        f"kubectl delete {target} -n {key.namespace} ends it"
+    )
+
+
 async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | None) -> Obj:
     namespace, context, kubeconfig = where
     async with connect(context, kubeconfig, namespace) as connection:
@@ -125,7 +133,12 @@ async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | 
             def held_up(because: str) -> None:
                 line.update(f"pytorchjob/{name_of(job)}: {because}")
 
-            return await follow_to_the_end(
-                connection.client, job, write=write if shown else None, seen=seen, held_up=held_up,
-                timeout_seconds=timeout,
-            )  # fmt: skip
+            try:
+                return await follow_to_the_end(
+                    connection.client, job, write=write if shown else None, seen=seen, held_up=held_up,
+                    timeout_seconds=timeout,
+                )  # fmt: skip
+            except asyncio.CancelledError:  # Ctrl-C ends the waiting, not the job
+                line.close()
+                note(_goes_on(job))
+                raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import gc
 import importlib
 import logging
@@ -62,7 +63,12 @@ def main() -> None:
         log.error("%s", error)
         sys.exit(HELD_STATUS if isinstance(error, HomeHeldError) else 1)
     except Exception as error:
-        said.say(f"the engine failed to start: {error}")
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        said.say(
+            f"the disk that holds {settings.home} is full\nfree some space and try again"
+            if full
+            else f"the engine failed to start: {error}"
+        )
         log.exception("the engine failed")
         sys.exit(1)
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from argosy.meta.json import Obj, encode
 from argosy.meta.selectors import Selector, from_object
 
-HOSTNAME = "kubernetes.io/hostname"
-
 
 @dataclass(frozen=True, slots=True)
 class Term:

@@ -48,7 +48,6 @@ HEAD, WORKER, HEAD_GROUP = "head", "worker", "headgroup"
 SHELL = ("/bin/bash", "-c", "--")
 """How KubeRay runs what it generates."""
 SUBMITTER = "ray-job-submitter"
-SUBMITTER_GROUP = "submittergroup"
 
 GCS_PORT, DASHBOARD_PORT, CLIENT_PORT, METRICS_PORT, SERVE_PORT, AGENT_PORT = 6379, 8265, 10001, 8080, 8000, 52365
 

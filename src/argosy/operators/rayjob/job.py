@@ -40,11 +40,6 @@ class Job:
         return self.spec.get("suspend") is True
 
     @property
-    def has_submitter(self) -> bool:
-        """Whether a container submits the program and follows it to its end."""
-        return self.mode in (K8S_JOB, SIDECAR)
-
-    @property
     def managed_by(self) -> str:
         """Who reconciles it; empty for us."""
         value = str(self.spec.get("managedBy") or "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -158,6 +159,8 @@ class Connection:
                 said = process.stdout.decode(errors="replace").strip()
             except subprocess.TimeoutExpired:
                 said = f"no answer within {START_SECONDS:.0f} s"
+        if os.strerror(errno.ENOSPC) in said:
+            raise UserError(f"the disk that holds {self.directory} is full", "free some space and try again")
         if not said.startswith("ready"):
             raise UserError(
                 f"isolation level {self.level} did not come up: {said.removeprefix('error ') or 'no answer'}",
