@@ -3,6 +3,7 @@ from __future__ import annotations
 from argosy import kinds
 from argosy.meta.json import Obj
 from argosy.sdk import why
+from argosy.sdk.investigating import turn
 from argosy.sdk.ownership import assemble
 
 
@@ -78,6 +79,20 @@ def test_a_pod_whose_image_is_being_made_says_so_first() -> None:
     begun = pod("p", "", phase="Pending", conditions=[unready], containerStatuses=[creating])
     events = {"uid-p": [{"type": "Normal", "reason": "Pulling", "message": 'Pulling image "x"'}]}
     assert why.innermost(why.chain(assemble(kinds.POD, begun, {}), events)) == 'Pod p: Pulling: Pulling image "x"'
+
+
+def test_events_of_one_second_come_in_the_order_in_which_they_were_written() -> None:
+    def event(time: str, version: str) -> Obj:
+        return {"lastTimestamp": time, "metadata": {"resourceVersion": version}}
+
+    ordered = [
+        event("2026-01-01T00:00:01Z", "30"),
+        event("2026-01-01T00:00:02Z", "9"),
+        event("2026-01-01T00:00:02Z", "10"),
+    ]
+    first, *others = ordered
+    assert sorted([*reversed(others), first], key=turn) == ordered
+    assert turn({"eventTime": None, "metadata": {"resourceVersion": "opaque"}}) == ("", 0)
 
 
 def test_a_crash_shows_its_last_words() -> None:

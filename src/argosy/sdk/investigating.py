@@ -18,10 +18,14 @@ async def investigate(client: Client, kind: Kind, name: str, namespace: str) -> 
     family = await family_of(client, kind, name, namespace)
     listed = await client.list(kinds.EVENT, namespace if kind.namespaced else "default")
     by_uid: dict[str, list[Obj]] = {}
-    for event in sorted(listed.items, key=_when):
+    for event in sorted(listed.items, key=turn):
         by_uid.setdefault(str(dig(event, "involvedObject", "uid", default="")), []).append(event)
     return why.chain(family, by_uid)
 
 
-def _when(event: Obj) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+def turn(event: Obj) -> tuple[str, int]:
+    """Orders Events as they were said; their times are in whole seconds, so of equals the one that was written later."""
+    meta = event["metadata"]
+    time = str(event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp") or "")
+    version = str(meta.get("resourceVersion") or "")
+    return time, int(version) if version.isdecimal() else 0

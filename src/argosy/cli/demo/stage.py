@@ -19,6 +19,7 @@ from argosy.meta.objects import Key, uid_of
 from argosy.programs.demo.manifests import Demo
 from argosy.sdk import waiting
 from argosy.sdk.apply import apply
+from argosy.sdk.investigating import turn
 
 _POD_SECONDS = 900.0
 """Environments may have to be built before a pod starts."""
@@ -114,7 +115,7 @@ class Stage:
                 events = await self.client.list(kinds.EVENT, namespace)
             except (ApiError, ConnectionError):
                 continue
-            newest = max(events.items, key=_when, default=None)
+            newest = max(events.items, key=turn, default=None)
             if newest is not None:
                 about = newest.get("involvedObject") or {}
                 shown.update(f"{str(about.get('kind')).lower()}/{about.get('name')}: {newest.get('message')}")
@@ -126,7 +127,3 @@ def is_available(deployment: Obj) -> bool:
     status = dig(deployment, "status", default={})
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     return bool(seen and status.get("availableReplicas", 0) >= wanted and status.get("updatedReplicas", 0) >= wanted)
-
-
-def _when(event: Obj) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
