@@ -8,11 +8,12 @@ from datetime import datetime
 
 from argosy.client.requests import Request, User
 from argosy.engine.apiserver.api import Api
-from argosy.engine.apiserver.failures import invalid_options, unsupported
+from argosy.engine.apiserver.failures import invalid_options
 from argosy.engine.apiserver.routes import Target
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op
 from argosy.errors import BadRequest
+from argosy.meta.causes import unsupported
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.meta.objects import Key

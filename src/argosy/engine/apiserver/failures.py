@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from argosy.errors import (
     AlreadyExists,
@@ -16,7 +16,8 @@ from argosy.errors import (
     NotFound,
     Timeout,
 )
-from argosy.meta.json import Obj, encode
+from argosy.meta.causes import invalid as wrong
+from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -154,39 +155,6 @@ def invalid_options(kind: str, causes: FieldErrors) -> Invalid:
         details={"group": "meta.k8s.io", "kind": kind},
         causes=causes,
     )
-
-
-def wrong(field: str, value: Any, why: str) -> Cause:
-    """A field's value is not a right one."""
-    return Cause("FieldValueInvalid", f"Invalid value: {shown(value)}: {why}", field)
-
-
-def required(field: str, why: str = "") -> Cause:
-    """A field is missing."""
-    return Cause("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
-
-
-def not_allowed(field: str, why: str) -> Cause:
-    """A field may not be set like that."""
-    return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
-
-
-def unsupported(field: str, value: Any, choices: Sequence[str]) -> Cause:
-    """A field's value is none of the known ones."""
-    listed = ", ".join(shown(choice) for choice in choices)
-    return Cause("FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}", field)
-
-
-def duplicate(field: str, value: Any) -> Cause:
-    """A list has the same entry twice."""
-    return Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", field)
-
-
-def shown(value: Any) -> str:
-    """A value within a message."""
-    if value is None:
-        return "null"
-    return encode(value).decode()
 
 
 def too_large_version(asked: int, current: int) -> Timeout:

@@ -8,10 +8,13 @@ from typing import Any
 
 from argosy import kinds
 from argosy.clock import rfc3339
-from argosy.engine.apiserver.failures import FieldErrors, not_allowed, required, wrong
+from argosy.engine.apiserver.failures import FieldErrors
 from argosy.engine.apiserver.served import Served
 from argosy.errors import Cause
 from argosy.meta import names
+from argosy.meta.causes import forbidden as not_allowed
+from argosy.meta.causes import invalid as wrong
+from argosy.meta.causes import required
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 

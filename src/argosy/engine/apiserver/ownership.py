@@ -11,10 +11,11 @@ from functools import lru_cache
 from argosy import kinds
 from argosy.engine.apiserver import jsonpath
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import Unreasoned, invalid_options, required
+from argosy.engine.apiserver.failures import Unreasoned, invalid_options
 from argosy.engine.apiserver.served import Served
 from argosy.engine.apiserver.strategy import has_status
 from argosy.meta import apply, fieldset
+from argosy.meta.causes import required
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 

@@ -8,10 +8,11 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.authz import Attributes
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import invalid, wrong
+from argosy.engine.apiserver.failures import invalid
 from argosy.engine.apiserver.tokens import AUDIENCES
 from argosy.engine.apiserver.writing import check_body, understood
 from argosy.errors import Cause, Unauthorized
+from argosy.meta.causes import invalid as wrong
 from argosy.meta.json import Obj
 
 REVIEWS = frozenset(kinds.reviews.ALL)

@@ -14,13 +14,14 @@ from argosy.engine.apiserver import admission, crds, objectmeta, ownership, serv
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.converting import shown_form, stored_form
-from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict, invalid, not_found, qualified, wrong
+from argosy.engine.apiserver.failures import InvalidPatch, Unreasoned, conflict, invalid, not_found, qualified
 from argosy.engine.apiserver.served import Served
 from argosy.engine.store import Op, Put, Record, Remove, StoreFailed
 from argosy.errors import BadRequest, InternalError
 from argosy.meta import pack, strategic
 from argosy.meta.apply import place_of
 from argosy.meta.causes import as_said, go_quoted
+from argosy.meta.causes import invalid as wrong
 from argosy.meta.json import Obj, encode, thaw
 from argosy.meta.objects import Key
 

@@ -9,10 +9,11 @@ from argosy.engine.apiserver.admission import webhooks
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import Unreasoned, invalid_options, unsupported
+from argosy.engine.apiserver.failures import Unreasoned, invalid_options
 from argosy.engine.apiserver.verbs.delete import Options, delete_with
 from argosy.engine.store import Put, Record
 from argosy.errors import BadRequest, Cause, TooManyRequests
+from argosy.meta.causes import unsupported
 from argosy.meta.json import Obj, dig, thaw
 from argosy.meta.objects import is_deleting, labels_of, pod_is_ready
 from argosy.meta.selectors import matches

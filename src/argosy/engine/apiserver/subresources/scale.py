@@ -11,12 +11,13 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type, read_object
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.converting import shown_form
-from argosy.engine.apiserver.failures import invalid, wrong
+from argosy.engine.apiserver.failures import invalid
 from argosy.engine.apiserver.verbs.apply import APPLY_TYPES, apply, read_config
 from argosy.engine.apiserver.verbs.get import find
 from argosy.engine.store import Mismatch, Put
 from argosy.errors import BadRequest
 from argosy.kinds.cells import selector_text
+from argosy.meta.causes import invalid as wrong
 from argosy.meta.json import Obj, dig, thaw
 
 

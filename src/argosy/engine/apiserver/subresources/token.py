@@ -9,11 +9,12 @@ from argosy.clock import rfc3339
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import conflict, invalid, not_found, wrong
+from argosy.engine.apiserver.failures import conflict, invalid, not_found
 from argosy.engine.apiserver.settings import AUDIENCE
 from argosy.engine.apiserver.tokens import Bound
 from argosy.engine.apiserver.verbs.get import find
 from argosy.errors import Invalid, ServiceUnavailable
+from argosy.meta.causes import invalid as wrong
 from argosy.meta.json import Obj
 from argosy.meta.objects import Key, uid_of
 

@@ -14,10 +14,12 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.converting import shown_form
-from argosy.engine.apiserver.failures import conflict, forbidden, invalid_options, unsupported, wrong
+from argosy.engine.apiserver.failures import conflict, forbidden, invalid_options
 from argosy.engine.apiserver.verbs.list import selected
 from argosy.engine.store import Put, Record
 from argosy.errors import ApiError, BadRequest, Cause, Conflict
+from argosy.meta.causes import invalid as wrong
+from argosy.meta.causes import unsupported
 from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import is_deleting
 

@@ -7,17 +7,13 @@ from collections.abc import Callable
 
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import (
-    invalid_options,
-    not_allowed,
-    parse_uint,
-    too_large_version,
-    unsupported,
-)
+from argosy.engine.apiserver.failures import invalid_options, parse_uint, too_large_version
 from argosy.engine.apiserver.fields import exact_name, fields_matcher
 from argosy.engine.apiserver.routes import is_true
 from argosy.engine.store import Record
 from argosy.errors import BadRequest, Cause, Expired
+from argosy.meta.causes import forbidden as not_allowed
+from argosy.meta.causes import unsupported
 from argosy.meta.json import Obj, decode, encode
 from argosy.meta.objects import Key
 from argosy.meta.selectors import parse_labels

@@ -7,10 +7,11 @@ from argosy.engine.apiserver import patching, writing
 from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.bodies import content_type
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import InvalidPatch, invalid_options, no_such_method, not_allowed
+from argosy.engine.apiserver.failures import InvalidPatch, invalid_options, no_such_method
 from argosy.engine.apiserver.verbs.apply import APPLY_TYPES, apply
 from argosy.engine.apiserver.verbs.update import check_name
 from argosy.errors import UnsupportedMediaType
+from argosy.meta.causes import forbidden as not_allowed
 from argosy.meta.json import Obj
 
 _BUILT_IN = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)

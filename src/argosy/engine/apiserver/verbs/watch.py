@@ -7,18 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 
 from argosy.engine.apiserver.answers import Answer, Seen
 from argosy.engine.apiserver.calls import Call
-from argosy.engine.apiserver.failures import (
-    Unreasoned,
-    invalid_options,
-    not_allowed,
-    parse_uint,
-    too_large_version,
-    unsupported,
-)
+from argosy.engine.apiserver.failures import Unreasoned, invalid_options, parse_uint, too_large_version
 from argosy.engine.apiserver.routes import is_true
 from argosy.engine.apiserver.verbs.list import Matches, matcher, only_name, selected
 from argosy.engine.store import Change, Record, Watch
 from argosy.errors import ApiError, Cause
+from argosy.meta.causes import forbidden as not_allowed
+from argosy.meta.causes import unsupported
 from argosy.meta.json import Obj
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
