@@ -215,7 +215,7 @@ async def _completion(stage: Stage) -> str:
             async for line in answer.content:
                 if line.startswith(b"data: {"):
                     parts += [dig(decode(line[6:]), "choices", 0, "delta", "content", default="")]
-    stage.story.facts["chunks"] = str(len(parts))
+    stage.story.facts["an answer streamed"] = f"{len(parts)} chunks"
     return "".join(parts)
 
 
