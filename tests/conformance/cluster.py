@@ -172,12 +172,12 @@ class Namespace:
             seconds=seconds or self.cluster.patience,
         )
 
-    async def event(self, name: str, reason: str, *, seconds: float | None = None) -> Obj:
-        """The first Event with that reason about the object of that name."""
+    async def event(self, name: str, reason: str, says: str = "", *, seconds: float | None = None) -> Obj:
+        """The first Event with that reason about the object of that name whose message says that."""
 
         def satisfied(found: dict[str, Obj]) -> Obj | None:
             about = (each for each in found.values() if dig(each, "involvedObject", "name") == name)
-            return next((each for each in about if each.get("reason") == reason), None)
+            return next((e for e in about if e.get("reason") == reason and says in e.get("message", "")), None)
 
         return await self.observe(kinds.EVENT, satisfied, seconds=seconds)
 

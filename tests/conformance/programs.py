@@ -29,11 +29,18 @@ def answer_datagrams():
             _, client = line.recvfrom(100)
             line.sendto(os.environ["HOSTNAME"].encode(), client)
 
+def serve(host, port):
+    try:
+        Server((host, port), Talker).serve_forever()
+    except OSError:  # the loopback of a node may be one for all its pods
+        pass
+
 threading.Thread(target=answer_datagrams, daemon=True).start()
+threading.Thread(target=serve, args=("127.0.0.1", 8080), daemon=True).start()
 threading.Thread(target=Server((os.environ["POD_IP"], 9090), Talker).serve_forever, daemon=True).start()
 Server((os.environ["POD_IP"], 8080), Talker).serve_forever()
 """
-"""A web server on ports 8080 and 9090 that tells who it is and who asked; a datagram to 5300 is answered with its name.
+"""A web server on ports 8080 (on the loopback too, where ports are forwarded to) and 9090 that tells who it is and who asked; a datagram to 5300 is answered with its name.
 It answers 404 to `/unwell`, and to everything once `/tmp/unwell` exists."""
 
 ASK = r"""

@@ -47,7 +47,7 @@ async def test_a_container_that_is_no_longer_alive_is_restarted(namespace, way):
     await namespace.says("asked", "touch", "/tmp/unwell")
     pod = await namespace.until(kinds.POD, "asked", lambda pod: container_of(pod)["restartCount"])
     assert ending_of(pod)["exitCode"] in (137, 143)
-    assert "Liveness probe failed" in (await namespace.event("asked", "Unhealthy"))["message"]
+    await namespace.event("asked", "Unhealthy", "Liveness probe failed")
     assert "failed liveness probe, will be restarted" in (await namespace.event("asked", "Killing"))["message"]
 
 

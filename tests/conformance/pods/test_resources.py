@@ -44,8 +44,7 @@ async def test_a_pod_that_fills_its_ephemeral_storage_is_evicted(namespace):
     pod = await namespace.until(kinds.POD, "greedy", lambda pod: pod["status"].get("phase") == "Failed", seconds=300)
     assert pod["status"]["reason"] == "Evicted"
     assert "ephemeral local storage" in pod["status"]["message"].lower()
-    disrupted = find(pod, "DisruptionTarget")
-    assert (disrupted["status"], disrupted["reason"]) == ("True", "TerminationByKubelet")
+    assert find(pod, "DisruptionTarget") is None, "a pod over its own limit was not disrupted by anybody"
 
 
 @pytest.mark.slow

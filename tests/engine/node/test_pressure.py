@@ -14,6 +14,7 @@ from argosy.engine.node.hardware import Room
 from argosy.engine.node.pressure import Means, Use, explain, ranked, watch
 from argosy.engine.node.records import remove_memory
 from argosy.engine.node.runtime.probe import best_level, open_runtime
+from argosy.meta.conditions import find
 
 from .agent_world import node_over
 
@@ -120,6 +121,7 @@ def test_one_pod_goes_and_the_others_stay_once_there_is_room(home):
                 await world.create(name, containers=[container], volumes=[{"name": "v", "emptyDir": {}}])
             found = await world.phase("large", "Failed")
             assert found["status"]["reason"] == "Evicted"
+            assert find(found, "DisruptionTarget")["reason"] == "TerminationByKubelet"
             assert "The node was low on resource: ephemeral-storage" in found["status"]["message"]
             assert "Attempting to reclaim" in (await world.event("EvictionThresholdMet"))["message"]
             assert (await world.client.get(kinds.POD, "small", "default"))["status"]["phase"] == "Running"

@@ -61,17 +61,19 @@ def test_what_was_written_is_added_up(tmp_path):
     assert measure(pod(medium="Memory"), tmp_path, {"v": volume}).on_disk < 3.5 * MI
 
 
-def test_an_evicted_pod_fails_at_once_and_says_why():
+@pytest.mark.parametrize("short", [True, False])
+def test_an_evicted_pod_fails_at_once_and_says_why(short):
     world = World(pod_of([{"name": "c"}], terminationGracePeriodSeconds=600), {"c": []})
     world.run(1)
-    world.feed(Evicted("Evicted", "too much. "))
+    world.feed(Evicted("Evicted", "too much. ", disruption=short))
     world.run(5)
     assert (world.status["phase"], world.status["reason"], world.status["message"]) == (
         "Failed",
         "Evicted",
         "too much. ",
     )
-    assert find(world.pod, "DisruptionTarget")["reason"] == "TerminationByKubelet"
+    disrupted = find(world.pod, "DisruptionTarget")
+    assert (disrupted["reason"] == "TerminationByKubelet") if short else disrupted is None
 
 
 @pytest.fixture

@@ -104,7 +104,8 @@ def _take_in(turn: Turn, event: PodEvent) -> None:
             turn.change_pod(prepared=True, preparing=False, address=event.address)
         case Rejected() | Evicted():
             if turn.state.failure is None and not turn.state.finished:
-                turn.change_pod(failure=Failure(event.reason, event.message), preparing=False)
+                disruption = isinstance(event, Evicted) and event.disruption
+                turn.change_pod(failure=Failure(event.reason, event.message, disruption), preparing=False)
                 turn.say(event.reason, event.message, warning=True)
                 if isinstance(event, Evicted):
                     turn.change_pod(stop_by=turn.now + KILL_MIN_SECONDS)

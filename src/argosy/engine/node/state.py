@@ -110,10 +110,11 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a whole pod failed, as `status.reason` and `status.message` say."""
+    """Why a whole pod failed, as `status.reason` and `status.message` say; a disruption is no fault of the pod's own."""
 
     reason: str
     message: str
+    disruption: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +225,11 @@ class DeleteRequested:
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """The node must get rid of the pod."""
+    """The node must get rid of the pod: a disruption where the node is short, and none where the pod broke a limit of its own."""
 
     reason: str
     message: str
+    disruption: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ def _conditions(state: PodState, pod: Obj, mains: Sequence[Obj], now: float) -> 
         if message:
             condition["message"] = message
         conditions.append(condition)
-    if state.failure is not None and state.failure.reason == "Evicted" and _DISRUPTED not in before:
+    if state.failure is not None and state.failure.disruption and _DISRUPTED not in before:
         told = {"reason": "TerminationByKubelet", "message": state.failure.message, "lastTransitionTime": _time(now)}
         conditions.append({"type": _DISRUPTED, "status": "True", "lastProbeTime": None, **told})
     return conditions + [c for c in old if c.get("type") not in found]

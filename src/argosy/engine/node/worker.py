@@ -140,8 +140,8 @@ class PodWorker:
         return (await asyncio.to_thread(storage.measure, self.pod, self._directory, paths)).on_disk
 
     async def evict(self, why: str) -> None:
-        """The node must get rid of the pod; returns when what it held is given back."""
-        self.post(Evicted("Evicted", why))
+        """The node is short and must get rid of the pod; returns when what it held is given back."""
+        self.post(Evicted("Evicted", why, disruption=True))
         await self._removed.wait()
 
     def vanish(self) -> None:
