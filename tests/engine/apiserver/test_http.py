@@ -28,6 +28,9 @@ def kubectls():
 def test_requests_and_answers():
     async def check(world, session, edge):
         path = "/api/v1/namespaces/default/configmaps"
+        many = config_map(**{f"x{count}": None for count in range(300)})
+        async with session.post(f"{path}?dryRun=All", json=many) as answer:
+            assert (answer.status, len(answer.headers.getall("warning"))) == (201, 100)
         async with session.post(path, json=config_map(foo=1)) as answer:
             assert (answer.status, answer.content_type) == (201, "application/json")
             assert answer.headers.getall("warning") == ['299 - "unknown field \\"foo\\""']

@@ -55,6 +55,10 @@ def check_body(call: Call, obj: Obj) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
+_MOST_PROBLEMS = 100
+"""Kubernetes' decoder tells no more of one body, which also keeps the Warning headers within what clients read."""
+
+
 def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = False, applied: Obj | None = None) -> Obj:
     """The object as its schema takes it. Unknown and repeated fields are refused, warned of or passed over in silence,
     as fieldValidation says. Raises BadRequest for a body, InvalidPatch for what a patch made, Unreasoned for what came of
@@ -64,6 +68,8 @@ def understood(call: Call, obj: Obj, problems: list[str], *, patched: bool = Fal
     sent = call.said = dict(obj) if patched else obj
     read = call.api.schemas.read(call.served, obj)
     problems = [*problems, *(f"unknown field {go_quoted(path)}" for path in read.unknown)]
+    if not call.served.custom:
+        problems = problems[:_MOST_PROBLEMS]
     fault = read.error
     if not fault and problems and level == "Strict":
         fault = f"strict decoding error: {', '.join(_yaml_first(problems))}"
