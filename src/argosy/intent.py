@@ -148,8 +148,10 @@ class Related:
 class Fetch(Protocol):
     """How a probe asks: through the API server, so that it works wherever a kubeconfig does."""
 
-    async def __call__(self, path: str) -> bytes:
-        """GET an API path (a Service's proxy, say) and return the body. Raises ApiError, ConnectionError."""
+    async def __call__(self, path: str, query: Obj | None = None) -> bytes:
+        """GET an API path (a Service's proxy, say) and return the body; POST it where a program takes its questions so, with
+        the `query` as JSON. Raises ApiError, ConnectionError.
+        """
         ...
 
     def stream(self, path: str) -> AsyncGenerator[bytes, None]:

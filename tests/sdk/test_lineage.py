@@ -11,8 +11,11 @@ import pytest
 
 from argosy import kinds
 from argosy.meta.json import Obj, decode
+from argosy.operators.pytorchjob.schema import PYTORCH_JOB
 from argosy.sdk import lineage
 from argosy.testing.cluster import cluster
+
+JOB: Obj = {"metadata": {"name": "j", "namespace": "team"}}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -66,7 +69,10 @@ def test_mlflow_is_found_where_it_is() -> None:
 
 
 def test_runs_are_tagged_with_where_they_come_from() -> None:
-    assert lineage.tracking_environment("", "e", "j", {}) == {}
-    made = lineage.tracking_environment("http://m", "e", "j", {"argosy.dev/git-commit": "abc"})
+    assert lineage.tracking_environment("", "e", JOB, PYTORCH_JOB, {}) == {}
+    made = lineage.tracking_environment("http://m", "e", JOB, PYTORCH_JOB, {"argosy.dev/git-commit": "abc"})
     assert (made["MLFLOW_TRACKING_URI"], made["MLFLOW_EXPERIMENT_NAME"]) == ("http://m", "e")
-    assert decode(made["MLFLOW_RUN_CONTEXT"]) == {"job": "j", "git-commit": "abc", "mlflow.source.git.commit": "abc"}
+    assert decode(made["MLFLOW_RUN_CONTEXT"]) == {
+        "job": "j", "namespace": "team", "job-path": "/apis/kubeflow.org/v1/namespaces/team/pytorchjobs/j",
+        "git-commit": "abc", "mlflow.source.git.commit": "abc",
+    }  # fmt: skip

@@ -13,8 +13,9 @@ from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOpti
 from argosy.cli.terminal import Format, Output, note, print_json, progress, say
 from argosy.errors import UserError
 from argosy.meta.json import Obj, dig
-from argosy.meta.objects import key_of, name_of
-from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch
+from argosy.meta.objects import annotations_of, key_of, name_of
+from argosy.operators.tracking.job import REGISTERED
+from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch, until_registered
 from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs, resources_of
 from argosy.sdk.workspace import Workspace, collect
 
@@ -39,6 +40,9 @@ def command(
     cache: Annotated[str, typer.Option(help="A claim that keeps environments and data sets.")] = "",
     data: Annotated[list[str] | None, typer.Option(help="NAME=URI, repeatable: at /datasets/NAME.")] = None,
     data_secret: Annotated[str, typer.Option(help="A Secret with credentials for the data sets.")] = "",
+    register: Annotated[
+        str, typer.Option(help="Register it in MLflow as a version of this model, once it succeeded.")
+    ] = "",
     restarts: Annotated[int, typer.Option(min=0, help="How often the gang may start again.")] = 3,
     follow: Annotated[bool, typer.Option("--follow/--quiet", "-f/-q", help="Show the output as it comes.")] = True,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the end.")] = False,
@@ -70,6 +74,7 @@ def command(
         data=parse_pairs(data or [], "--data", example="corpus=s3://bucket/corpus"),
         data_secret=data_secret,
         backoff_limit=restarts,
+        register=register,
     )
     to_launch = Launch(wish, workspace, requirements)
     shown = follow and not detach and output is Format.text
@@ -81,6 +86,11 @@ def command(
         say(f"{target} runs; follow it with: argosy logs {target} -f")
     else:
         say(f"{target} succeeded; its logs: argosy logs {target}")
+        version = annotations_of(job).get(REGISTERED, "")
+        if version:
+            say(f"registered as models:/{version}")
+        elif register:
+            note(f"{register} is not registered yet; what it waits for: argosy why {target}")
 
 
 def code_of(script: Path, workdir: Path | None) -> tuple[Workspace, str]:
@@ -134,7 +144,7 @@ async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | 
                 line.update(f"pytorchjob/{name_of(job)}: {because}")
 
             try:
-                return await follow_to_the_end(
+                ended = await follow_to_the_end(
                     connection.client, job, write=write if shown else None, seen=seen, held_up=held_up,
                     timeout_seconds=timeout,
                 )  # fmt: skip
@@ -142,3 +152,4 @@ async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | 
                 line.close()
                 note(_goes_on(job))
                 raise
+        return await until_registered(connection.client, ended)

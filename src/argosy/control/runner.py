@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 
 from argosy import kinds
 from argosy.client.client import Client
-from argosy.client.requests import Request
+from argosy.client.requests import JSON, Request
 from argosy.clock import Clock, SystemClock
 from argosy.control.capabilities import CapabilityTracker
 from argosy.control.carry import Expectation, carry_out, unmet
@@ -323,14 +323,20 @@ class _Outside:
 
     client: Client
 
-    async def __call__(self, path: str) -> bytes:
-        async with aclosing(self.stream(path)) as chunks:
+    async def __call__(self, path: str, query: Obj | None = None) -> bytes:
+        async with aclosing(self._sent(path, query)) as chunks:
             return b"".join([chunk async for chunk in chunks])
 
-    async def stream(self, path: str) -> AsyncGenerator[bytes, None]:
+    def stream(self, path: str) -> AsyncGenerator[bytes, None]:
+        return self._sent(path, None)
+
+    async def _sent(self, path: str, body: Obj | None) -> AsyncGenerator[bytes, None]:
         target, _, query = path.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
-        response = await self.client.raw(Request("GET", target, parameters))
+        request = Request("GET", target, parameters)
+        if body is not None:
+            request = Request("POST", target, parameters, {"content-type": JSON}, encode(body))
+        response = await self.client.raw(request)
         if response.chunks is None:
             yield encode(response.obj) if response.obj is not None else response.body
             return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from argosy.clock import Clock
-from argosy.intent import Asleep
+from argosy.intent import Asleep, Operator
 from argosy.operators import (
     experiment,
     inferenceservice,
@@ -49,4 +49,13 @@ ALL: tuple[Offer, ...] = (
 
 def build(settings: OperatorSettings, clock: Clock, offers: Sequence[Offer] = ALL) -> tuple[Asleep, ...]:
     """The operators of these offers under an administrator's settings, each to be woken by the first object of its kind."""
-    return tuple(Asleep(offer.versions, partial(offer.operators, settings, clock)) for offer in offers)
+    return tuple(Asleep(offer.versions, partial(_woken, offer, settings, clock)) for offer in offers)
+
+
+def _woken(offer: Offer, settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
+    own = offer.operators(settings, clock)
+    if not offer.trains:
+        return own
+    from argosy.operators.tracking.operator import operators  # noqa: PLC0415 - see `Offer`
+
+    return (*own, *operators(offer.versions, clock))

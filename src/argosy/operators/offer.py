@@ -35,6 +35,8 @@ class Offer:
     """Deployments, by name, of the operators that may already care for these kinds in a cluster; then ours leaves them alone."""
     objects: Callable[[], Iterable[Obj]] = _nothing
     """Objects that a cluster gets with the kinds, such as ready-made training runtimes; one that is there already stays."""
+    trains: bool = False
+    """Whether the first kind's objects are training jobs, which `tracking` reports to MLflow."""
 
     @property
     def versions(self) -> tuple[Kind, ...]:

@@ -68,13 +68,14 @@ def train(
     claim: str = "",
     workdir: Path | str | None = None,
     requirements: str = "",
+    register: str = "",
     where: Where = Where(),
     wait: bool = True,
 ) -> Obj:
     """Run `function(**arguments)` on `nodes` pods as a PyTorchJob; the job, at its end unless `wait` is False.
 
     `arguments` are JSON values; `resources` requests and limits of each pod; `processes` how many a pod; `requirements` a
-    requirements file of the working directory, or `none`. While it waits, the pods' output is shown. Raises UserError when
+    requirements file of the working directory, or `none`; `register` names the model in MLflow that it becomes. While it waits, the pods' output is shown. Raises UserError when
     the job fails, or cannot be made; ApiError when the cluster refuses.
     """
     code = _code_of(function, Path(workdir) if workdir else None)
@@ -94,6 +95,7 @@ def train(
         resources=dict(resources or {}),
         processes=processes,
         claim=claim,
+        register=register,
     )
     added = {_CALL: Path(call.__file__).read_bytes(), **code.added}
     to_launch = Launch(wish, code.workspace, requirements, added)

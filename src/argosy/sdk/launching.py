@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from argosy.client.client import Client
-from argosy.errors import AlreadyExists, UserError
+from argosy.errors import AlreadyExists, NotFound, UserError
 from argosy.meta.json import Obj
-from argosy.meta.objects import annotations_of, key_of, name_of
+from argosy.meta.objects import annotations_of, key_of, name_of, namespace_of
 from argosy.operators.gang import datasets
 from argosy.operators.pytorchjob.schema import PYTORCH_JOB
+from argosy.operators.tracking import job as tracking
 from argosy.sdk import lineage, waiting
 from argosy.sdk.following import Follower, follow
 from argosy.sdk.shipping import free_name, shipment, submit
 from argosy.sdk.training import Shipment, TrainingRun, image_named, training_job
 from argosy.sdk.workspace import Workspace
 
+_LOOK_AGAIN_SECONDS = 0.5
 _CHECKPOINT_DIR = f"{lineage.PREFIX}checkpoint-dir"
 
 
@@ -41,6 +43,8 @@ class Wish:
     data_secret: str = ""
     """A Secret with the credentials for them."""
     backoff_limit: int = 3
+    register: str = ""
+    """The registered model in the cluster's MLflow that gets a version when the job succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,18 @@ class Prepared:
 async def prepare(client: Client, wanted: Launch, namespace: str, name: str) -> Prepared:
     """Pack the code, and write down what the run is made from. Raises UserError."""
     wish = wanted.wish
+    wrong = tracking.unfit(wish.register)
+    if wrong:
+        raise UserError(wrong, "choose another name to register the model by")
     sent = await asyncio.to_thread(shipment, wanted.workspace, chosen=wanted.requirements, added=dict(wanted.added))
     git = await asyncio.to_thread(lineage.of_git, wanted.workspace.root)
     image = image_named(wish.image)
     facts = lineage.recorded(git, wish.command, image, sent.requirements, sent.packed.digest[:20])
     address = await lineage.tracking(client, namespace)
-    env = lineage.tracking_environment(address, wish.named_after, name, facts) | dict(wish.env)
+    made = {"metadata": {"name": name, "namespace": namespace}}
+    env = lineage.tracking_environment(address, wish.named_after, made, PYTORCH_JOB, facts) | dict(wish.env)
+    if wish.register:
+        facts[tracking.REGISTER] = wish.register
     if wish.claim and "CHECKPOINT_DIR" not in env:
         facts[_CHECKPOINT_DIR] = f"/data/checkpoints/{name}"
     if wish.data:
@@ -113,6 +123,18 @@ def _same(there: Obj, job: Obj) -> bool:
         annotations_of(there).get(f"{lineage.PREFIX}{name}") == annotations_of(job).get(f"{lineage.PREFIX}{name}")
         for name in ("command", "workspace-digest", "environment")
     )
+
+
+async def until_registered(client: Client, job: Obj, seconds: float = 30.0) -> Obj:
+    """A job that has succeeded, once its model is registered where that was asked for, or after this time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while tracking.model(job) and tracking.REGISTERED not in annotations_of(job):
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                job = await client.get(PYTORCH_JOB, name_of(job), namespace_of(job))
+    except (TimeoutError, NotFound):
+        pass
+    return job
 
 
 async def follow_to_the_end(

@@ -17,7 +17,9 @@ from argosy import kinds
 from argosy.client.client import Client
 from argosy.errors import ApiError
 from argosy.meta.json import Obj, dig, encode
+from argosy.meta.kind import Kind
 from argosy.meta.objects import labels_of, name_of
+from argosy.operators.tracking import job as tracking_job
 
 PREFIX = "argosy.dev/"
 _GIT_SECONDS = 5
@@ -59,8 +61,12 @@ async def tracking(client: Client, namespace: str) -> str:
     return ""
 
 
-def tracking_environment(address: str, experiment: str, job: str, facts: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which MLflow's own client finds the server and tags each run with where it comes from."""
+def tracking_environment(
+    address: str, experiment: str, job: Obj, kind: Kind, facts: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables by which MLflow's own client finds the server and tags each run with where it comes from: a job of
+    this kind, of which only the metadata is looked at.
+    """
     if not address:
         return {}
     tags = {name.removeprefix(PREFIX): value for name, value in facts.items()}
@@ -68,7 +74,7 @@ def tracking_environment(address: str, experiment: str, job: str, facts: Mapping
     return {
         "MLFLOW_TRACKING_URI": address,
         "MLFLOW_EXPERIMENT_NAME": experiment,
-        "MLFLOW_RUN_CONTEXT": encode({"job": job, **tags, **named}).decode(),
+        "MLFLOW_RUN_CONTEXT": encode({**tracking_job.context(job, kind), **tags, **named}).decode(),
     }
 
 

@@ -35,7 +35,7 @@ class Cluster:
     stacks: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    async def __call__(self, path: str) -> bytes:
+    async def __call__(self, path: str, query: Obj | None = None) -> bytes:
         self.asked.append(path)
         if path.endswith("/pods?labelSelector=training.kubeflow.org/job-name%3Dddp"):
             return encode({"items": self.pods})

@@ -56,6 +56,8 @@ def finished(draft: Draft) -> Plan:
             counts["succeeded"] = counts.get("succeeded", 0) + active
     if job.ttl is not None:
         left = job.ttl - draft.seconds_since("completionTime")
+        if left <= 0 and job.awaits_model and not failed:
+            return draft.plan()  # what MLflow has not been told yet would be lost with the job
         if left <= 0:
             subject = draft.seen.subject
             draft.actions.append(Delete(job.framework.kind, key_of(subject), uid_of(subject)))

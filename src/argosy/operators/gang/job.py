@@ -15,6 +15,7 @@ from argosy.operators.gang.datasets import Wanted
 from argosy.operators.gang.framework import WORKER, Framework
 from argosy.operators.gang.labels import LABEL_JOB, LABEL_OPERATOR, LABEL_TYPE
 from argosy.operators.settings import PREFIX
+from argosy.operators.tracking import job as tracking
 from argosy.operators.watching import progress
 
 RESTART_SCOPE = f"{PREFIX}restart-scope"
@@ -65,6 +66,12 @@ class Job:
     may_cordon: bool
     """Whether a node that keeps ending its pods may be cordoned; `argosy.dev/cordon: never` chooses otherwise."""
     datasets: Wanted
+    run_context: str
+    """What MLflow's client tags a run with that a pod starts."""
+    run: str
+    """The MLflow run of the gang before; empty where none is known."""
+    awaits_model: bool
+    """Whether a model is still to be registered when the job succeeds; until then it is not removed."""
     unreadable: str
     """What in the annotations cannot be read; empty where all can."""
 
@@ -145,6 +152,9 @@ def read(framework: Framework, subject: Obj) -> Job:
         stops_on_mistakes=annotations.get(USER_ERRORS) != "retry",
         may_cordon=annotations.get(CORDON) != "never",
         datasets=datasets.read(subject),
+        run_context=tracking.run_context(subject, framework.kind),
+        run=annotations.get(tracking.RUN, ""),
+        awaits_model=bool(tracking.model(subject)) and tracking.REGISTERED not in annotations,
         unreadable=_unreadable(subject, [replica.get("template") or {} for replica in replicas.values() if replica]),
     )
 

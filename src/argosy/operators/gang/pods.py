@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from argosy.meta.json import Obj, thaw
 from argosy.meta.objects import owner_reference
 from argosy.operators.gang import datasets
+from argosy.operators.gang.env import entries
 from argosy.operators.gang.framework import WORKER
 from argosy.operators.gang.job import Job, Replica
 from argosy.operators.gang.labels import LABEL_EPOCH, LABEL_INDEX, LABEL_ROLE, LABEL_SIZE
 from argosy.operators.gang.restart import environment as restart_environment
+from argosy.operators.tracking.job import CONTEXT, RUN_ID, URI
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,16 @@ def service(job: Job, replica: Replica, index: int, owner: Obj) -> Obj:
     }
 
 
+def _tracking(job: Job, replica: Replica, index: int, given: set[str]) -> list[Obj]:
+    """What MLflow's client reads, for containers that are told a server: whose run it is, and the one to go on with."""
+    if URI not in given:
+        return []
+    ours = {CONTEXT: job.run_context}
+    if job.run and replica.type == job.lead and index == 0:
+        ours[RUN_ID] = job.run
+    return entries({name: value for name, value in ours.items() if name not in given})
+
+
 def _is_master(job: Job, type: str, index: int) -> bool:
     if job.has_master:
         return type in job.framework.masters
@@ -99,7 +111,7 @@ def _equip(container: Obj, job: Job, replica: Replica, index: int, epoch: int) -
     given = [entry for entry in container.get("env") or () if entry.get("name") not in taken]
     taken |= {entry.get("name") for entry in given}
     contract = [entry for entry in restart_environment(job, epoch) if entry["name"] not in taken]
-    container["env"] = [*given, *ours, *contract]
+    container["env"] = [*given, *ours, *contract, *_tracking(job, replica, index, taken)]
     if trains:
         named = {port.get("name") for port in container.get("ports") or ()}
         added = [{"name": name, "containerPort": port} for name, port in job.ports(replica) if name not in named]

@@ -15,4 +15,4 @@ def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]
     return (operator(settings),)
 
 
-OFFER = Offer(kinds=(JAX_JOB,), operators=_operators, official=("training-operator",))
+OFFER = Offer(kinds=(JAX_JOB,), operators=_operators, official=("training-operator",), trains=True)

@@ -15,4 +15,4 @@ def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]
     return (operator(clock),)
 
 
-OFFER = Offer(kinds=(JOB_SET,), operators=_operators, official=("jobset-controller-manager",))
+OFFER = Offer(kinds=(JOB_SET,), operators=_operators, official=("jobset-controller-manager",), trains=True)

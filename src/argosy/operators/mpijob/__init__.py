@@ -15,4 +15,6 @@ def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]
     return operator(clock), operator_v1(settings, clock)
 
 
-OFFER = Offer(kinds=(MPI_JOB, MPI_JOB_V1), operators=_operators, official=("mpi-operator", "training-operator"))
+OFFER = Offer(
+    kinds=(MPI_JOB, MPI_JOB_V1), operators=_operators, official=("mpi-operator", "training-operator"), trains=True
+)

@@ -15,4 +15,4 @@ def _operators(settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]
     return (operator(settings),)
 
 
-OFFER = Offer(kinds=(RAY_JOB,), operators=_operators, official=("kuberay-operator",))
+OFFER = Offer(kinds=(RAY_JOB,), operators=_operators, official=("kuberay-operator",), trains=True)

@@ -29,4 +29,5 @@ OFFER = Offer(
     operators=_operators,
     official=("kubeflow-trainer-controller-manager",),
     objects=_objects,
+    trains=True,
 )
