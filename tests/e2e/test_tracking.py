@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -99,6 +100,12 @@ class Told:
             )
         )
 
+    def until_run(self, run: str, status: str) -> None:
+        """Ask MLflow until a run has a status; it tells nobody by itself."""
+        deadline = time.monotonic() + 90
+        while self.mlflow(f"runs/get?run_id={run}")["run"]["info"]["status"] != status:
+            assert time.monotonic() < deadline, f"the run {run} is never {status}"
+
     def noted(self, name: str, annotation: str) -> str:
         place = "{.metadata.annotations.argosy\\.dev/" + annotation + "}"
         self.kubectl("wait", f"--for=jsonpath={place}", f"pytorchjob/{name}", "--timeout=60s")
@@ -138,7 +145,10 @@ def test_jobs_and_their_runs_end_alike(home: EngineHome, tmp_path: Path) -> None
     told.kubectl("patch", "pytorchjob", "held", "--type=merge", "-p", '{"spec":{"runPolicy":{"suspend":true}}}')
     assert told.noted("held", "tracked") == "Suspended"
     assert told.mlflow(f"runs/get?run_id={run}")["run"]["info"]["status"] == "KILLED"
+    told.kubectl("patch", "pytorchjob", "held", "--type=merge", "-p", '{"spec":{"runPolicy":{"suspend":false}}}')
+    told.until_run(run, "RUNNING")
     told.kubectl("delete", "pytorchjob", "held")
+    told.until_run(run, "KILLED")
 
     home.argosy("down")
     assert home.leftovers() == []

@@ -49,13 +49,16 @@ ALL: tuple[Offer, ...] = (
 
 def build(settings: OperatorSettings, clock: Clock, offers: Sequence[Offer] = ALL) -> tuple[Asleep, ...]:
     """The operators of these offers under an administrator's settings, each to be woken by the first object of its kind."""
-    return tuple(Asleep(offer.versions, partial(_woken, offer, settings, clock)) for offer in offers)
+    once = [True]
+    return tuple(Asleep(offer.versions, partial(_woken, offer, settings, clock, once)) for offer in offers)
 
 
-def _woken(offer: Offer, settings: OperatorSettings, clock: Clock) -> tuple[Operator, ...]:
+def _woken(offer: Offer, settings: OperatorSettings, clock: Clock, once: list[bool]) -> tuple[Operator, ...]:
+    """An offer's operators; with those of kinds that train come the ones that report to MLflow, `once` what all share."""
     own = offer.operators(settings, clock)
     if not offer.trains:
         return own
-    from argosy.operators.tracking.operator import operators  # noqa: PLC0415 - see `Offer`
+    from argosy.operators.tracking import operator as tracking  # noqa: PLC0415 - see `Offer`
 
-    return (*own, *operators(offer.versions, clock))
+    shared = tracking.shared(clock) if once and once.pop() else ()
+    return (*own, *tracking.operators(offer.versions, clock), *shared)

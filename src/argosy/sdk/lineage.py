@@ -16,14 +16,13 @@ from pathlib import Path
 from argosy import kinds
 from argosy.client.client import Client
 from argosy.errors import ApiError
-from argosy.meta.json import Obj, dig, encode
+from argosy.meta.json import Obj, encode
 from argosy.meta.kind import Kind
-from argosy.meta.objects import labels_of, name_of
 from argosy.operators.tracking import job as tracking_job
+from argosy.operators.tracking import server
 
 PREFIX = "argosy.dev/"
 _GIT_SECONDS = 5
-_TRACKING_SERVICE = "mlflow"
 
 
 def of_git(directory: Path) -> dict[str, str]:
@@ -54,10 +53,9 @@ async def tracking(client: Client, namespace: str) -> str:
             services = (await client.list(kinds.SERVICE, where)).items
         except ApiError:
             continue  # reading other namespaces is not everybody's right
-        for service in services:
-            if _TRACKING_SERVICE in (name_of(service), labels_of(service).get("app.kubernetes.io/name")):
-                port = dig(service, "spec", "ports", 0, "port", default=5000)
-                return f"http://{name_of(service)}.{service['metadata']['namespace']}.svc:{port}"
+        found = server.first(services, namespace)
+        if found is not None:
+            return found.address
     return ""
 
 

@@ -48,7 +48,7 @@ class Ledger:
     def look(self, outcome: str = "Succeeded") -> Obj:
         versions = [{"version": str(n), "tags": tags_of(v["tags"])} for n, v in enumerate(self.versions, 1)]
         return {
-            "outcome": outcome, "server": SERVER, "runs": list(self.runs), "experiments": {"0": "Default"},
+            "outcome": outcome, "cluster": "c1", "server": SERVER, "runs": list(self.runs), "experiments": {"0": "Default"},
             "known": bool(self.models), "versions": versions,
         }  # fmt: skip
 
@@ -66,6 +66,8 @@ class Ledger:
                 self.runs.insert(0, made)
             case "runs/update":
                 next(run for run in self.runs if run["id"] == body["run_id"])["status"] = body["status"]
+            case "runs/set-tag":
+                next(run for run in self.runs if run["id"] == body["run_id"])["tags"][body["key"]] = body["value"]
             case "registered-models/create":
                 self.models.add(body["name"])
             case "model-versions/create":
@@ -150,7 +152,8 @@ def test_the_run_of_a_running_job_is_noted_and_children_are_not_taken_for_it() -
     subject = job("Running", tracked="Suspended")
     settle(subject, ledger)
     assert subject["metadata"]["annotations"] == {jobs.RUN: "top"}
-    assert ledger.told == []
+    assert [(each["tags"]["cluster"], each["tags"]["job"]) for each in ledger.runs] == [("c1", "lm")] * 2
+    assert set(ledger.told) == {"runs/set-tag"}
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ from argosy.errors import ApiError, NotFound
 from argosy.intent import Fetch
 from argosy.meta.json import Obj, decode
 from argosy.meta.kind import Kind
-from argosy.meta.objects import name_of, namespace_of
+from argosy.meta.objects import name_of, namespace_of, uid_of
 from argosy.operators.tracking import job as jobs
 from argosy.operators.tracking import server as servers
 from argosy.operators.tracking.server import Server
 
 NO_SERVER = "NoTrackingServer"
 UNTOLD = "TrackingFailed"
+CLUSTER = "cluster"
+"""A tag: which cluster's operators look after a run."""
 _RUNS_MAX, _EXPERIMENTS_MAX = 100, 1000
 
 
@@ -50,16 +52,12 @@ class Look:
             }
 
     async def _state(self, fetch: Fetch, server: Server, job: Obj) -> Obj:
-        experiments = {
-            str(each["experiment_id"]): str(each["name"])
-            for each in (
-                decode(await fetch(server.path("experiments/search", max_results=str(_EXPERIMENTS_MAX)))).get(
-                    "experiments"
-                )
-                or ()
-            )
+        experiments = await experiments_of(fetch, server)
+        found: Obj = {
+            "cluster": await cluster_of(fetch),
+            "experiments": experiments,
+            "runs": await _runs(fetch, server, job, list(experiments)),
         }
-        found: Obj = {"experiments": experiments, "runs": await _runs(fetch, server, job, list(experiments))}
         model = jobs.model(job)
         if model and jobs.outcome(job) is jobs.Outcome.succeeded:
             named = await fetch(server.path("registered-models/search", filter=f"name = {literal(model)}"))
@@ -83,6 +81,17 @@ def tags_of(listed: object) -> dict[str, str]:
     """MLflow's `[{key, value}]` as a mapping."""
     pairs = listed if isinstance(listed, list) else []
     return {str(each.get("key")): str(each.get("value", "")) for each in pairs}
+
+
+async def experiments_of(fetch: Fetch, server: Server) -> dict[str, str]:
+    """A server's experiments: id → name."""
+    answer = decode(await fetch(server.path("experiments/search", max_results=str(_EXPERIMENTS_MAX))))
+    return {str(each["experiment_id"]): str(each["name"]) for each in answer.get("experiments") or ()}
+
+
+async def cluster_of(fetch: Fetch) -> str:
+    """What tells this cluster from others: the uid of a namespace that every cluster has."""
+    return uid_of(decode(await fetch(kinds.NAMESPACE.path("", "kube-system"))))
 
 
 async def _runs(fetch: Fetch, server: Server, job: Obj, experiments: list[str]) -> list[Obj]:

@@ -9,6 +9,7 @@ from argosy.intent import Operator
 from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.operators.tracking import job as jobs
+from argosy.operators.tracking import orphans
 from argosy.operators.tracking.look import Look
 from argosy.operators.tracking.plan import plan
 
@@ -20,6 +21,11 @@ _BEGINS_MS = 600_000
 def operators(versions: tuple[Kind, ...], clock: Clock) -> tuple[Operator, ...]:
     """For each version of a kind; a cluster that serves several shows a job in all of them, and the first counts."""
     return tuple(_operator(kind, versions[:number], clock) for number, kind in enumerate(versions))
+
+
+def shared(clock: Clock) -> tuple[Operator, ...]:
+    """What is there once for all kinds."""
+    return (orphans.operator(clock),)
 
 
 def _operator(kind: Kind, before: tuple[Kind, ...], clock: Clock) -> Operator:

@@ -12,7 +12,7 @@ from argosy.meta.kind import Kind
 from argosy.meta.objects import annotations_of, is_deleting, key_of, name_of, uid_of
 from argosy.operators.tracking import job as jobs
 from argosy.operators.tracking.job import Outcome
-from argosy.operators.tracking.look import NO_SERVER
+from argosy.operators.tracking.look import CLUSTER, NO_SERVER
 from argosy.operators.tracking.server import Server
 
 _DEFAULT_EXPERIMENT = "0"
@@ -64,10 +64,19 @@ def _tell(job: Obj, found: Obj) -> Plan:
 
 
 def _adopt(job: Obj, kind: Kind, found: Obj) -> Plan:
-    """Note which run the job writes, so that the next gang goes on with it."""
+    """Note which run the job writes, so that the next gang goes on with it; mark its runs as ours to end, should it go."""
     lead = lead_run(found["runs"])
     if lead is None:
         return Plan()
+    mark = {**jobs.context(job, kind), CLUSTER: found["cluster"]}
+    marks = [
+        found["server"].call("runs/set-tag", {"run_id": run["id"], "key": key, "value": value})
+        for run in found["runs"]
+        for key, value in mark.items()
+        if run["status"] in _OPEN and run["tags"].get(key) != value
+    ]
+    if marks:
+        return Plan(tuple(marks))
     return Plan((_annotate(job, kind, {jobs.RUN: lead["id"], jobs.TOLD: None}),))
 
 

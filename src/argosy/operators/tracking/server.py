@@ -81,7 +81,7 @@ def is_mlflow(service: Obj) -> bool:
 def first(services: Iterable[Obj], namespace: str) -> Server | None:
     """The namespace's own server, else the first one anywhere."""
     found = sorted(filter(is_mlflow, services), key=lambda s: (namespace_of(s) != namespace, namespace_of(s)))
-    return next((of_service(service) for service in found), None)
+    return next(map(of_service, found), None)
 
 
 def of_service(service: Obj) -> Server:

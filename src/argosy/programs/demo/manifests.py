@@ -91,7 +91,9 @@ def mlflow(demo: Demo) -> list[Obj]:
         {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     )
     spec = {"containers": [container], "volumes": [_volume("data", "mlflow")], "enableServiceLinks": False}
-    return [_deployment(demo, "mlflow", spec, recreate=True), _service(demo, "mlflow", _MLFLOW_PORT)]
+    service = _service(demo, "mlflow", _MLFLOW_PORT)
+    service["metadata"]["annotations"] = {"argosy.dev/base-path": "mlflow"}
+    return [_deployment(demo, "mlflow", spec, recreate=True), service]
 
 
 def pretrain(demo: Demo) -> Obj:
