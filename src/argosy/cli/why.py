@@ -12,12 +12,11 @@ import typer
 from argosy.cli.connection import ContextOption, KubeconfigOption, NamespaceOption, connect
 from argosy.cli.terminal import Format, Output, print_json, say
 from argosy.clock import SystemClock
-from argosy.sdk import why
-from argosy.sdk.goodput import report
+from argosy.sdk import goodput, usage, why
 from argosy.sdk.investigating import investigate
 from argosy.sdk.ownership import family_of, find_target
 
-_TRAINING_GROUPS = ("kubeflow.org", "trainer.kubeflow.org", "jobset.x-k8s.io")
+_TRAINING_GROUPS = ("kubeflow.org", "trainer.kubeflow.org", "jobset.x-k8s.io", "ray.io")
 
 
 def command(
@@ -32,25 +31,31 @@ def command(
 
     Example: argosy why pytorchjob/pretrain
     """
-    finding, goodput = asyncio.run(_investigate(target, namespace, context, kubeconfig))
+    finding, told = asyncio.run(_investigate(target, namespace, context, kubeconfig))
     if output is Format.json:
-        print_json(asdict(finding) | {"blocked": finding.blocked} | ({"goodput": goodput} if goodput else {}))
+        print_json(asdict(finding) | {"blocked": finding.blocked} | told)
         return
     for line in why.lines(finding, all_=all_):
         say(line)
     if not finding.blocked:
         say("nothing holds it up")
-    if goodput:
-        say(goodput)
+    for sentence in told.values():
+        say(sentence)
 
 
-async def _investigate(target: str, namespace: str, context: str, kubeconfig: Path | None) -> tuple[why.Finding, str]:
-    """What stands in the way, and how well training gets on, where it is training."""
+async def _investigate(
+    target: str, namespace: str, context: str, kubeconfig: Path | None
+) -> tuple[why.Finding, dict[str, str]]:
+    """What stands in the way; and of a training job `goodput` and `usage`, a sentence each, as far as they are known."""
     async with connect(context, kubeconfig, namespace) as connection:
         kind, name = await find_target(connection.client, target, connection.namespace)
         client, namespace = connection.client, connection.namespace
         finding = await investigate(client, kind, name, namespace)
         if kind.group not in _TRAINING_GROUPS:
-            return finding, ""
+            return finding, {}
         family = await family_of(client, kind, name, namespace)
-        return finding, await report(client, family.obj, family.pods(), SystemClock().now())
+        told = {
+            "goodput": await goodput.report(client, family.obj, family.pods(), SystemClock().now()),
+            "usage": await usage.report(client, family.pods()),
+        }
+        return finding, {name: sentence for name, sentence in told.items() if sentence}
