@@ -48,6 +48,7 @@ mlflow.start_run()
 mlflow.log_param("lr", 1)
 mlflow.log_metric("loss", 3.0 - epoch, step=epoch)
 print("logged in epoch", epoch, flush=True)
+print("step", 41 + epoch, flush=True)
 if sys.argv[1] == "dies":
     os._exit(3)
 if sys.argv[1] == "stays" or epoch == 0:
@@ -131,6 +132,7 @@ def test_jobs_and_their_runs_end_alike(home: EngineHome, tmp_path: Path) -> None
     assert (version["run_id"], version["source"]) == (run, "pvc://models/run")
     tags = {each["key"]: each["value"] for each in version["tags"]}
     assert (tags["job"], tags["git-commit"], tags["image"]) == ("lm", "abc", "argosy/mlflow")
+    assert (tags["last-step"], tags["restarts"]) == ("42", "1")
 
     told.kubectl("apply", "-f", "-", stdin=job("dying", "dies", "never"))
     told.kubectl("wait", "--for=condition=Failed", "pytorchjob/dying", "--timeout=120s")

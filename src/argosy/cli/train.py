@@ -14,7 +14,7 @@ from argosy.cli.terminal import Format, Output, note, print_json, progress, say
 from argosy.errors import UserError
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import annotations_of, key_of, name_of
-from argosy.operators.tracking.job import REGISTERED
+from argosy.operators.tracking.job import REGISTERED, URI, environment, model
 from argosy.sdk.launching import Launch, Wish, follow_to_the_end, launch, until_registered
 from argosy.sdk.training import DEFAULT_IMAGE, name_from, parse_pairs, resources_of
 from argosy.sdk.workspace import Workspace, collect
@@ -125,6 +125,10 @@ async def _train(to_launch: Launch, where: Where, shown: bool, timeout: float | 
     namespace, context, kubeconfig = where
     async with connect(context, kubeconfig, namespace) as connection:
         job = await launch(connection.client, to_launch, connection.namespace)
+        if model(job) and URI not in environment(job):
+            note(
+                f"{model(job)} is registered once an MLflow runs in the cluster, in a Service named mlflow; none is there"
+            )
         if timeout is None:
             return job
         with progress(f"pytorchjob/{name_of(job)}: starting") as line:

@@ -49,7 +49,7 @@ class Ledger:
         versions = [{"version": str(n), "tags": tags_of(v["tags"])} for n, v in enumerate(self.versions, 1)]
         return {
             "outcome": outcome, "cluster": "c1", "server": SERVER, "runs": list(self.runs), "experiments": {"0": "Default"},
-            "known": bool(self.models), "versions": versions,
+            "known": bool(self.models), "versions": versions, "progress": {"last-step": "7"},
         }  # fmt: skip
 
     def take(self, call: Call) -> None:
@@ -111,7 +111,7 @@ def test_a_model_is_registered_once_whatever_is_interrupted(lost: int, tracked: 
     (version,) = ledger.versions
     assert (version["name"], version["run_id"], version["source"]) == ("lm", "r0", "mlflow-artifacts:/x")
     tags = tags_of(version["tags"])
-    assert (tags["git-commit"], tags["environment"], tags["job-uid"]) == ("abc", "e", "u1")
+    assert (tags["git-commit"], tags["environment"], tags["job-uid"], tags["last-step"]) == ("abc", "e", "u1", "7")
     assert [each["status"] for each in ledger.runs] == ["FINISHED"]
     marks = subject["metadata"]["annotations"]
     assert (marks[jobs.REGISTERED], marks[jobs.RUN], marks[jobs.TOLD]) == ("lm/1", "r0", "Succeeded")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from argosy import kinds
-from argosy.errors import ApiError, NotFound
+from argosy.errors import ApiError, NotFound, ServiceUnavailable
 from argosy.intent import Fetch
 from argosy.meta.json import Obj, decode
 from argosy.meta.kind import Kind
@@ -14,12 +14,13 @@ from argosy.meta.objects import name_of, namespace_of, uid_of
 from argosy.operators.tracking import job as jobs
 from argosy.operators.tracking import server as servers
 from argosy.operators.tracking.server import Server
+from argosy.operators.tracking.steps import reached
 
 NO_SERVER = "NoTrackingServer"
 UNTOLD = "TrackingFailed"
 CLUSTER = "cluster"
 """A tag: which cluster's operators look after a run."""
-_RUNS_MAX, _EXPERIMENTS_MAX = 100, 1000
+_RUNS_MAX, _EXPERIMENTS_MAX = 1000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Look:
             return {"trouble": NO_SERVER, "message": server}
         try:
             return {"server": server, **await self._state(fetch, server, job)}
-        except (ApiError, ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as error:
+        except (ServiceUnavailable, ConnectionError, TimeoutError):
+            return {"trouble": UNTOLD, "message": f"MLflow at {server.address} does not answer"}
+        except (ApiError, ValueError, KeyError, TypeError) as error:
             said = str(error) or type(error).__name__
             return {
                 "trouble": UNTOLD,
@@ -62,13 +65,13 @@ class Look:
         if model and jobs.outcome(job) is jobs.Outcome.succeeded:
             named = await fetch(server.path("registered-models/search", filter=f"name = {literal(model)}"))
             found["known"] = bool(decode(named).get("registered_models"))
-            told = await fetch(
-                server.path("model-versions/search", filter=f"name = {literal(model)}", max_results="200")
-            )
+            own = f"name = {literal(model)} and tags.`job-uid` = {literal(uid_of(job))}"
+            told = await fetch(server.path("model-versions/search", filter=own))
             found["versions"] = [
                 {"version": str(each["version"]), "tags": tags_of(each.get("tags"))}
                 for each in decode(told).get("model_versions") or ()
             ]
+            found["progress"] = {} if found["versions"] else await reached(fetch, job)
         return found
 
 

@@ -150,7 +150,7 @@ def _new_model(job: Obj, server: Server) -> Action:
 
 def _new_version(job: Obj, kind: Kind, found: Obj, run: Obj) -> Action:
     server: Server = found["server"]
-    facts = jobs.lineage(job, kind) | {name: value for name, value in found.get("progress", {}).items() if value}
+    facts = jobs.lineage(job, kind) | found["progress"]
     body = {
         "name": jobs.model(job),
         "source": jobs.checkpoint_source(job) or run["artifacts"],
