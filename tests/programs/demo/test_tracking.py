@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argosy.programs.demo import register
-from argosy.programs.demo.tracking import Run
+from argosy.programs.demo.tracking import Run, context
 
 
 def test_nothing_is_tracked_without_an_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -21,6 +21,12 @@ def test_nothing_is_tracked_without_an_address(monkeypatch: pytest.MonkeyPatch, 
     run.finish()
     assert run.id == ""
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_says_whose_it_is() -> None:
+    assert context({"MLFLOW_RUN_CONTEXT": '{"job": "pretrain", "n": 1}'}) == {"job": "pretrain", "n": "1"}
+    for nonsense in ({}, {"MLFLOW_RUN_CONTEXT": ""}, {"MLFLOW_RUN_CONTEXT": "{"}, {"MLFLOW_RUN_CONTEXT": "[1]"}):
+        assert context(nonsense) == {}
 
 
 @pytest.fixture

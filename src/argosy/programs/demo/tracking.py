@@ -8,6 +8,7 @@ of its time. The run's id is kept in a file beside the checkpoints, so a job tha
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import sys
@@ -35,13 +36,27 @@ Job = Callable[[Any, str], None]
 """(MlflowClient, run id) -> None"""
 
 
+def context(environ: Mapping[str, str]) -> dict[str, str]:
+    """The tags by which operators know the job's runs, from MLFLOW_RUN_CONTEXT: mlflow adds them in `start_run` alone."""
+    try:
+        given = json.loads(environ.get("MLFLOW_RUN_CONTEXT") or "{}")
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+
+
 class Run:
     """One MLflow run, written to in the background. Every method returns at once, except `finish`."""
 
     def __init__(
         self, experiment: str, name: str, run_file: Path | None, tags: Mapping[str, str], *, active: bool = True
     ) -> None:
-        self._experiment, self._name, self._run_file, self._tags = experiment, name, run_file, dict(tags)
+        self._experiment, self._name, self._run_file, self._tags = (
+            experiment,
+            name,
+            run_file,
+            {**context(os.environ), **tags},
+        )
         self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_WAITING)
         self._complained = False
         self._deadline = float("inf")
