@@ -51,6 +51,24 @@ def test_a_job_is_tracked_when_its_pods_know_a_server_or_a_model_is_wanted() -> 
     assert not jobs.asked_for(made)
 
 
+@pytest.mark.parametrize(
+    ("condition", "model", "minutes", "due"),
+    [
+        ("Running", "", 9, True),
+        ("Running", "lm", 11, False),
+        ("Failed", "lm", 59, True),
+        ("Failed", "lm", 61, False),
+        ("Succeeded", "", 61, False),
+        ("Succeeded", "lm", 100_000, True),
+    ],
+)
+def test_a_server_is_not_asked_for_ever_but_for_models(condition: str, model: str, minutes: int, due: bool) -> None:
+    spec = {"env": [{"name": "MLFLOW_TRACKING_URI", "value": "http://mlflow"}]}
+    told = subject(spec, {jobs.REGISTER: model}, conditions=conditions(condition))
+    assert jobs.is_due(told, jobs.created_ms(told) + minutes * 60_000) is due
+    assert not jobs.is_due(subject(), 0)
+
+
 def template(*mounts: Obj, env: dict[str, str]) -> Obj:
     container = {
         "name": "c", "image": "i", "volumeMounts": list(mounts), "env": [{"name": k, "value": v} for k, v in env.items()],

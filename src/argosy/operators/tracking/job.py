@@ -32,6 +32,9 @@ _FACTS = ("git-commit", "git-branch", "git-remote", "git-dirty", "command", "env
 _EPOCH = f"{PREFIX}restart-epoch"
 _LONGEST_TAG = 4900
 """Characters; MLflow takes 5,000."""
+_BEGINS_MS, _GIVEN_UP_MS = 600_000, 3_600_000
+"""How long after a job's last change its run is looked for while it runs (most programs start it in their first seconds), and
+how long after its end a server is asked that does not answer."""
 _UNFIT = re.compile(r"[/:\x00-\x1f]")
 
 
@@ -77,6 +80,16 @@ def is_settled(job: Obj) -> bool:
     if outcome(job) is Outcome.running:
         return RUN in annotations_of(job) and TOLD not in annotations_of(job)
     return annotations_of(job).get(TOLD) == outcome(job)
+
+
+def is_due(job: Obj, now_ms: float) -> bool:
+    """Whether MLflow is to be asked about a job now. A model that is to be registered is asked for until it is."""
+    if not asked_for(job) or is_settled(job):
+        return False
+    since = now_ms - changed_ms(job)
+    if outcome(job) is Outcome.running:
+        return since < _BEGINS_MS
+    return since < _GIVEN_UP_MS or (bool(model(job)) and outcome(job) is Outcome.succeeded)
 
 
 def model(job: Obj) -> str:

@@ -6,7 +6,6 @@ from functools import partial
 
 from argosy.clock import Clock
 from argosy.intent import Operator
-from argosy.meta.json import Obj
 from argosy.meta.kind import Kind
 from argosy.operators.tracking import job as jobs
 from argosy.operators.tracking import orphans
@@ -14,8 +13,6 @@ from argosy.operators.tracking.look import Look
 from argosy.operators.tracking.plan import plan
 
 EVERY_SECONDS = 2.0
-_BEGINS_MS = 600_000
-"""How long after a gang's last change its run is looked for; most programs that track do so in their first seconds."""
 
 
 def operators(versions: tuple[Kind, ...], clock: Clock) -> tuple[Operator, ...]:
@@ -29,18 +26,11 @@ def shared(clock: Clock) -> tuple[Operator, ...]:
 
 
 def _operator(kind: Kind, before: tuple[Kind, ...], clock: Clock) -> Operator:
-    def is_due(job: Obj) -> bool:
-        if not jobs.asked_for(job) or jobs.is_settled(job):
-            return False
-        if jobs.outcome(job) is not jobs.Outcome.running:
-            return True
-        return clock.now().timestamp() * 1000 - jobs.changed_ms(job) < _BEGINS_MS
-
     return Operator(
         kind=kind,
         plan=partial(plan, kind=kind, others=before),
         name=f"{kind.singular}-tracking",
         probe=Look(kind),
         probe_every_seconds=EVERY_SECONDS,
-        probed=is_due,
+        probed=lambda job: jobs.is_due(job, clock.now().timestamp() * 1000),
     )
