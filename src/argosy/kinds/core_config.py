@@ -13,7 +13,7 @@ NAMESPACE = Kind(
     "", "v1", "Namespace", "namespaces", namespaced=False, short_names=("ns",),
     subresources=frozenset({"finalize", "status"}),
     verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
-    columns=(column("Status", "status", "phase"), AGE),
+    columns=(column("Status", "status", "phase", about="The status of the namespace"), AGE),
 )  # fmt: skip
 
 
@@ -53,15 +53,26 @@ def _used(limits: bool) -> Callable[[Obj, datetime], str]:
 
 RESOURCE_QUOTA = Kind(
     "", "v1", "ResourceQuota", "resourcequotas", short_names=("quota",), subresources=frozenset({"status"}),
-    columns=(Column("Request", cell=_used(limits=False)), Column("Limit", cell=_used(limits=True)), AGE),
+    columns=(
+        Column(
+            "Request", cell=_used(limits=False),
+            description="Request represents a minimum amount of cpu/memory that a container may consume.",
+        ),
+        Column(
+            "Limit", cell=_used(limits=True),
+            description="Limits control the maximum amount of cpu/memory that a container may use independent of"
+            " contention on the node.",
+        ),
+        AGE,
+    ),
 )  # fmt: skip
 
 COMPONENT_STATUS = Kind(
     "", "v1", "ComponentStatus", "componentstatuses", namespaced=False, short_names=("cs",), verbs=("get", "list"),
     columns=(
-        column("Status", "conditions", 0, "status"),
-        column("Message", "conditions", 0, "message"),
-        column("Error", "conditions", 0, "error"),
+        column("Status", "conditions", 0, "status", about="Status of the component conditions"),
+        column("Message", "conditions", 0, "message", about="Message of the component conditions"),
+        column("Error", "conditions", 0, "error", about="Error of the component conditions"),
     ),
 )  # fmt: skip
 

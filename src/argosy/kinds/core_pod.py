@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from argosy.kinds.cells import AGE, NONE, column, container_columns, count, labels_text, since
@@ -153,8 +153,11 @@ POD = Kind(
 POD_TEMPLATE = Kind(
     "", "v1", "PodTemplate", "podtemplates",
     columns=(
-        *(Column(c.name, cell=c.cell) for c in container_columns("template")),
-        Column("Pod Labels", cell=lambda obj, now: labels_text(dig(obj, "template", "metadata", "labels"))),
+        *(replace(each, priority=0) for each in container_columns("template")),
+        Column(
+            "Pod Labels", cell=lambda obj, now: labels_text(dig(obj, "template", "metadata", "labels")),
+            description="The labels for the pod template.",
+        ),
     ),
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from argosy.kinds.cells import AGE, CREATED_AT, UNSET, column, count
+from argosy.kinds.cells import AGE, CREATED_AT, NONE, UNSET, column
 from argosy.meta.conditions import find
 from argosy.meta.json import Obj, dig
 from argosy.meta.kind import Column, Kind
@@ -34,10 +34,17 @@ def _backend(service: Obj, now: datetime) -> str:
 API_SERVICE = Kind(
     "apiregistration.k8s.io", "v1", "APIService", "apiservices", namespaced=False,
     categories=("api-extensions",), subresources=_STATUS,
-    columns=(Column("Service", cell=_backend), Column("Available", cell=_available), AGE),
+    columns=(
+        Column("Service", cell=_backend, description="The reference to the service that hosts this API endpoint."),
+        Column("Available", cell=_available, description="Whether this service is available."),
+        AGE,
+    ),
 )  # fmt: skip
 
-_WEBHOOKS = Column("Webhooks", cell=lambda o, now: len(o.get("webhooks") or ()), type="integer")
+_WEBHOOKS = Column(
+    "Webhooks", cell=lambda o, now: len(o.get("webhooks") or ()), type="integer",
+    description="Webhooks indicates the number of webhooks registered in this configuration",
+)  # fmt: skip
 
 MUTATING_WEBHOOK_CONFIGURATION = Kind(
     _ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False,
@@ -68,8 +75,14 @@ VALIDATING_ADMISSION_POLICY = Kind(
     _ADMISSION, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False,
     categories=("api-extensions",), subresources=_STATUS,
     columns=(
-        Column("Validations", cell=lambda o, now: len(dig(o, "spec", "validations", default=())), type="integer"),
-        Column("ParamKind", cell=_param_kind),
+        Column(
+            "Validations", cell=lambda o, now: len(dig(o, "spec", "validations", default=())), type="integer",
+            description="Validations indicates the number of validation rules defined in this configuration",
+        ),
+        Column(
+            "ParamKind", cell=_param_kind,
+            description="ParamKind specifies the kind of resources used to parameterize this policy",
+        ),
         AGE,
     ),
 )  # fmt: skip
@@ -77,7 +90,17 @@ VALIDATING_ADMISSION_POLICY = Kind(
 VALIDATING_ADMISSION_POLICY_BINDING = Kind(
     _ADMISSION, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False,
     categories=("api-extensions",),
-    columns=(column("PolicyName", "spec", "policyName"), Column("ParamRef", cell=_param_ref), AGE),
+    columns=(
+        column(
+            "PolicyName", "spec", "policyName",
+            about="PolicyName indicates the policy definition which the policy binding binded to",
+        ),
+        Column(
+            "ParamRef", cell=_param_ref,
+            description="ParamRef indicates the param resource which sets the configuration param",
+        ),
+        AGE,
+    ),
 )  # fmt: skip
 
 
@@ -97,9 +120,9 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
             "SignerName", "spec", "signerName", default="<none>",
             about="Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`.",
         ),
-        column("Requestor", "spec", "username", about="Who asked for the certificate"),
+        column("Requestor", "spec", "username", about="Base64-encoded PKCS#10 CSR data"),
         column("RequestedDuration", "spec", "expirationSeconds", default="<none>"),
-        Column("Condition", cell=_csr_condition, description="What was said of the request, such as approval or denial."),
+        Column("Condition", cell=_csr_condition, description="Conditions applied to the request, such as approval or denial."),
     ),
 )  # fmt: skip
 
@@ -114,8 +137,11 @@ FLOW_SCHEMA = Kind(
     "flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", namespaced=False, subresources=_STATUS,
     columns=(
         column("PriorityLevel", "spec", "priorityLevelConfiguration", "name"),
-        count("MatchingPrecedence", "spec", "matchingPrecedence"),
-        column("DistinguisherMethod", "spec", "distinguisherMethod", "type", default="<none>"),
+        column("MatchingPrecedence", "spec", "matchingPrecedence", default=0),
+        Column(
+            "DistinguisherMethod", ".spec.distinguisherMethod",
+            cell=lambda o, now: dig(o, "spec", "distinguisherMethod", "type", default=NONE),
+        ),
         AGE,
         Column("MissingPL", cell=_missing, description="references a broken or non-existent PriorityLevelConfiguration"),
     ),

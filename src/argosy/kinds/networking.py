@@ -27,10 +27,16 @@ def _address(ingress: Obj, now: datetime) -> str:
 INGRESS = Kind(
     _GROUP, "v1", "Ingress", "ingresses", short_names=("ing",), subresources=frozenset({"status"}),
     columns=(
-        column("Class", "spec", "ingressClassName", default=NONE),
-        Column("Hosts", ".spec.rules", cell=_hosts),
-        Column("Address", ".status.loadBalancer", cell=_address),
-        Column("Ports", ".spec.tls", cell=lambda o, now: "80, 443" if dig(o, "spec", "tls") else "80"),
+        column(
+            "Class", "spec", "ingressClassName", default=NONE,
+            about="The name of the IngressClass resource that should be used for additional configuration",
+        ),
+        Column("Hosts", cell=_hosts, description="Hosts that incoming requests are matched against before the ingress rule"),
+        Column("Address", cell=_address, description="Address is a list containing ingress points for the load-balancer"),
+        Column(
+            "Ports", cell=lambda o, now: "80, 443" if dig(o, "spec", "tls") else "80",
+            description="Ports of TLS configurations that open",
+        ),
         AGE,
     ),
 )  # fmt: skip
@@ -53,7 +59,10 @@ INGRESS_CLASS = Kind(
     _GROUP, "v1", "IngressClass", "ingressclasses", namespaced=False,
     columns=(
         Column("Name", cell=_name_of_class, format="name"),
-        column("Controller", "spec", "controller"), Column("Parameters", ".spec.parameters", cell=_parameters), AGE),
+        column("Controller", "spec", "controller", about="Controller that is responsible for handling this class"),
+        Column("Parameters", cell=_parameters, description="A reference to a resource with additional parameters"),
+        AGE,
+    ),
 )  # fmt: skip
 
 NETWORK_POLICY = Kind(
@@ -70,12 +79,12 @@ def _parent(obj: Obj, now: datetime) -> str:
 
 IP_ADDRESS = Kind(
     _GROUP, "v1", "IPAddress", "ipaddresses", namespaced=False, short_names=("ip",),
-    columns=(Column("ParentRef", cell=_parent), AGE),
+    columns=(Column("ParentRef", ".spec.parentRef", cell=_parent),),
 )  # fmt: skip
 
 SERVICE_CIDR = Kind(
     _GROUP, "v1", "ServiceCIDR", "servicecidrs", namespaced=False, subresources=frozenset({"status"}),
-    columns=(Column("CIDRs", cell=lambda o, now: ",".join(dig(o, "spec", "cidrs", default=()))), AGE),
+    columns=(Column("CIDRs", ".spec.cidrs", cell=lambda o, now: ",".join(dig(o, "spec", "cidrs", default=()))), AGE),
 )  # fmt: skip
 
 ALL = (INGRESS, INGRESS_CLASS, NETWORK_POLICY, IP_ADDRESS, SERVICE_CIDR)

@@ -24,31 +24,41 @@ def _subjects(kind: str) -> Callable[[Obj, datetime], str]:
     return cell
 
 
-_BINDING_COLUMNS = (
-    Column(
-        "Role",
-        cell=lambda o, now: f"{dig(o, 'roleRef', 'kind', default='')}/{dig(o, 'roleRef', 'name')}",
-        description=(
-            "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the"
-            " RoleRef cannot be resolved, the Authorizer must return an error."
+def _binding_columns(noun: str, refers_to: str) -> tuple[Column, ...]:
+    """The columns of either binding; `noun` is what it calls itself, `refers_to` what its role may be."""
+    return (
+        Column(
+            "Role",
+            cell=lambda o, now: f"{dig(o, 'roleRef', 'kind', default='')}/{dig(o, 'roleRef', 'name')}",
+            description=(
+                f"RoleRef can {refers_to} in the global namespace. If the RoleRef cannot be resolved, the Authorizer"
+                " must return an error."
+            ),
         ),
-    ),
-    AGE,
-    Column("Users", cell=_subjects("User"), priority=1, description="Users in the roleBinding"),
-    Column("Groups", cell=_subjects("Group"), priority=1, description="Groups in the roleBinding"),
-    Column(
-        "ServiceAccounts",
-        cell=_subjects("ServiceAccount"),
-        priority=1,
-        description="ServiceAccounts in the roleBinding",
-    ),
-)
+        AGE,
+        Column("Users", cell=_subjects("User"), priority=1, description=f"Users in the {noun}"),
+        Column("Groups", cell=_subjects("Group"), priority=1, description=f"Groups in the {noun}"),
+        Column(
+            "ServiceAccounts",
+            cell=_subjects("ServiceAccount"),
+            priority=1,
+            description=f"ServiceAccounts in the {noun}",
+        ),
+    )
+
 
 ROLE = Kind(_GROUP, "v1", "Role", "roles", columns=(CREATED_AT,))
 CLUSTER_ROLE = Kind(_GROUP, "v1", "ClusterRole", "clusterroles", namespaced=False, columns=(CREATED_AT,))
-ROLE_BINDING = Kind(_GROUP, "v1", "RoleBinding", "rolebindings", columns=_BINDING_COLUMNS)
+ROLE_BINDING = Kind(_GROUP, "v1", "RoleBinding", "rolebindings",
+    columns=_binding_columns("roleBinding", "reference a Role in the current namespace or a ClusterRole"),
+)  # fmt: skip
 CLUSTER_ROLE_BINDING = Kind(
-    _GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False, columns=_BINDING_COLUMNS
+    _GROUP,
+    "v1",
+    "ClusterRoleBinding",
+    "clusterrolebindings",
+    namespaced=False,
+    columns=_binding_columns("clusterRoleBinding", "only reference a ClusterRole"),
 )
 
 ALL = (CLUSTER_ROLE_BINDING, CLUSTER_ROLE, ROLE_BINDING, ROLE)

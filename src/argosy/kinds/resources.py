@@ -24,7 +24,7 @@ def _state(claim: Obj, now: datetime) -> str:
 DEVICE_CLASS = Kind(_GROUP, "v1", "DeviceClass", "deviceclasses", namespaced=False, columns=(AGE,))
 RESOURCE_CLAIM = Kind(
     _GROUP, "v1", "ResourceClaim", "resourceclaims", subresources=frozenset({"status"}),
-    columns=(Column("State", cell=_state), AGE),
+    columns=(Column("State", cell=_state, description="A summary of the current state (allocated, pending, reserved, etc.)."), AGE),
 )  # fmt: skip
 RESOURCE_CLAIM_TEMPLATE = Kind(_GROUP, "v1", "ResourceClaimTemplate", "resourceclaimtemplates", columns=(AGE,))
 RESOURCE_SLICE = Kind(

@@ -85,19 +85,20 @@ STORAGE_CLASS = Kind(
 CSI_DRIVER = Kind(
     "storage.k8s.io", "v1", "CSIDriver", "csidrivers", namespaced=False,
     columns=(
-        Column("AttachRequired", cell=lambda o, now: dig(o, "spec", "attachRequired", default=True), type="boolean"),
-        Column("PodInfoOnMount", cell=lambda o, now: dig(o, "spec", "podInfoOnMount", default=False), type="boolean"),
-        Column("StorageCapacity", cell=lambda o, now: dig(o, "spec", "storageCapacity", default=False), type="boolean"),
+        Column("AttachRequired", ".spec.attachRequired", cell=lambda o, now: dig(o, "spec", "attachRequired", default=True), type="boolean"),
+        Column("PodInfoOnMount", ".spec.podInfoOnMount", cell=lambda o, now: dig(o, "spec", "podInfoOnMount", default=False), type="boolean"),
+        Column("StorageCapacity", ".spec.storageCapacity", cell=lambda o, now: dig(o, "spec", "storageCapacity", default=False), type="boolean"),
         Column(
-            "TokenRequests",
+            "TokenRequests", ".spec.tokenRequests",
             cell=lambda o, now: ",".join(
                 t.get("audience", "") for t in dig(o, "spec", "tokenRequests", default=())
             ) or UNSET,
         ),
         Column(
-            "RequiresRepublish", cell=lambda o, now: dig(o, "spec", "requiresRepublish", default=False), type="boolean"
+            "RequiresRepublish", ".spec.requiresRepublish",
+            cell=lambda o, now: dig(o, "spec", "requiresRepublish", default=False), type="boolean",
         ),
-        Column("Modes", cell=lambda o, now: ",".join(dig(o, "spec", "volumeLifecycleModes", default=()))),
+        Column("Modes", ".spec.volumeLifecycleModes", cell=lambda o, now: ",".join(dig(o, "spec", "volumeLifecycleModes", default=()))),
         AGE,
     ),
 )  # fmt: skip
@@ -105,7 +106,10 @@ CSI_DRIVER = Kind(
 CSI_NODE = Kind(
     "storage.k8s.io", "v1", "CSINode", "csinodes", namespaced=False,
     columns=(
-        Column("Drivers", cell=lambda o, now: len(dig(o, "spec", "drivers", default=())), type="integer"),
+        Column(
+            "Drivers", cell=lambda o, now: len(dig(o, "spec", "drivers", default=())), type="integer",
+            description="Drivers indicates the number of CSI drivers registered on the node",
+        ),
         AGE,
     ),
 )  # fmt: skip
@@ -118,10 +122,10 @@ CSI_STORAGE_CAPACITY = Kind(
 VOLUME_ATTACHMENT = Kind(
     "storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", namespaced=False, subresources=_STATUS,
     columns=(
-        column("Attacher", "spec", "attacher"),
+        Column("Attacher", ".spec.attacher", cell=lambda o, now: dig(o, "spec", "attacher", default=""), format="name"),
         column("PV", "spec", "source", "persistentVolumeName"),
         column("Node", "spec", "nodeName"),
-        Column("Attached", cell=lambda o, now: bool(dig(o, "status", "attached")), type="boolean"),
+        Column("Attached", ".status.attached", cell=lambda o, now: bool(dig(o, "status", "attached")), type="boolean"),
         AGE,
     ),
 )  # fmt: skip

@@ -188,3 +188,14 @@ def test_whoever_deletes_a_job_is_warned_that_its_pods_stay():
             )  # fmt: skip
 
     with_world(check)
+
+
+def test_what_was_deleted_is_answered_at_the_revision_of_its_removal():
+    async def check(world):
+        path = "/api/v1/namespaces/default/serviceaccounts"
+        _, made, _ = await world.send("POST", path, {"metadata": {"name": "gone"}})
+        _, last, _ = await world.send("DELETE", f"{path}/gone")
+        assert int(last["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
+        assert last["metadata"]["uid"] == made["metadata"]["uid"]
+
+    with_world(check)

@@ -25,6 +25,9 @@ from argosy.errors import BadRequest, UnsupportedMediaType
         ("/apis/apps/v1/namespaces/x/deployments/d/scale", Target("apps", "v1", "deployments", "x", "d", "scale")),
         ("/apis/apps/v1/deployments/", Target("apps", "v1", "deployments")),
         ("/api/v1/namespaces/x/roles/a%3Ab", Target("", "v1", "roles", "x", "a:b")),
+        ("/api/v1/watch/pods", Target("", "v1", "pods", watched=True)),
+        ("/apis/apps/v1/watch/namespaces/x/deployments/d", Target("apps", "v1", "deployments", "x", "d", watched=True)),
+        ("/api/v1/watch/namespaces/x", Target("", "v1", "namespaces", name="x", watched=True)),
         ("/api/v1", None), ("/apis/apps/v1", None), ("/version", None), ("/", None),
     ],
 )  # fmt: skip
@@ -45,9 +48,14 @@ OBJ = {
         (".spec.a", [[1, 2, 3]]), (".spec.a[0]", [1]), (".spec.a[-1]", [3]), (".spec.a[9]", []), (".spec.a[*]", [1, 2, 3]),
         ('.status.conditions[?(@.type=="B")].n', [2]), (".status.conditions[?(@.type!='B')].n", [1]),
         (".status.conditions[?(@.ok==true)].type", ["B"]), (".status.conditions[?(@.n==1)].type", ["A"]),
-        (r".metadata.annotations.example\.com/a", ["1"]), (".metadata.annotations['example.com/a']", ["1"]),
+        (r".metadata.annotations.example\.com/a", ["1"]), (r".metadata.annotations['example\.com/a']", ["1"]),
+        (".metadata.annotations['example.com/a']", []), ("..type", ["A", "B"]), (".spec['m','a']", [{"x": 1}, [1, 2, 3]]),
+        (".spec.a[0:2]", [1, 2]), (".spec.a[0:3:2]", [1, 3]), (".spec.a[2:9]", []), (".spec.m[0]", []),
+        (".status.conditions[?(@.n>1)].type", ["B"]), (".status.conditions[?(@.n<=1)].type", ["A"]),
+        (".status.conditions[?(@.ok)].type", ["B"]), ('.status.conditions[?(@.n=="1")].type', []),
+        ('.status.conditions[?(@.type=="a)]")].n', []), ('.spec["m"]', []), (".spec.m[?(@.x==1)]", []),
         ("{.spec.m.x}", [1]), ("$.spec.m.x", [1]), ("spec.m.x", [1]), (".nothing.there", []), (".spec.m.*", [1]),
-        ("..spec", []),
+        ("..spec", [OBJ["spec"]]),
     ],
 )  # fmt: skip
 def test_json_paths(path, found):

@@ -142,6 +142,8 @@ def test_metadata_alone():
             "PartialObjectMetadataList",
             ["kind", "apiVersion", "metadata"],
         )
+        _, body, _ = await world.send("GET", "/api/v1/configmaps?labelSelector=a=none", accept=accept)
+        assert body["items"] is None
 
     with_world(check)
 
@@ -167,10 +169,120 @@ def test_tables_of_custom_kinds_follow_their_columns():
     with_world(check)
 
 
-def test_what_nobody_can_produce():
+def test_a_column_of_texts_shows_numbers_nulls_and_lists_as_go_prints_them():
     async def check(world):
-        code, body, _ = await world.send("GET", "/api/v1/pods", accept="text/html")
-        assert (code, body["reason"]) == (406, "NotAcceptable")
+        columns = [{"name": "V", "type": "string", "jsonPath": ".spec.v"}]
+        spec = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        schema = {"type": "object", "properties": {"spec": spec}}
+        await world.client.create(
+            CUSTOM_RESOURCE_DEFINITION, definition(additionalPrinterColumns=columns, schema=schema)
+        )
+        path = "/apis/example.com/v1/namespaces/default/widgets"
+        for value, shown in (
+            (1.5, "1.5"), (1234567.5, "1.2345675e+06"), (0.00001, "1e-05"), (-0.25, "-0.25"), (2, "2"), (None, "<no value>"),
+            ({"b": "<", "a": None}, '{"a":null,"b":"\\u003c"}'), ([1, "x"], '[1,"x"]'), ("", ""), (True, "true"),
+        ):  # fmt: skip
+            widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"v": value}}
+            await world.send("POST", path, widget)
+            _, table, _ = await world.send("GET", f"{path}/w", accept=TABLE)
+            assert table["rows"][0]["cells"] == ["w", shown]
+            await world.send("DELETE", f"{path}/w")
+
+    with_world(check)
+
+
+def test_what_nobody_can_produce():
+    html, partial = "text/html", "application/json;as=PartialObjectMetadata{};v=v1;g=meta.k8s.io"
+    offered = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+    streams = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+    refused = "406: Not Acceptable\n\nAvailable representations: "
+    asked = "you requested PartialObjectMetadata"
+    shape = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.Namespace)"
+    widgets = "/apis/example.com/v1/namespaces/default/widgets"
+    included = (
+        "Unable to convert to Table as requested: includeObject: Invalid value: \"Foo\": must be 'Metadata', 'Object', 'None',"
+        " or empty"
+    )
+
+    async def check(world):
+        await world.client.create(CUSTOM_RESOURCE_DEFINITION, definition())
+        for accept, path, code, message in (
+            (html, "/api/v1/pods", 406, f"{refused}{offered}, {streams}"),
+            ("application/*", "/api/v1/namespaces/default", 406, f"{refused}{offered}"),
+            (html, "/api/v1/namespaces/default/pods/x/log", 406, f"{refused}text/plain, {offered}"),
+            (html, widgets, 406, f"only the following media types are accepted: {offered}"),
+            (partial.format(""), "/api/v1/pods", 406, f"{asked}, but the requested object is a list (*core.PodList)"),
+            (partial.format(""), "/apis/rbac.authorization.k8s.io/v1/clusterroles", 406,
+             f"{asked}, but the requested object is a list (*rbac.ClusterRoleList)"),
+            (partial.format(""), widgets, 406,
+             f"{asked}, but the requested object is a list (*unstructured.UnstructuredList)"),
+            (partial.format("List"), "/api/v1/namespaces/default", 406, shape),
+            (TABLE, "/api/v1/pods?includeObject=Foo", 400, included),
+        ):  # fmt: skip
+            answer, body, _ = await world.send("GET", path, accept=accept)
+            assert (answer, body["message"]) == (code, message)
+            assert ("details" in body) == message.startswith("406")
+
+    with_world(check)
+
+
+def test_one_object_is_watched_by_its_own_path_only_below_watch():
+    async def check(world):
+        await fill(world, 1)
+        path = "/api/v1/namespaces/default"
+        _, body, _ = await world.send("GET", f"{path}?watch=true&timeoutSeconds=1")
+        assert body["kind"] == "Namespace"
+        code, _, _ = await world.send("GET", "/api/v1/namespaces/none?watch=true")
+        assert code == 404
+        _, events, _ = await world.send("GET", "/api/v1/watch/namespaces/default?timeoutSeconds=1")
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [("ADDED", "default")]
+        code, _, _ = await world.send("DELETE", "/api/v1/watch/namespaces/default/configmaps/c0")
+        assert code == 405
+
+    with_world(check)
+
+
+def test_metadata_alone_and_tables_are_of_what_is_stored():
+    async def check(world):
+        template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+        path = "/apis/apps/v1/namespaces/default/daemonsets"
+        await world.send("POST", path, {"metadata": {"name": "d"}, "spec": spec})
+        _, whole, _ = await world.send("GET", f"{path}/d")
+        assert whole["metadata"]["annotations"]
+        for accept in (TABLE, "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"):
+            _, body, _ = await world.send("GET", f"{path}/d", accept=accept)
+            part = body["rows"][0]["object"] if body["kind"] == "Table" else body
+            assert "annotations" not in part["metadata"]
+        ref = {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}
+        metrics = [
+            {
+                "type": "Resource",
+                "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 5}},
+            }
+        ]
+        scaler = {"metadata": {"name": "h"}, "spec": {"scaleTargetRef": ref, "maxReplicas": 3, "metrics": metrics}}
+        await world.send("POST", "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", scaler)
+        _, table, _ = await world.send(
+            "GET", "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers/h", accept=TABLE
+        )
+        assert table["rows"][0]["cells"][2] == "memory: <unknown>/5%"
+        assert "annotations" not in table["rows"][0]["object"]["metadata"]
+
+    with_world(check)
+
+
+def test_every_column_of_a_built_in_kind_says_what_it_is_about():
+    async def check(world):
+        for path in (
+            "/api/v1/podtemplates", "/api/v1/namespaces", "/api/v1/resourcequotas", "/apis/storage.k8s.io/v1/csidrivers",
+            "/apis/networking.k8s.io/v1/ipaddresses", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", "/apis/apps/v1/deployments",
+            "/apis/storage.k8s.io/v1/volumeattachments", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas",
+        ):  # fmt: skip
+            _, table, _ = await world.send("GET", path, accept=TABLE)
+            assert all(column["description"] for column in table["columnDefinitions"]), path
+            assert table["columnDefinitions"][0]["name"] == "Name"
 
     with_world(check)
 

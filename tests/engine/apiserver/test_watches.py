@@ -91,7 +91,7 @@ def test_a_namespace_and_a_name_narrow_it_down():
         await world.client.create(CONFIG_MAP, config_map("a", "other"))
         await world.client.create(CONFIG_MAP, config_map("a"))
         assert len(await take(world.client.watch(CONFIG_MAP, "other"), 1)) == 1
-        code, events, _ = await world.send("GET", "/api/v1/namespaces/default/configmaps/a?watch=1&timeoutSeconds=1")
+        code, events, _ = await world.send("GET", "/api/v1/watch/namespaces/default/configmaps/a?timeoutSeconds=1")
         assert (code, [event["type"] for event in events]) == (200, ["ADDED"])
 
     with_world(check)

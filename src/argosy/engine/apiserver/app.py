@@ -27,7 +27,7 @@ from argosy.engine.apiserver.extensions import Remote, Remotes, forward
 from argosy.engine.apiserver.failures import conflict, no_such_method, no_such_path
 from argosy.engine.apiserver.openapi import OpenApi
 from argosy.engine.apiserver.quotas import Recount
-from argosy.engine.apiserver.routes import Target, is_true, resource_target, verb_of
+from argosy.engine.apiserver.routes import Target, resource_target, verb_of
 from argosy.engine.apiserver.schemas import Schemas
 from argosy.engine.apiserver.served import Registry, Served
 from argosy.engine.apiserver.settings import ApiSettings
@@ -150,8 +150,11 @@ class App:
             elif target is None:
                 answer = await self._path(request)
             else:
-                form = render.form_of(request.headers.get("accept", ""), request.query.get("includeObject", ""))
                 served = self._served(target)
+                accept, include = request.headers.get("accept", ""), request.query.get("includeObject", "")
+                if not served.custom and accept:
+                    render.check_accepted(accept, render.offered(request.method, target))
+                form = render.form_of(accept, include)
                 verb = verb_of(request.method, target, request.query)
                 if served.deprecation and verb in served.kind.verbs:
                     warnings.append(served.deprecation)
@@ -271,8 +274,7 @@ class App:
     async def _verb(self, call: Call) -> Answer:
         verb = call.verb
         if verb == "get":
-            # A watch of one object is a GET of its own path with watch=true.
-            return watch(call) if is_true(call.query.get("watch")) else get(call)
+            return get(call)
         if verb == "list":
             return list_(call)
         if verb == "watch":

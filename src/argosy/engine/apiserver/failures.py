@@ -13,6 +13,7 @@ from argosy.errors import (
     Forbidden,
     Invalid,
     MethodNotAllowed,
+    NotAcceptable,
     NotFound,
     Timeout,
 )
@@ -48,6 +49,17 @@ class NoSuchPath(NotFound):
 
 class NoSuchMethod(MethodNotAllowed):
     """405; its `Status` has details that say nothing."""
+
+    def status(self) -> Obj:
+        """The body, with empty details."""
+        return _with_details(super().status())
+
+
+class NoRepresentation(NotAcceptable):
+    """406 before anybody looked for the object; its `Status` has details that say nothing."""
+
+    def __init__(self, offered: str) -> None:
+        super().__init__(f"406: Not Acceptable\n\nAvailable representations: {offered}")
 
     def status(self) -> Obj:
         """The body, with empty details."""

@@ -32,7 +32,7 @@ class OpenApi:
 
     def describe(self, kind: Kind, column: Column) -> str:
         """What a column of a Table is about: the documentation of the field that it shows."""
-        if column.format == "name":
+        if column.format == "name" and not column.path:
             return pack.descriptions(pack.OBJECT_META).get("name", "")
         steps = [step for step in column.path.split(".") if step]
         if steps[:1] == ["metadata"]:

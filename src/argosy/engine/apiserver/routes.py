@@ -24,6 +24,8 @@ class Target:
     subresource: str = ""
     rest: str = ""
     """What follows the subresource: the path that a proxy passes on."""
+    watched: bool = False
+    """Whether the path itself asks for a watch (`/api/v1/watch/…`), as clients of old do."""
 
 
 @lru_cache(maxsize=1024)
@@ -39,13 +41,16 @@ def resource_target(path: str) -> Target | None:
     else:
         return None
     namespace = ""
+    watched = parts[0] == "watch" and len(parts) > 1
+    if watched:
+        parts = parts[1:]
     if parts[0] == "namespaces" and len(parts) > 2 and not (group == "" and _of_the_namespace(parts)):
         namespace, parts = parts[1], parts[2:]
     plural, name, subresource, *rest = [*parts, "", "", ""] if len(parts) < 4 else parts
     tail = "/".join(rest).rstrip("/")
     if tail and path.endswith("/"):
         tail += "/"  # a program behind a proxy may tell the two apart
-    return Target(group, version, plural, namespace, name, subresource, tail)
+    return Target(group, version, plural, namespace, name, subresource, tail, watched)
 
 
 def _of_the_namespace(parts: list[str]) -> bool:
@@ -54,7 +59,11 @@ def _of_the_namespace(parts: list[str]) -> bool:
 
 def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
     """The Kubernetes verb of a request for a resource. Raises MethodNotAllowed."""
+    if target.watched and method != "GET":
+        raise no_such_method()
     if method == "GET":
+        if target.watched:
+            return "watch"
         if target.name:
             return "get"
         return "watch" if is_true(query.get("watch")) else "list"

@@ -185,7 +185,7 @@ def prepare_update(served: Served, obj: Obj, old: Obj, subresource: str, now: da
     else:
         _count_generation(served, obj, old)
     if served.storage is kinds.DAEMON_SET:
-        before = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION) or 1)
+        before = int((old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION) or 1)
         same = obj["spec"].get("template") == old["spec"].get("template")
         _mark_template(obj, before if same else before + 1)
 
@@ -225,7 +225,7 @@ _DOORS: dict[str, Callable[[Obj, Obj], Obj]] = {
 }
 """Subresources through which one part of the spec changes: (new spec, old spec) -> the spec."""
 
-_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
 
 def before_tracking(served: Served, obj: Obj) -> None:
@@ -233,14 +233,14 @@ def before_tracking(served: Served, obj: Obj) -> None:
     if served.storage is kinds.DAEMON_SET:
         meta = obj["metadata"]
         marks = meta.get("annotations") or {}
-        if _TEMPLATE_GENERATION not in marks:
-            meta["annotations"] = {**marks, _TEMPLATE_GENERATION: "0"}
+        if TEMPLATE_GENERATION not in marks:
+            meta["annotations"] = {**marks, TEMPLATE_GENERATION: "0"}
 
 
 def _mark_template(obj: Obj, generation: int) -> None:
     """Old clients tell a DaemonSet's templates apart by this."""
     meta = obj["metadata"]
-    meta["annotations"] = {**(meta.get("annotations") or {}), _TEMPLATE_GENERATION: str(generation)}
+    meta["annotations"] = {**(meta.get("annotations") or {}), TEMPLATE_GENERATION: str(generation)}
 
 
 _LABELS_STAY = frozenset({kinds.DEPLOYMENT})

@@ -230,9 +230,9 @@ async def remove(
         return Answer(status, obj=await shown_form(call.api, call.served, shown))
     kept = await commit(call, [Remove(resource, record.key, expect=record.revision, obj=final)])
     settled(call, None, record.obj)
-    # As Kubernetes does, an object is answered at the revision that it had, not at that of its removal; pods, which
-    # are marked before they are removed, are not.
-    if call.served.storage is kinds.POD and call.verb in ("delete", "create", "deletecollection"):
+    # As Kubernetes does: a DELETE is answered with the object at the revision of its removal, a write that takes the last
+    # finalizer away with that which the object had. Pods are marked before they are removed, also by an eviction.
+    if call.verb == "delete" or (call.served.storage is kinds.POD and call.verb in ("create", "deletecollection")):
         return Answer(status, obj=await shown_form(call.api, call.served, kept[0].obj))
     version = str(record.revision)
     last = {**shown, "metadata": {**shown["metadata"], "resourceVersion": version}}
