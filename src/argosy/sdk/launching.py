@@ -126,7 +126,11 @@ def _same(there: Obj, job: Obj) -> bool:
 
 
 async def until_registered(client: Client, job: Obj, seconds: float = 30.0) -> Obj:
-    """A job that has succeeded, once its model is registered where that was asked for, or after this time."""
+    """A job that has succeeded, once its model is registered where that was asked for, or after this time; at once where no
+    server was known when it was made.
+    """
+    if tracking.URI not in tracking.environment(job):
+        return job
     try:
         async with asyncio.timeout(seconds):
             while tracking.model(job) and tracking.REGISTERED not in annotations_of(job):

@@ -100,7 +100,7 @@ def model(job: Obj) -> str:
 def unfit(name: str) -> str:
     """What is wrong with a registered model's name; empty if nothing."""
     if name and _UNFIT.search(name):
-        return f"a model's name holds no slash, colon or control character, as {name!r} does"
+        return f"{name!r} cannot name a model: MLflow takes no slashes, colons and control characters"
     return f"a model's name has at most 250 characters, not {len(name)}" if len(name) > 250 else ""
 
 
