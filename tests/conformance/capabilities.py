@@ -36,6 +36,7 @@ class Capabilities:
             "pods": self._pods,
             "nodes": self._nodes,
             "users": self._users,
+            "mounts": self._mounts,
             "storage": self._storage,
             "metrics": self._metrics,
             "kubectl": self._kubectl,
@@ -83,6 +84,16 @@ class Capabilities:
         script = manifests.shell("touch /tmp/f && chown 1234 /tmp/f && stat -c %u /tmp/f", securityContext=_OWNERS)
         said = await self._told_by(manifests.pod_spec(script, restartPolicy="Never"))
         return "" if said == "1234\n" else "files cannot belong to other users there (an ordinary user runs it)"
+
+    async def _mounts(self) -> str:
+        if why := await self.lacks("pods"):
+            return why
+        mount = {"name": "here", "mountPath": "/argosy-trial"}
+        spec = manifests.shell("cat /proc/mounts", volumeMounts=[mount])
+        said = await self._told_by(
+            manifests.pod_spec(spec, restartPolicy="Never", volumes=[{"name": "here", "emptyDir": {}}])
+        )
+        return "" if " /argosy-trial " in said else "volumes are not mounted there (an engine at L0)"
 
     async def _storage(self) -> str:
         classes = (await self._cluster.client.list(kinds.STORAGE_CLASS)).items

@@ -160,7 +160,15 @@ async def test_files_of_config_maps_and_secrets(namespace):
     )
     assert await namespace.says("reads", "cat", "/etc/secret/word") == "sesame"
     assert await namespace.says("reads", "ls", "/etc/both") == "a.conf\nb.conf\nword\n"
-    assert (await namespace.execute("reads", "touch", "/etc/all/new")).code, "such volumes are read-only"
+
+
+@pytest.mark.needs("mounts")
+async def test_files_of_config_maps_are_read_only(namespace):
+    await _config(namespace, "settings", **{"a.conf": "A"})
+    volume, mount = {"name": "all", "configMap": {"name": "settings"}}, {"name": "all", "mountPath": "/etc/all"}
+    await namespace.pod("reads", pod_spec(sleeper(volumeMounts=[mount]), volumes=[volume]))
+    await namespace.ready("reads")
+    assert (await namespace.execute("reads", "touch", "/etc/all/new")).code
 
 
 async def test_files_follow_what_they_come_from_but_not_by_sub_path_nor_variables(namespace):

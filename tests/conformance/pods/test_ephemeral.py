@@ -23,7 +23,7 @@ async def test_an_ephemeral_container_joins_a_running_pod_and_is_never_restarted
     pod = await namespace.until(kinds.POD, "host", lambda pod: "terminated" in container_of(pod, "debugger")["state"])
     assert container_of(pod, "debugger")["state"]["terminated"]["exitCode"] == 5
     assert container_of(pod, "debugger")["restartCount"] == 0
-    assert await namespace.log("host", "debugger") == "here in host\n"
+    assert await namespace.log("host", "debugger") == f"here in {await namespace.says('host', 'hostname')}"
     assert is_true(pod, "Ready"), "it has no part in the pod's readiness"
 
 

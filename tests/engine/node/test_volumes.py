@@ -125,6 +125,21 @@ def test_a_claim_leads_to_its_volume(tmp_path):
         set_up(pod, tmp_path / "p", objects)
 
 
+def test_projected_files_below_a_sub_path_are_kept_where_nothing_is_mounted(tmp_path):
+    volume = tmp_path / "volumes" / "v"
+    volumes.write_files(volume, {"a": File(b"1"), "deep/b": File(b"1")})
+    made = volumes.Volumes({"v": volume}, frozenset({"v"}))
+    container = {
+        "name": "main",
+        "volumeMounts": [{"name": "v", "mountPath": f"/{path}", "subPath": path} for path in ("a", "deep")],
+    }
+    file, directory = volumes.mounts(container, made, {}, kept=tmp_path / "kept")
+    volumes.write_files(volume, {"a": File(b"2"), "deep/b": File(b"2")})
+    assert (file.source.read_text(), (directory.source / "b").read_text()) == ("1", "1")
+    file, directory = volumes.mounts(container, made, {}, kept=tmp_path / "kept")  # a restart sees what is now
+    assert (file.source.read_text(), (directory.source / "b").read_text()) == ("2", "2")
+
+
 def test_mounts_and_sub_paths(tmp_path):
     made = set_up(pod_with({"emptyDir": {}}, {"configMap": {"name": "cm"}}), tmp_path)
     container = {

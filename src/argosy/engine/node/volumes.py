@@ -84,8 +84,12 @@ def with_images(made: Volumes, images: Mapping[str, Path]) -> Volumes:
     return Volumes({**made.paths, **images}, made.read_only | names, made.renew_at, names)
 
 
-def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str]) -> tuple[Mount, ...]:
-    """A container's volumeMounts as the runtime takes them, in their order. Raises Missing."""
+def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str], *, kept: Path | None = None) -> tuple[Mount, ...]:
+    """A container's volumeMounts as the runtime takes them, in their order. Raises Missing.
+
+    Projected files below a subPath do not follow what they come from. A mount holds on to them by itself; where nothing
+    can be mounted (L0) they are kept under `kept`, on the file system of the volumes.
+    """
     found = []
     for mount in container.get("volumeMounts") or ():
         name = str(mount["name"])
@@ -94,7 +98,10 @@ def mounts(container: Obj, volumes: Volumes, env: Mapping[str, str]) -> tuple[Mo
         source = volumes.paths[name]
         sub_path = str(mount.get("subPath") or expand(str(mount.get("subPathExpr") or ""), env))
         if sub_path:
-            source = _within(source, sub_path, name, make=name not in volumes.images)
+            within = _within(source, sub_path, name, make=name not in volumes.images)
+            if kept is not None and (source / "..data").is_symlink():
+                within = _keep(within, kept / str(container["name"]) / name / sub_path)
+            source = within
         read_only = bool(mount.get("readOnly")) or name in volumes.read_only
         found.append(Mount(source, str(mount["mountPath"]), read_only))
     return tuple(found)
@@ -121,6 +128,19 @@ def _within(volume: Path, sub_path: str, name: str, *, make: bool) -> Path:
         wanted.mkdir(parents=True, exist_ok=True)
         wanted.chmod(stat.S_IMODE(volume.stat().st_mode))
     return wanted.resolve()
+
+
+def _keep(source: Path, target: Path) -> Path:
+    """Files under a second name, which they have when their volume has gone on to others. What was there is replaced."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=os.link)
+    else:
+        os.link(source, target)
+    return target
 
 
 async def _project(pod: Obj, volume: Obj, target: Path, sources: Sources, token: TokenSource) -> float | None:

@@ -306,7 +306,9 @@ class PodWorker:
         devices = self._devices(container)
         env |= devices.env
         spec = launch.container_spec(pod, container, attempt, image, self._ground.sandbox(), env)
-        spec = launch.with_mounts(spec, (*volumes.mounts(container, mounted, env), *devices.mounts), situation)
+        kept = self._ground.memory / "kept" if shared.runtime.level is Level.L0 else None
+        found = volumes.mounts(container, mounted, env, kept=kept)
+        spec = launch.with_mounts(spec, (*found, *devices.mounts), situation)
         self._forget_old_logs(str(container["name"]), attempt)
         async with shared.turns:
             return await shared.runtime.start_container(spec)

@@ -187,6 +187,19 @@ def test_the_termination_message_comes_back(apart):
     assert apart.run(scenario) == "goodbye\n"
 
 
+def test_a_name_of_the_hosts_file_has_all_of_its_addresses(apart):
+    pod = apart.pod()
+
+    async def scenario(runtime):
+        await runtime.create_pod(pod)
+        run = await runtime.start_container(apart.container(pod, *SLEEP))
+        pod.etc_hosts.write_text("10.0.0.1\tdb\n10.0.0.2\tdb web\n")
+        return (await runtime.exec(run.id, ["getent", "ahostsv4", "db"])).output.decode()
+
+    said = apart.run(scenario)
+    assert {line.split()[0] for line in said.splitlines()} == {"10.0.0.1", "10.0.0.2"}
+
+
 def test_hosts_and_resolver_are_the_pods_own(apart):
     pod = apart.pod()
 

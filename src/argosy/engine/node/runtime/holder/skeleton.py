@@ -69,6 +69,7 @@ def build(directory: str, *, whole: bool = True) -> list[Bind]:
     write(f"{directory}/etc/group", GROUP)
     write(f"{directory}/etc/profile", PROFILE)
     write(f"{directory}/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
+    write(f"{directory}/etc/host.conf", "multi on\n")  # else glibc gives one address a name of the hosts file
     for name in ("hosts", "resolv.conf"):
         write(f"{directory}/etc/{name}", "")
     return binds
