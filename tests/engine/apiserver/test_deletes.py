@@ -199,3 +199,56 @@ def test_what_was_deleted_is_answered_at_the_revision_of_its_removal():
         assert last["metadata"]["uid"] == made["metadata"]["uid"]
 
     with_world(check)
+
+
+UNMARSHAL = "json: cannot unmarshal {} into Go struct field DeleteOptions.{} of type {}"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ({"preconditions": 5}, 400, UNMARSHAL.format("number", "preconditions", "v1.Preconditions")),
+        ({"gracePeriodSeconds": 1.5}, 400, UNMARSHAL.format("number 1.5", "gracePeriodSeconds", "int64")),
+        ({"dryRun": "All"}, 400, UNMARSHAL.format("string", "dryRun", "[]string")),
+        ({"propagationPolicy": 5}, 400, UNMARSHAL.format("number", "propagationPolicy", "v1.DeletionPropagation")),
+        ({"orphanDependents": "yes"}, 400, UNMARSHAL.format("string", "orphanDependents", "bool")),
+        ({"propagationPolicy": ""}, 422, 'Unsupported value: "": supported values: "Foreground", "Background", "Orphan", "nil"'),
+        ({"preconditions": {"resourceVersion": ""}}, 409, "the ResourceVersion in the precondition () does not match"),
+    ],
+)  # fmt: skip
+def test_options_of_the_wrong_form_delete_nothing(options, code, message):
+    async def check(world):
+        path = "/api/v1/namespaces/default/configmaps"
+        await world.send("POST", path, {"metadata": {"name": "kept"}})
+        answer, body, _ = await world.send("DELETE", f"{path}/kept", options)
+        assert (answer, message in body["message"]) == (code, True)
+        assert (await world.send("GET", f"{path}/kept"))[0] == 200
+
+    with_world(check)
+
+
+def test_a_body_overrules_the_query_and_an_empty_dry_run_is_refused():
+    async def check(world):
+        path = "/api/v1/namespaces/default/configmaps"
+        code, body, _ = await world.send("POST", f"{path}?dryRun=", {"metadata": {"name": "a"}})
+        assert (code, body["details"]["kind"]) == (422, "CreateOptions")
+        held = {"metadata": {"name": "a", "finalizers": ["example.com/x"]}}
+        _, made, _ = await world.send("POST", path, held)
+        code, body, _ = await world.send("POST", f"{path}?dryRun=Foo", held)
+        assert code == 422
+        _, kept, _ = await world.send("DELETE", f"{path}/a?dryRun=All")
+        assert kept["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+        code, _, _ = await world.send(
+            "DELETE", f"{path}/a?dryRun=Foo&gracePeriodSeconds=abc", {"orphanDependents": False}
+        )
+        assert code == 202
+        code, body, _ = await world.send(
+            "PATCH",
+            f"{path}/b?fieldManager=m",
+            {"apiVersion": "v1", "kind": "ConfigMap"},
+            type="application/apply-patch+yaml",
+        )
+        why = "the name of the object (b based on URL) was undeterminable: name must be provided"
+        assert (code, body["message"]) == (400, why)
+
+    with_world(check)

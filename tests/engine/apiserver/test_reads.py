@@ -307,3 +307,53 @@ def test_cluster_scoped_kinds_have_no_namespace():
         assert "namespace" not in made["metadata"]
 
     with_world(check)
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("limit=", 400, 'strconv.ParseInt: parsing "": invalid syntax'),
+        ("limit=1.5", 400, 'strconv.ParseInt: parsing "1.5": invalid syntax'),
+        ("limit=9999999999999999999", 400, 'strconv.ParseInt: parsing "9999999999999999999": value out of range'),
+        ("continue=~~", 400, "illegal base64 data at input byte 0"),
+        ("continue=MTIz", 400, "json: cannot unmarshal number into Go value of type storage.continueToken"),
+        ("continue=eyJhIjoxfQ", 400, "server does not recognize this encoded version "),
+        ("continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIifQ", 400, "encoded start key empty (version meta.k8s.io/v1)"),
+        ("resourceVersion=18446744073709551616", 400, '18446744073709551616": value out of range'),
+        ("sendInitialEvents=false", 422, "sendInitialEvents is forbidden for list"),
+        ("watch=1&resourceVersion=5&resourceVersionMatch=Exact", 422, 'Unsupported value: "Exact": supported values: "NotOlderThan"'),
+        ("watch=1&continue=abc", 422, "resourceVersionMatch is forbidden when continue is provided"),
+    ],
+)  # fmt: skip
+def test_parameters_of_lists_that_make_no_sense(query, code, message):
+    async def check(world):
+        answer, body, _ = await world.send("GET", f"/api/v1/configmaps?{query}")
+        assert answer == code
+        assert message in body["message"]
+        if "watch" not in query:  # a deletion of a collection is held against the same rules
+            answer, body, _ = await world.send("DELETE", f"/api/v1/namespaces/default/configmaps?{query}")
+            assert (answer, message in body["message"]) == (code, True)
+
+    with_world(check)
+
+
+def test_services_are_selected_by_address_and_type():
+    async def check(world):
+        path = "/api/v1/namespaces/default/services"
+        for name, address in (("a", "None"), ("b", None)):
+            spec = {"ports": [{"port": 80}], **({"clusterIP": address} if address else {})}
+            await world.send("POST", path, {"metadata": {"name": name}, "spec": spec})
+        for selector, names in (("spec.clusterIP=None", ["a"]), ("spec.type=ClusterIP", ["a", "b"])):
+            _, body, _ = await world.send("GET", f"{path}?fieldSelector={selector}")
+            assert [
+                item["metadata"]["name"] for item in body["items"] if item["metadata"]["name"] != "kubernetes"
+            ] == names
+        for path, message in (
+            ("/apis/batch/v1/jobs", 'field label "a" not supported for Job'),
+            ("/apis/resource.k8s.io/v1/resourceslices",
+             "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: a"),
+        ):  # fmt: skip
+            _, body, _ = await world.send("GET", f"{path}?fieldSelector=a=1")
+            assert message in body["message"]
+
+    with_world(check)

@@ -158,3 +158,22 @@ def test_tables_name_their_columns_once():
         assert [event["object"]["rows"][0]["cells"][0] for event in events] == ["a", "b"]
 
     with_world(check)
+
+
+def test_who_takes_bookmarks_is_told_where_the_beginning_ends():
+    async def check(world):
+        await world.client.create(CONFIG_MAP, config_map("a"))
+        path = "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1"
+        asked = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        for query, marked in (("", False), ("&allowWatchBookmarks=1", True), (asked, False)):
+            _, events, _ = await world.send("GET", f"{path}{query}")
+            assert [event["type"] for event in events] == (["ADDED", "BOOKMARK"] if marked else ["ADDED"])
+            if marked:
+                annotations = {"k8s.io/initial-events-end": "true"}
+                version = str(world.store.revision)
+                assert events[-1]["object"]["metadata"] == {"resourceVersion": version, "annotations": annotations}
+        query = "timeoutSeconds=1&fieldSelector=metadata.name=b"
+        code, body, _ = await world.send("GET", f"/api/v1/watch/namespaces/default/configmaps/a?{query}")
+        assert (code, body["message"]) == (400, "fieldSelector metadata.name doesn't match requested name")
+
+    with_world(check)

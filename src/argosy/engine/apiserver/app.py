@@ -235,6 +235,7 @@ class App:
         self.api.authorizer.check(call.user, attributes_of(call.verb, target, only_name(call)))
         if len(call.request.body) > _LARGEST_BODY:
             raise TooLarge(f"Request entity too large: limit is {_LARGEST_BODY}")
+        call.check_dry_run()
         return await self._to_its_end(call)
 
     async def _to_its_end(self, call: Call) -> Answer:

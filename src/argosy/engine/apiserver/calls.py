@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,16 +61,22 @@ class Call:
     @property
     def dry_run(self) -> bool:
         """Whether nothing may be kept. Raises Invalid for anything but `All`."""
-        value = self.query.get("dryRun")
-        if not value:
+        single = self.query.get("dryRun")
+        if single is None:
             return False
-        if value != "All":
-            raise invalid_options(self._options_kind(), [unsupported("dryRun", [value], ["All"])])
+        values = list(self.request.multi_query.get("dryRun", (single,)))
+        if any(value != "All" for value in values):
+            raise invalid_options(self._options_kind(), [unsupported("dryRun", values, ["All"])])
         return True
 
+    def check_dry_run(self) -> None:
+        """Refuse what a write says of `dryRun` before anything else is looked at; a DELETE's body may overrule its query."""
+        if self.request.method in ("POST", "PUT", "PATCH") and "dryRun" in self.query:
+            _ = self.dry_run
+
     def _options_kind(self) -> str:
-        return {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}.get(
-            self.verb, "DeleteOptions"
+        return {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}.get(
+            self.request.method, "DeleteOptions"
         )
 
     @property
@@ -93,9 +100,11 @@ class Call:
     def number(self, name: str) -> int | None:
         """A numeric parameter, None when it is absent. Raises BadRequest."""
         text = self.query.get(name)
-        if not text:
+        if text is None:
             return None
-        try:
-            return int(text)
-        except ValueError:
-            raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        if re.fullmatch(r"[+-]?[0-9]+", text) is None:
+            raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        value = int(text[:40])
+        if not -(2**63) <= value < 2**63:
+            raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+        return value

@@ -180,6 +180,8 @@ def too_large_version(asked: int, current: int) -> Timeout:
 
 def parse_uint(text: str) -> int:
     """A resourceVersion as a number. Raises ValueError with Kubernetes' words."""
-    if text.isascii() and text.isdigit():
+    digits = text.isascii() and text.isdigit()
+    if digits and int(text[:40]) < 2**64:
         return int(text)
-    raise ValueError(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+    why = "value out of range" if digits else "invalid syntax"
+    raise ValueError(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": {why}')

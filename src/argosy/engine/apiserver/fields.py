@@ -57,6 +57,7 @@ _BY_KIND: Mapping[Kind, dict[str, Getter]] = {
     },
     kinds.NODE: {"spec.unschedulable": _flag("spec", "unschedulable")},
     kinds.NAMESPACE: {"status.phase": _at("status", "phase"), "name": _at("metadata", "name")},
+    kinds.SERVICE: {"spec.clusterIP": _at("spec", "clusterIP"), "spec.type": _at("spec", "type")},
     kinds.SECRET: {"type": _at("type")},
     kinds.JOB: {"status.successful": _at("status", "succeeded", default="0")},
     kinds.EVENT: {
@@ -115,6 +116,11 @@ def exact_name(text: str) -> str:
 
 
 def _unsupported(served: Served, field: str) -> str:
+    if served.storage is kinds.JOB:
+        return f'field label "{field}" not supported for Job'
+    if served.storage is kinds.RESOURCE_SLICE:
+        kind = served.kind
+        return f"field label not supported for {kind.api_version}, Kind={kind.kind}: {field}"
     if served.storage in _BY_KIND or served.custom:
         return f"field label not supported: {field}"
     return f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'

@@ -65,8 +65,8 @@ def _options(call: Call, given: Obj) -> Options:
     return Options(
         given.get("gracePeriodSeconds"),
         given.get("propagationPolicy") or "",
-        conditions.get("uid") or "",
-        conditions.get("resourceVersion") or "",
+        conditions.get("uid"),
+        conditions.get("resourceVersion"),
         bool(dry_run) or call.dry_run,
     )
 

@@ -24,11 +24,15 @@ async def apply(call: Call, subresource: str = "") -> Answer:
     problems: list[str] = []
     config = read_config(call, problems)
     writing.check_body(call, config)
+    named = bool(config["metadata"].get("name"))
     check_name(call, config)
     record = call.api.store.newest(call.served.storage.resource, call.key)
     if record is None:
         if subresource:
             raise not_found(call.kind, call.target.name)
+        if not named:
+            url = call.target.name
+            raise BadRequest(f"the name of the object ({url} based on URL) was undeterminable: name must be provided")
         made = ownership.applied(call, None, config, "")
         obj = writing.understood(call, made, problems, patched=True, applied=config)
         return await store_new(call, obj)

@@ -15,7 +15,8 @@ from argosy.engine.apiserver.bodies import read_object
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.converting import shown_form
 from argosy.engine.apiserver.failures import conflict, forbidden, invalid_options
-from argosy.engine.apiserver.verbs.list import selected
+from argosy.engine.apiserver.routes import is_true
+from argosy.engine.apiserver.verbs.list import check_page, selected
 from argosy.engine.store import Put, Record
 from argosy.errors import ApiError, BadRequest, Cause, Conflict
 from argosy.meta.causes import invalid as wrong
@@ -44,9 +45,11 @@ class Options:
 
     grace_seconds: int | None = None
     policy: str = ""
-    uid: str = ""
-    version: str = ""
+    uid: str | None = None
+    version: str | None = None
     dry_run: bool = False
+    accepted: bool = False
+    """Whether an object that stays for its finalizers is answered with 202, as old clients expect that said otherwise."""
 
 
 def read_options(call: Call) -> Options:
@@ -58,26 +61,36 @@ def read_options(call: Call) -> Options:
             f'no kind "{body["kind"]}" is registered for version "{body.get("apiVersion", "")}" in scheme'
             ' "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"'
         )
-    options = Options(dry_run=call.dry_run)
-    if has_body:
-        options.grace_seconds = _whole(body.get("gracePeriodSeconds"), "gracePeriodSeconds")
-        options.policy = body.get("propagationPolicy") or ""
-        conditions = body.get("preconditions") or {}
-        options.uid, options.version = conditions.get("uid") or "", conditions.get("resourceVersion") or ""
-        orphan = body.get("orphanDependents")
-        dry_run = body.get("dryRun") or []
+    options = Options()
+    if has_body:  # then the query says nothing
+        options.grace_seconds = _typed(body, "gracePeriodSeconds", int, "int64")
+        policy = _typed(body, "propagationPolicy", str, "v1.DeletionPropagation")
+        conditions = _typed(body, "preconditions", dict, "v1.Preconditions") or {}
+        options.uid = _typed(conditions, "uid", str, "types.UID")
+        options.version = _typed(conditions, "resourceVersion", str, "string")
+        orphan = _typed(body, "orphanDependents", bool, "bool")
+        dry_run = _typed(body, "dryRun", list, "[]string") or []
         if any(value != "All" for value in dry_run):
             raise invalid_options("DeleteOptions", [unsupported("dryRun", dry_run, ["All"])])
-        options.dry_run = options.dry_run or bool(dry_run)
+        options.dry_run = bool(dry_run)
     else:
-        orphan = None if "orphanDependents" not in call.query else call.query["orphanDependents"] == "true"
-    if options.grace_seconds is None:
+        options.dry_run = call.dry_run
+        orphan = is_true(call.query["orphanDependents"]) if "orphanDependents" in call.query else None
         options.grace_seconds = call.number("gracePeriodSeconds")
-    options.policy = options.policy or call.query.get("propagationPolicy") or ""
+        policy = call.query.get("propagationPolicy") or None
+    if policy is not None and policy not in _POLICIES:
+        raise invalid_options("DeleteOptions", _wrong_policy(policy, orphan))
+    options.policy, options.accepted = policy or "", orphan is False
     _check(options, orphan)
     if not options.policy and call.served.storage is kinds.JOB:
         call.warnings.append(_PODS_STAY)
     return options
+
+
+def _wrong_policy(policy: str, orphan: bool | None) -> list[Cause]:
+    both = "orphanDependents and deletionPropagation cannot be both set"
+    first = [wrong("propagationPolicy", policy, both)] if orphan is not None else []
+    return [*first, unsupported("propagationPolicy", policy, [*_POLICIES, "nil"])]
 
 
 def _check(options: Options, orphan: bool | None) -> None:
@@ -85,18 +98,22 @@ def _check(options: Options, orphan: bool | None) -> None:
     if options.policy and orphan is not None:
         why = "orphanDependents and deletionPropagation cannot be both set"
         causes.append(wrong("propagationPolicy", options.policy, why))
-    if options.policy and options.policy not in _POLICIES:
-        causes.append(unsupported("propagationPolicy", options.policy, [*_POLICIES, "nil"]))
     if causes:
         raise invalid_options("DeleteOptions", causes)
     if orphan is not None:
         options.policy = "Orphan" if orphan else "Background"
 
 
-def _whole(value: Any, field: str) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+_FOUND = {bool: "bool", str: "string", list: "array", dict: "object"}
+
+
+def _typed(given: Obj, field: str, wanted: type, shown: str) -> Any:
+    """A field of the options, None where it is missing. Raises BadRequest for a value of another type, in Go's words."""
+    value = given.get(field)
+    if value is None or (isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))):
         return value
-    raise BadRequest(f"json: cannot unmarshal string into Go struct field DeleteOptions.{field} of type int64")
+    found = _FOUND.get(type(value), f"number {value}" if wanted is int else "number")
+    raise BadRequest(f"json: cannot unmarshal {found} into Go struct field DeleteOptions.{field} of type {shown}")
 
 
 async def delete(call: Call) -> Answer:
@@ -124,11 +141,14 @@ async def delete_with(call: Call, options: Options) -> Answer:
             return answer
         return Answer(answer.status, obj=_success(call, record.obj))
     if writing.same(obj, record.obj) or options.dry_run:
-        return Answer(obj=await shown_form(call.api, call.served, obj)) if options.dry_run else _shown(call, record)
+        if not options.dry_run:
+            return _shown(call, record)
+        kept_at = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(record.revision)}}
+        return Answer(obj=await shown_form(call.api, call.served, kept_at))
     put = Put(call.served.storage.resource, record.key, obj, expect=record.revision)
     kept = await writing.commit(call, [put])
     writing.settled(call, obj, record.obj)
-    return _shown(call, kept[0])
+    return replace(_shown(call, kept[0]), status=202 if options.accepted else 200)
 
 
 async def _removed(call: Call, options: Options, record: Record, final: Obj | None) -> Answer:
@@ -152,12 +172,12 @@ def _success(call: Call, obj: Obj) -> Obj:
 def _check_preconditions(call: Call, options: Options, record: Record) -> None:
     meta = record.obj["metadata"]
     why = ""
-    if options.uid and options.uid != meta.get("uid"):
+    if options.uid is not None and options.uid != meta.get("uid"):
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.get('uid')}). The"
             " object might have been deleted and then recreated"
         )
-    elif options.version and options.version != str(record.revision):
+    elif options.version is not None and options.version != str(record.revision):
         why = (
             f"the ResourceVersion in the precondition ({options.version}) does not match the ResourceVersion in record"
             f" ({record.revision}). The object might have been modified"
@@ -247,6 +267,7 @@ async def _delete_namespace(call: Call, options: Options, record: Record) -> Ans
 async def delete_collection(call: Call) -> Answer:
     """Delete everything that the request selects; the answer lists it."""
     options = read_options(call)
+    check_page(call)
     records = selected(call)
     for record in records:
         target = replace(call.target, namespace=record.key.namespace, name=record.key.name)

@@ -9,7 +9,6 @@ from argosy.engine.apiserver.answers import Answer
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import invalid_options, parse_uint, too_large_version
 from argosy.engine.apiserver.fields import exact_name, fields_matcher
-from argosy.engine.apiserver.routes import is_true
 from argosy.engine.store import Record
 from argosy.errors import BadRequest, Cause, Expired
 from argosy.meta.causes import forbidden as not_allowed
@@ -62,13 +61,13 @@ _PAGE_TOO_OLD = (
 
 def list_(call: Call) -> Answer:
     """The collection, or a page of it."""
-    _check_options(call)
+    check_options(call)
     limit = max(call.number("limit") or 0, 0)
     call.number("timeoutSeconds")
     token = call.query.get("continue") or ""
-    revision = _revision(call, token)
-    at = revision if revision < call.api.store.revision else None
     after = _read_token(token) if token else None
+    revision = revision_of(call, token)
+    at = revision if revision < call.api.store.revision else None
     if after is not None:
         revision = at = after[0]
     try:
@@ -89,11 +88,12 @@ def list_(call: Call) -> Answer:
     return Answer(records=records, meta=meta, kind=call.kind)
 
 
-def _check_options(call: Call) -> None:
+def check_options(call: Call) -> None:
+    """Whether the parameters of a list go together. Raises Invalid."""
     query = call.query
     version, match = query.get("resourceVersion") or "", query.get("resourceVersionMatch") or ""
     causes: list[Cause] = []
-    if is_true(query.get("sendInitialEvents")):
+    if "sendInitialEvents" in query:
         causes.append(not_allowed("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if match:
         if not version:
@@ -111,7 +111,7 @@ def _check_options(call: Call) -> None:
         raise invalid_options("ListOptions", causes)
 
 
-def _revision(call: Call, token: str) -> int:
+def revision_of(call: Call, token: str) -> int:
     """The revision that the list is as of: the present, unless another is asked for exactly."""
     store, version = call.api.store, call.query.get("resourceVersion") or ""
     if not version or version == "0":
@@ -137,10 +137,51 @@ def _token(revision: int, last: Key) -> str:
 
 def _read_token(token: str) -> tuple[int, Key]:
     try:
-        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        value = _token_value(token)
+        version, revision, start = value.get("v") or "", value.get("rv") or 0, value.get("start") or ""
+        if version != "meta.k8s.io/v1":
+            raise ValueError(f"server does not recognize this encoded version {version}")
+        if not isinstance(revision, int) or revision == 0:
+            raise ValueError("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
+        if not start or not isinstance(start, str):
+            raise ValueError("encoded start key empty (version meta.k8s.io/v1)")
+        if ".." in start.split("/"):
+            raise ValueError(start)
+    except ValueError as error:
+        raise BadRequest(f"invalid continue token: continue key is not valid: {error}") from None
+    namespace, _, name = start.rstrip("\0").rpartition("/")
+    return revision, Key(namespace, name)
+
+
+_GO_TYPES = {list: "array", int: "number", float: "number", str: "string", bool: "bool"}
+
+
+def _token_value(token: str) -> Obj:
+    """What a token holds. Raises ValueError in Go's words."""
+    for at, sign in enumerate(token):
+        if not (sign.isascii() and (sign.isalnum() or sign in "-_")):
+            raise ValueError(f"illegal base64 data at input byte {at}")
+    if len(token) % 4 == 1:
+        raise ValueError(f"illegal base64 data at input byte {len(token) - 1}")
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    try:
         value = decode(raw)
-        namespace, _, name = value["start"].rstrip("\0").rpartition("/")
-        return int(value["rv"]), Key(namespace, name)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = "continue key is not valid: invalid character '~' looking for beginning of value"
-        raise BadRequest(f"invalid continue token: {why}") from error
+    except (ValueError, RecursionError):
+        first = raw[:1].decode("latin-1")
+        raise ValueError(f"invalid character {first!r} looking for beginning of value") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"json: cannot unmarshal {_GO_TYPES[type(value)]} into Go value of type storage.continueToken")
+    return value
+
+
+def check_page(call: Call) -> None:
+    """Hold what a deletion of a collection says about versions and pages against the rules. Raises BadRequest, Invalid."""
+    check_options(call)
+    call.number("limit")
+    call.number("timeoutSeconds")
+    token = call.query.get("continue") or ""
+    if token:
+        _read_token(token)
+    revision_of(call, token)

@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Sequence
 from argosy.engine.apiserver.answers import Answer, Seen
 from argosy.engine.apiserver.calls import Call
 from argosy.engine.apiserver.failures import Unreasoned, invalid_options, parse_uint, too_large_version
+from argosy.engine.apiserver.fields import exact_name
 from argosy.engine.apiserver.routes import is_true
 from argosy.engine.apiserver.verbs.list import Matches, matcher, only_name, selected
 from argosy.engine.store import Change, Record, Watch
-from argosy.errors import ApiError, Cause
+from argosy.errors import ApiError, BadRequest, Cause
 from argosy.meta.causes import forbidden as not_allowed
 from argosy.meta.causes import unsupported
 from argosy.meta.json import Obj
@@ -23,6 +24,9 @@ _LONGEST_SECONDS = 3600 * 2
 def watch(call: Call) -> Answer:
     """A watch. Raises Expired for a revision that is no longer known."""
     _check_options(call)
+    named = exact_name(call.query.get("fieldSelector") or "")
+    if call.target.name and named not in ("", call.target.name):
+        raise BadRequest("fieldSelector metadata.name doesn't match requested name")
     matches = matcher(call)
     timeout = call.number("timeoutSeconds") or _LONGEST_SECONDS
     version = call.query.get("resourceVersion") or ""
@@ -35,28 +39,35 @@ def watch(call: Call) -> Answer:
         raise too_large_version(since, store.revision)
     initial = call.query.get("sendInitialEvents")
     wants_state = is_true(initial) if initial is not None else since == 0
+    bookmarks = is_true(call.query.get("allowWatchBookmarks"))
     resource, namespace = call.served.storage.resource, call.target.namespace or None
     begin = store.revision if wants_state or since == 0 else since
     changes = store.watch(resource, begin, namespace, only_name(call))
     state = selected(call) if wants_state else []
-    follow = _Follow(call, changes, matches, begin, is_true(call.query.get("allowWatchBookmarks")))
-    marked = is_true(initial)
-    return Answer(watch=follow.events(state, timeout, marked), kind=call.kind)
+    follow = _Follow(call, changes, matches, begin, bookmarks)
+    # Whoever takes bookmarks is told where the beginning ends, asked for by name or not.
+    return Answer(watch=follow.events(state, timeout, wants_state and bookmarks), kind=call.kind)
 
 
 def _check_options(call: Call) -> None:
     query = call.query
     initial, match = query.get("sendInitialEvents"), query.get("resourceVersionMatch") or ""
+    if initial is None and not match and (query.get("resourceVersion") or "0") == "0":
+        initial, match = "true", "NotOlderThan"
     causes: list[Cause] = []
     if initial is not None:
         if match != "NotOlderThan":
             why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
             causes.append(not_allowed("resourceVersionMatch", why))
-        if match and match != "NotOlderThan":
-            causes.append(unsupported("resourceVersionMatch", match, ["NotOlderThan"]))
     elif match:
         why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         causes.append(not_allowed("resourceVersionMatch", why))
+    if match and match != "NotOlderThan":
+        causes.append(unsupported("resourceVersionMatch", match, ["NotOlderThan"]))
+    if match and query.get("continue"):
+        causes.append(
+            not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
+        )
     if causes:
         raise invalid_options("ListOptions", causes)
 
@@ -131,7 +142,7 @@ class _Follow:
 
     def _bookmark(self, annotations: dict[str, str]) -> Seen:
         kind = self._call.kind
-        meta: Obj = {"resourceVersion": str(self._revision), "creationTimestamp": None}
+        meta: Obj = {"resourceVersion": str(self._revision)}
         if annotations:
             meta["annotations"] = annotations
         return Seen("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta})
