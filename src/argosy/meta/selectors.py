@@ -149,9 +149,7 @@ class _Reader:
                 _refuse(["for 'Gt', 'Lt' operators, the value must be an integer"], "values[0]", value)
             return Requirement(key, "gt" if operator == ">" else "lt", (value,))
         if operator in ("in", "notin"):
-            values = self.values()
-            if not values:
-                _refuse(["for 'in', 'notin' operators, values set can't be empty"], "values", [])
+            values = self.values() or ("",)  # `()` holds the empty value
             return self._checked(Requirement(key, operator, values))
         raise self.unexpected(operator, "in, notin, =, ==, !=, gt, lt")
 
@@ -233,8 +231,19 @@ def parse_fields(text: str) -> tuple[FieldTerm, ...]:
         found = re.match(r"(.*?)(!=|==|=)(.*)$", part, re.DOTALL)
         if found is None:
             raise BadRequest(f"invalid selector: '{text}'; can't understand '{part}'")
-        terms.append(FieldTerm(found[1], re.sub(r"\\([\\,=])", r"\1", found[3]), found[2] != "!="))
+        terms.append(FieldTerm(found[1], _unescaped(found[3]), found[2] != "!="))
     return tuple(terms)
+
+
+def _unescaped(value: str) -> str:
+    """A value without its backslashes. Raises BadRequest for one too many or too few."""
+    rest = re.sub(r"\\[\\,=]", "", value)
+    odd = re.search(r"\\(.?)|([,=])", rest, re.DOTALL)
+    if odd is None:
+        return re.sub(r"\\([\\,=])", r"\1", value)
+    if odd[2]:
+        raise BadRequest(f"invalid field selector: unescaped character in value: {ord(odd[2])}")
+    raise BadRequest(f"invalid field selector: invalid escape sequence: \\{odd[1]}")
 
 
 def _split(text: str) -> list[str]:

@@ -252,3 +252,19 @@ def test_a_body_overrules_the_query_and_an_empty_dry_run_is_refused():
         assert (code, body["message"]) == (400, why)
 
     with_world(check)
+
+
+def test_options_in_the_body_alone_count_where_there_are_both():
+    async def check(world):
+        path = "/api/v1/namespaces/default/configmaps"
+        held = {"metadata": {"name": "a", "finalizers": ["example.com/x"]}}
+        await world.send("POST", path, held)
+        for _ in range(2):
+            code, body, _ = await world.send("DELETE", f"{path}/a?dryRun=All", {"orphanDependents": False})
+            assert (code, "deletionTimestamp" in body["metadata"]) == (202, True)
+        _, body, _ = await world.send("GET", f"{path}/a")
+        assert body["metadata"]["deletionTimestamp"]
+        code, _, _ = await world.send("DELETE", f"{path}/a?propagationPolicy=")
+        assert code == 422
+
+    with_world(check)

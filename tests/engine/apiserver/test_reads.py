@@ -357,3 +357,21 @@ def test_services_are_selected_by_address_and_type():
             assert message in body["message"]
 
     with_world(check)
+
+
+def test_a_list_as_old_as_it_likes_comes_whole():
+    async def check(world):
+        await fill(world, 3)
+        _, body, _ = await world.send("GET", "/api/v1/configmaps?limit=1&resourceVersion=0&labelSelector=odd")
+        assert len(body["items"]) == 3
+        assert "continue" not in body["metadata"]
+        _, body, _ = await world.send(
+            "GET", "/api/v1/configmaps?labelSelector=odd notin ()&fieldSelector=metadata.name!=c0"
+        )
+        assert {"c1", "c2"} <= {item["metadata"]["name"] for item in body["items"]}
+        for selector, why in (("metadata.name=c\\0", "invalid escape sequence: \\0"),
+                              ("metadata.name=a=b", "unescaped character in value: 61")):  # fmt: skip
+            code, body, _ = await world.send("GET", f"/api/v1/configmaps?fieldSelector={selector}")
+            assert (code, body["message"].endswith(f"invalid field selector: {why}")) == (400, True)
+
+    with_world(check)

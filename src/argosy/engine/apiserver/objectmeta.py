@@ -139,7 +139,8 @@ def name_faults(kind: Kind, name: str) -> list[str]:
 
 def _prefix_faults(kind: Kind, meta: Obj) -> list[str]:
     prefix = meta["generateName"]
-    return name_faults(kind, f"{prefix[:-1]}a" if prefix.endswith("-") else prefix)
+    # As Kubernetes does, a dash at the end takes the sign before it along.
+    return name_faults(kind, f"{prefix[:-2]}a" if len(prefix) > 1 and prefix.endswith("-") else prefix)
 
 
 def label_faults(labels: Any, path: str) -> list[Cause]:

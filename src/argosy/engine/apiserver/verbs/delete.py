@@ -77,7 +77,7 @@ def read_options(call: Call) -> Options:
         options.dry_run = call.dry_run
         orphan = is_true(call.query["orphanDependents"]) if "orphanDependents" in call.query else None
         options.grace_seconds = call.number("gracePeriodSeconds")
-        policy = call.query.get("propagationPolicy") or None
+        policy = call.query.get("propagationPolicy")
     if policy is not None and policy not in _POLICIES:
         raise invalid_options("DeleteOptions", _wrong_policy(policy, orphan))
     options.policy, options.accepted = policy or "", orphan is False
@@ -119,7 +119,15 @@ def _typed(given: Obj, field: str, wanted: type, shown: str) -> Any:
 async def delete(call: Call) -> Answer:
     """Delete the request's object. Raises NotFound, Conflict, Forbidden."""
     options = read_options(call)
-    return await delete_with(call, options)
+    return await delete_with(_decided(call, options), options)
+
+
+def _decided(call: Call, options: Options) -> Call:
+    """The call with what the options made of `dryRun`, wherever that stood."""
+    query = {name: value for name, value in call.query.items() if name != "dryRun"}
+    if options.dry_run:
+        query["dryRun"] = "All"
+    return replace(call, request=replace(call.request, query=query, multi_query={}))
 
 
 async def delete_with(call: Call, options: Options) -> Answer:
@@ -142,7 +150,7 @@ async def delete_with(call: Call, options: Options) -> Answer:
         return Answer(answer.status, obj=_success(call, record.obj))
     if writing.same(obj, record.obj) or options.dry_run:
         if not options.dry_run:
-            return _shown(call, record)
+            return replace(_shown(call, record), status=202 if options.accepted else 200)
         kept_at = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(record.revision)}}
         return Answer(obj=await shown_form(call.api, call.served, kept_at))
     put = Put(call.served.storage.resource, record.key, obj, expect=record.revision)
@@ -268,6 +276,7 @@ async def delete_collection(call: Call) -> Answer:
     """Delete everything that the request selects; the answer lists it."""
     options = read_options(call)
     check_page(call)
+    call = _decided(call, options)
     records = selected(call)
     for record in records:
         target = replace(call.target, namespace=record.key.namespace, name=record.key.name)

@@ -65,6 +65,8 @@ def list_(call: Call) -> Answer:
     limit = max(call.number("limit") or 0, 0)
     call.number("timeoutSeconds")
     token = call.query.get("continue") or ""
+    if call.query.get("resourceVersion") == "0" and not token:
+        limit = 0  # what may be as old as it likes comes whole: clients count on it
     after = _read_token(token) if token else None
     revision = revision_of(call, token)
     at = revision if revision < call.api.store.revision else None
