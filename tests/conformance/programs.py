@@ -142,3 +142,57 @@ for _ in range(struct.unpack("!H", answer[6:8])[0]):
 print(json.dumps(sorted(ports)))
 """
 """`SERVICE_RECORDS NAME`: the ports of a name's SRV records, asked of the pod's own DNS server."""
+
+METRICS_ADAPTER = r"""
+import datetime, http.server, json, os, ssl
+
+EXTERNAL, CUSTOM = "external.metrics.k8s.io/v1beta1", "custom.metrics.k8s.io/v1beta2"
+OFFERS = {EXTERNAL: [("queue_length", "ExternalMetricValueList")], CUSTOM: [("services/requests", "MetricValueList")]}
+
+def listed(group):
+    return [{"name": name, "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get"]}
+            for name, kind in OFFERS[group]]
+
+def told(parts):
+    with open("/tmp/value") as file:
+        value = {"value": file.read().strip(),
+                 "timestamp": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if len(parts) == 1:
+        return {"kind": "ExternalMetricValueList", "apiVersion": EXTERNAL, "metadata": {},
+                "items": [{"metricName": parts[0], "metricLabels": {"queue": "jobs"}, **value}]}
+    about = {"kind": "Service", "apiVersion": "v1", "name": parts[1]}
+    return {"kind": "MetricValueList", "apiVersion": CUSTOM, "metadata": {},
+            "items": [{"describedObject": about, "metric": {"name": parts[2]}, **value}]}
+
+class Adapter(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        group = next((each for each in OFFERS if path.startswith("/apis/" + each)), None)
+        rest = path.split("/")[4:]
+        if group and not rest:
+            code, obj = 200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group,
+                              "resources": listed(group)}
+        elif group and rest[0] == "namespaces" and len(rest) > 2:
+            code, obj = 200, told(rest[2:])
+        else:
+            code, obj = 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}
+        body = json.dumps(obj).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments):
+        print(self.path, flush=True)
+
+class Server(http.server.ThreadingHTTPServer):
+    def get_request(self):
+        line, client = self.socket.accept()
+        return tls.wrap_socket(line, server_side=True, do_handshake_on_connect=False), client
+
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain("/tls/pem")
+Server((os.environ["POD_IP"], 8443), Adapter).serve_forever()
+"""
+"""An extension API server on port 8443, whose certificate is `/tls/pem`: the value of both of its metrics is what stands in `/tmp/value`."""
