@@ -89,6 +89,7 @@ async def test_it_scales_by_what_the_world_outside_tells(namespace):
     wanted = {"name": "queue_length", "selector": {"matchLabels": {"queue": "jobs"}}}
     target = {"type": "AverageValue", "averageValue": "10"}
     scaler = await _scales(namespace, {"type": "External", "external": {"metric": wanted, "target": target}})
+    assert "a replica count from external metric queue_length(" in find(scaler, "ScalingActive")["message"]
     (told,) = scaler["status"]["currentMetrics"]
     assert told["external"]["current"]["averageValue"] == "10"
     asked = await namespace.log("adapter")

@@ -189,6 +189,21 @@ def test_metrics_that_an_adapter_serves(autoscaler: Obj, values: Obj, expected: 
     assert seen[seen["type"].lower()]["current"] == current
 
 
+def test_the_metric_that_asks_for_most_is_named() -> None:
+    target = {"type": "AverageValue", "averageValue": "1"}
+    autoscaler = make()
+    autoscaler["spec"]["metrics"] += served("External", target)["spec"]["metrics"]
+    autoscaler["spec"]["metrics"] += served("Object", target, describedObject=QUEUE)["spec"]["metrics"]
+    found = {"pods": pods(2), "use": use("50m", "50m")}
+    for external, about, by in (
+        (1.0, 1.0, "cpu resource utilization (percentage of request)"),
+        (7.0, 1.0, "external metric requests()"),
+        (7.0, 8.0, "Queue metric requests"),
+    ):
+        told = {"1": {"values": {"0": external}}, "2": {"values": {"work": about}}}
+        assert recommend(autoscaler, {**found, "served": told}, 2)["by"] == by
+
+
 def test_where_no_adapter_serves_them_the_condition_says_so() -> None:
     asked: list[str] = []
 
@@ -218,10 +233,11 @@ def test_where_no_adapter_serves_them_the_condition_says_so() -> None:
 
 def test_scales_and_says_so() -> None:
     made = world(2)
-    plan = made.step(H, "h", probed=probed(2, {"replicas": 4, "current": []}))
+    by = "cpu resource utilization (percentage of request)"
+    plan = made.step(H, "h", probed=probed(2, {"replicas": 4, "by": by, "current": []}))
     assert made.get(DEPLOYMENT, "web")["spec"]["replicas"] == 4
     assert [(r.code, r.message) for r in plan.reasons] == [
-        ("SuccessfulRescale", "New size: 4; reason: metrics above target")
+        ("SuccessfulRescale", f"New size: 4; reason: {by} above target")
     ]
     assert reason(made, "AbleToScale") == ("True", "SucceededRescale")
     assert reason(made, "ScalingActive") == ("True", "ValidMetricFound")

@@ -17,6 +17,7 @@ from argosy.engine.controllers.autoscaler.behavior import amount, tolerance
 from argosy.engine.controllers.pods import is_finished
 from argosy.meta.json import Obj, dig
 from argosy.meta.objects import is_deleting, name_of, pod_is_ready
+from argosy.meta.selectors import from_object
 
 SERVED = {"Pods": "pods", "Object": "object", "External": "external"}
 """Sorts of metrics that an adapter serves, and the field that describes each."""
@@ -39,8 +40,12 @@ def essence(pods: Iterable[Obj]) -> list[Obj]:
 
 
 def recommend(autoscaler: Obj, found: Mapping[str, Any], replicas: int) -> Obj:
-    """`replicas` (the largest that any metric asks for), `current` (status.currentMetrics), or `error` and `reason`."""
+    """`replicas` (the largest that any metric asks for) and `by` (which), or `error` and `reason`.
+
+    Both with `current` (status.currentMetrics).
+    """
     answers: list[int] = []
+    names: list[str] = []
     current: list[Obj] = []
     failure: Obj = {}
     for number, metric in enumerate(autoscaler["spec"].get("metrics") or ()):
@@ -54,10 +59,30 @@ def recommend(autoscaler: Obj, found: Mapping[str, Any], replicas: int) -> Obj:
             failure = failure or {"reason": _failure_reason(metric), "error": str(error)}
             continue
         answers.append(recommendation.replicas)
+        names.append(name_for_people(metric))
         current.append(seen)
     if not answers or (failure and max(answers) < replicas):
         return {**failure, "current": current}  # with a metric missing nobody is scaled down
-    return {"replicas": max(answers), "current": current}
+    largest = max(answers)
+    return {"replicas": largest, "by": names[answers.index(largest)], "current": current}
+
+
+def name_for_people(metric: Obj) -> str:
+    """What conditions and events call a metric."""
+    type = str(metric["type"])
+    if type in ("Resource", "ContainerResource"):
+        source = metric["resource" if type == "Resource" else "containerResource"]
+        sort = "resource" if type == "Resource" else "container resource"
+        share = " utilization (percentage of request)" if source["target"].get("type") == "Utilization" else ""
+        return f"{source['name']} {sort}{share}"
+    source = metric[SERVED[type]]
+    name = str(source["metric"]["name"])
+    if type == "Object":
+        return f"{source['describedObject']['kind']} metric {name}"
+    if type == "Pods":
+        return f"pods metric {name}"
+    selector = source["metric"].get("selector")
+    return f"external metric {name}({from_object(selector) if selector else ''})"
 
 
 def _one(autoscaler: Obj, metric: Obj, found: Mapping[str, Any], replicas: int) -> tuple[Recommendation, Obj]:

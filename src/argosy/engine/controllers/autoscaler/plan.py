@@ -87,8 +87,9 @@ def _scale(seen: Observed, found: Obj, bounds: Bounds) -> Plan:
         )
         proposed = int(answer["replicas"])
         desired = desired_replicas(proposed, bounds, past, rules(autoscaler, "scaleUp"), rules(autoscaler, "scaleDown"))
-        why = "metrics above target" if desired.replicas > bounds.current else "All metrics below target"
-        valid = "the HPA was able to successfully calculate a replica count"
+        by = str(answer.get("by") or "metrics")
+        why = f"{by} above target" if desired.replicas > bounds.current else "All metrics below target"
+        valid = f"the HPA was able to successfully calculate a replica count from {by}"
         conditions.append(Condition("ScalingActive", "True", "ValidMetricFound", valid))
     code, message = _LIMITED[desired.limited]
     conditions.append(Condition("ScalingLimited", "True" if desired.limited else "False", code, message))
