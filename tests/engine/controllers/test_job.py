@@ -154,6 +154,22 @@ def test_deadline() -> None:
     assert reason(made, "Failed") == "DeadlineExceeded"
 
 
+def test_what_was_told_of_a_pod_is_not_taken_back_by_how_it_ends() -> None:
+    made = world(activeDeadlineSeconds=30)
+    made.step(J, "j")
+    made.run_pod(made.all(POD)[0])
+    made.later(31)
+    made.step(J, "j")
+    made.step(J, "j")
+    assert (status(made)["failed"], status(made)["terminating"]) == (1, 1)
+    made.end_pod(made.all(POD)[0])  # it heard SIGTERM and ended well
+    made.settle((J, "j"))
+    made.finish_deletions()
+    made.settle((J, "j"))
+    assert reason(made, "Failed") == "DeadlineExceeded"
+    assert (status(made)["failed"], status(made).get("succeeded", 0)) == (1, 0)
+
+
 def test_a_pod_that_somebody_deletes_is_counted_once() -> None:
     made = world(parallelism=1, completions=3)
     made.step(J, "j")

@@ -126,6 +126,8 @@ def take(job: Obj, pods: Sequence[Obj]) -> Census:
             continue  # let go on purpose: counted already, or not to be counted
         if deleting:
             census.leaving.append(pod)
+        if uid_of(pod) in census.gone.pods:
+            continue  # counted for good: what was told of a pod while it ended is not taken back by how it ended
         if phase(pod) == "Succeeded":
             census.succeeded.append(pod)
         elif phase(pod) == "Failed" or (deleting and not (ending and replaces_failed_only)):

@@ -40,14 +40,13 @@ def plan(seen: Observed) -> Plan:
     tallies = wanted.tally(job, census) if job["spec"].get("completionMode") == "Indexed" else None
     decided = decide(job, census, tallies, seen.now)
     draft = _Draft(job, census, tallies, seen.now)
+    draft.let_go()
     if decided.verdict is not None:
         draft.conclude(decided.verdict)
+    elif job["spec"].get("suspend"):
+        draft.suspend()
     else:
-        draft.let_go()
-        if job["spec"].get("suspend"):
-            draft.suspend()
-        else:
-            draft.proceed()
+        draft.proceed()
     status, held = draft.status()
     wait = soonest(draft.wait_seconds, held, decided.wait_seconds)
     return Plan(tuple(draft.actions), status, tuple(draft.reasons), wait)
