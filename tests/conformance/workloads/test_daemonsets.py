@@ -82,4 +82,5 @@ async def test_an_update_replaces_pods_node_by_node(namespace):
     )
     await namespace.until(kinds.DAEMON_SET, "agent", updated)
     staying = [pod for pod in await namespace.list(kinds.POD) if "deletionTimestamp" not in pod["metadata"]]
-    assert staying and all(pod["spec"]["containers"][0].get("env") for pod in staying)
+    assert staying
+    assert all(pod["spec"]["containers"][0].get("env") for pod in staying)
